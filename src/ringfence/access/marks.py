@@ -1,0 +1,160 @@
+"""Ways to say, beside a route, which policy it has.
+
+A mark is read at start-up by ``frameworks`` and becomes part of the route's plan. It
+is a second lock too: a marked function that is reached without a plan that allowed the
+request (the bare app served instead of ``Guard(app)``, say) refuses to run.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from ringfence.access.policy import Policy
+from ringfence.errors import MissingExtraError, OutsideRequestError
+from ringfence.exchange import active
+
+if TYPE_CHECKING:
+    from fastapi.params import Depends
+
+MARK = "__ringfence_policy__"
+
+Endpoint = TypeVar("Endpoint", bound=Callable[..., object])
+RouteObject = TypeVar("RouteObject")
+
+
+def require(policy: Policy) -> Callable[[Endpoint], Endpoint]:
+    """Give a handler its policy. The innermost decorator, next to ``def``.
+
+    Works on ``def``, ``async def``, generators of both kinds, and on class-based
+    handlers. Several marks on one handler must all allow.
+
+    Args:
+        policy: who may use the routes of this handler.
+
+    Raises:
+        TypeError: ``policy`` is not a policy.
+
+    Not covered: a class-based handler carries the mark only; without ``Guard`` in
+    front nothing stops it.
+    """
+    _must_be_policy(policy)
+
+    def mark(endpoint: Endpoint) -> Endpoint:
+        earlier = policy_of(endpoint)
+        combined = policy if earlier is None else earlier & policy
+        marked = endpoint if inspect.isclass(endpoint) else _locked(endpoint)
+        setattr(marked, MARK, combined)
+        return marked
+
+    return mark
+
+
+def depends(policy: Policy) -> Depends:
+    """Give a FastAPI router, route or include its policy, among its ``dependencies``.
+
+    Raises:
+        TypeError: ``policy`` is not a policy.
+        MissingExtraError: FastAPI is not installed.
+    """
+    _must_be_policy(policy)
+    try:
+        from fastapi.params import Depends as FastAPIDepends  # noqa: PLC0415 - late: an adapter
+    except ImportError as error:
+        raise MissingExtraError("fastapi", "fastapi", "use access.depends") from error
+    return FastAPIDepends(PolicyDependency(policy))
+
+
+def routes(
+    route_objects: Sequence[RouteObject], policy: Policy
+) -> list[RouteObject]:
+    """Give Starlette routes and mounts their policy, and return them as a list.
+
+    For what cannot carry a decorator, ``Mount("/static", StaticFiles(...))`` say.
+    A policy that the handler has by ``require`` must allow as well.
+
+    Raises:
+        TypeError: ``policy`` is not a policy.
+    """
+    _must_be_policy(policy)
+    for route in route_objects:
+        earlier = getattr(route, MARK, None)
+        setattr(route, MARK, policy if earlier is None else earlier & policy)
+    return list(route_objects)
+
+
+class PolicyDependency:
+    """A FastAPI dependency that carries a policy and checks that it was asked."""
+
+    __slots__ = ("policy",)
+
+    def __init__(self, policy: Policy) -> None:
+        self.policy = policy
+
+    async def __call__(self) -> None:
+        _check_permitted("a router with access.depends")
+
+
+def policy_of(endpoint: object) -> Policy | None:
+    """Return the policy that ``require`` or ``routes`` gave, through partials."""
+    while isinstance(endpoint, functools.partial):
+        endpoint = endpoint.func
+    return cast("Policy | None", getattr(endpoint, MARK, None))
+
+
+def _must_be_policy(policy: object) -> None:
+    if not isinstance(policy, Policy):
+        message = (
+            f"{policy!r} is not a policy; write access.public, access.signed_in or "
+            'access.role("name"), combined with & and |'
+        )
+        raise TypeError(message)
+
+
+def _check_permitted(name: str) -> None:
+    """Stop code that runs although no plan allowed this request: a bare app served
+    by mistake would otherwise answer everybody."""
+    exchange = active.get()
+    if exchange is None or not exchange.permitted:
+        message = (
+            f"{name} was reached without the guard's permission; serve Guard(app) "
+            "instead of app, and call handlers through it"
+        )
+        raise OutsideRequestError(message)
+
+
+def _locked(endpoint: Endpoint) -> Endpoint:
+    name = getattr(endpoint, "__qualname__", repr(endpoint))
+    locked: Callable[..., Any]
+    if inspect.iscoroutinefunction(endpoint):
+
+        @functools.wraps(endpoint)
+        async def locked(*args: object, **kwargs: object) -> object:
+            _check_permitted(name)
+            return await endpoint(*args, **kwargs)
+
+    elif inspect.isasyncgenfunction(endpoint):
+
+        @functools.wraps(endpoint)
+        async def locked(*args: object, **kwargs: object) -> AsyncIterator[object]:
+            _check_permitted(name)
+            async for item in endpoint(*args, **kwargs):
+                yield item
+
+    elif inspect.isgeneratorfunction(endpoint):
+
+        @functools.wraps(endpoint)
+        def locked(*args: object, **kwargs: object) -> Iterator[object]:
+            _check_permitted(name)
+            yield from endpoint(*args, **kwargs)
+
+    else:
+
+        @functools.wraps(endpoint)
+        def locked(*args: object, **kwargs: object) -> object:
+            _check_permitted(name)
+            return endpoint(*args, **kwargs)
+
+    return cast("Endpoint", locked)

@@ -1,0 +1,185 @@
+"""Policies: who may use a route, as values that combine and can be compared."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from itertools import combinations
+
+from ringfence.access.roles import holders
+from ringfence.denial import Denial
+from ringfence.principal import Principal
+
+Hierarchy = Mapping[str, frozenset[str]]
+"""Each role with the roles it includes, complete: see ``roles.expand``."""
+
+Decision = Callable[[Principal | None], Denial | None]
+
+NOT_SIGNED_IN = Denial(
+    401,
+    "access.not_signed_in",
+    "Sign in to use this address.",
+    headers=((b"www-authenticate", b'Session realm="ringfence"'),),
+)
+NOT_ALLOWED = Denial(
+    403, "access.not_allowed", "You are signed in, but may not use this address."
+)
+CLOSED = Denial(404, "access.closed", "There is nothing at this address.")
+
+_MOST_ROLES_COMPARED = 12  # 2**12 principals, well under a millisecond
+
+
+class Policy:
+    """Who may use a route. Combine policies with ``&`` and ``|``.
+
+    A policy holds no state and decides nothing by itself: ``compile`` makes the plain
+    function that does, once, at start-up.
+    """
+
+    __slots__ = ()
+
+    def compile(self, hierarchy: Hierarchy) -> Decision:
+        """Return the function that allows (``None``) or refuses a principal."""
+        raise NotImplementedError
+
+    def roles(self) -> frozenset[str]:
+        """Return the roles that the policy names."""
+        return frozenset()
+
+    def __and__(self, other: Policy) -> Policy:
+        return AllOf((self, other))
+
+    def __or__(self, other: Policy) -> Policy:
+        return AnyOf((self, other))
+
+
+@dataclass(frozen=True, slots=True)
+class Public(Policy):
+    """Anybody, signed in or not."""
+
+    def compile(self, hierarchy: Hierarchy) -> Decision:
+        return lambda principal: None
+
+    def __str__(self) -> str:
+        return "public"
+
+
+@dataclass(frozen=True, slots=True)
+class Closed(Policy):
+    """Nobody: the route answers as if it were not there."""
+
+    def compile(self, hierarchy: Hierarchy) -> Decision:
+        return lambda principal: CLOSED
+
+    def __str__(self) -> str:
+        return "closed"
+
+
+@dataclass(frozen=True, slots=True)
+class SignedIn(Policy):
+    """Anybody who has signed in."""
+
+    def compile(self, hierarchy: Hierarchy) -> Decision:
+        return lambda principal: NOT_SIGNED_IN if principal is None else None
+
+    def __str__(self) -> str:
+        return "signed_in"
+
+
+@dataclass(frozen=True, slots=True)
+class Role(Policy):
+    """Anybody who holds one of these roles, or a role that includes one of them."""
+
+    names: frozenset[str]
+
+    def compile(self, hierarchy: Hierarchy) -> Decision:
+        allowed = holders(self.names, hierarchy)
+
+        def decide(principal: Principal | None) -> Denial | None:
+            if principal is None:
+                return NOT_SIGNED_IN
+            return NOT_ALLOWED if allowed.isdisjoint(principal.roles) else None
+
+        return decide
+
+    def roles(self) -> frozenset[str]:
+        return self.names
+
+    def __str__(self) -> str:
+        return f"role({', '.join(sorted(self.names))})"
+
+
+@dataclass(frozen=True, slots=True)
+class AllOf(Policy):
+    """Everybody whom each of these policies allows."""
+
+    parts: tuple[Policy, ...]
+
+    def compile(self, hierarchy: Hierarchy) -> Decision:
+        decisions = tuple(part.compile(hierarchy) for part in self.parts)
+
+        def decide(principal: Principal | None) -> Denial | None:
+            for decision in decisions:
+                denial = decision(principal)
+                if denial is not None:
+                    return denial
+            return None
+
+        return decide
+
+    def roles(self) -> frozenset[str]:
+        return frozenset().union(*(part.roles() for part in self.parts))
+
+    def __str__(self) -> str:
+        return " & ".join(_bracketed(part, AnyOf) for part in self.parts)
+
+
+@dataclass(frozen=True, slots=True)
+class AnyOf(Policy):
+    """Everybody whom at least one of these policies allows."""
+
+    parts: tuple[Policy, ...]
+
+    def compile(self, hierarchy: Hierarchy) -> Decision:
+        decisions = tuple(part.compile(hierarchy) for part in self.parts)
+
+        def decide(principal: Principal | None) -> Denial | None:
+            denial: Denial | None = CLOSED
+            for decision in decisions:
+                denial = decision(principal)
+                if denial is None:
+                    return None
+            return denial
+
+        return decide
+
+    def roles(self) -> frozenset[str]:
+        return frozenset().union(*(part.roles() for part in self.parts))
+
+    def __str__(self) -> str:
+        return " | ".join(_bracketed(part, AllOf) for part in self.parts)
+
+
+def _bracketed(part: Policy, kind: type[Policy]) -> str:
+    return f"({part})" if isinstance(part, kind) else str(part)
+
+
+def at_least_as_strict(first: Policy, second: Policy, hierarchy: Hierarchy) -> bool:
+    """Return whether everybody whom ``first`` allows is allowed by ``second`` too.
+
+    Tries every set of the roles that either names. With more roles than can be tried
+    the answer is ``False``: unknown counts as looser.
+    """
+    roles = sorted(first.roles() | second.roles())
+    if len(roles) > _MOST_ROLES_COMPARED:
+        return first == second
+    allows, demands = first.compile(hierarchy), second.compile(hierarchy)
+    everybody: list[Principal | None] = [None]
+    for count in range(len(roles) + 1):
+        for held in combinations(roles, count):
+            everybody.append(Principal("anyone", frozenset(held)))
+    return all(
+        demands(somebody) is None
+        for somebody in everybody
+        if allows(somebody) is None
+    )

@@ -1,0 +1,30 @@
+"""The stage that asks the route's policy."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from ringfence.access.policy import Hierarchy, Policy
+from ringfence.denial import Denial
+from ringfence.exchange import Exchange
+
+
+def enforce(
+    policy: Policy, hierarchy: Hierarchy
+) -> Callable[[Exchange], Awaitable[Denial | None]]:
+    """Return the stage that lets only those through whom ``policy`` allows.
+
+    Stops broken function-level authorization (BFLA): ``GET /admin/users`` by somebody
+    who is not an admin.
+
+    Source: ASVS 5.0 V8.3.1; CWE-285.
+    """
+    decide = policy.compile(hierarchy)
+
+    async def access_policy(exchange: Exchange) -> Denial | None:
+        denial = decide(exchange.principal)
+        if denial is None:
+            exchange.permitted = True
+        return denial
+
+    return access_policy

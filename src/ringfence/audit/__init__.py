@@ -1,0 +1,1 @@
+"""The ledger: what happened, who did it, and nothing that must stay secret."""

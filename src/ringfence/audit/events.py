@@ -1,0 +1,156 @@
+"""Every event that the ledger can hold, in one file.
+
+An operator can read this file as a contract. Names follow the OWASP logging
+vocabulary. Only refusals and changes of identity or administration are events;
+allowed requests are counted, not recorded.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """Base of every event.
+
+    Args:
+        request_id: the request it belongs to, empty outside one.
+        client: the client's address, empty if there is none.
+        account: id of the account concerned, empty if unknown.
+    """
+
+    name: ClassVar[str] = ""
+    level: ClassVar[str] = "INFO"
+
+    request_id: str = ""
+    client: str = ""
+    account: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestRefused(Event):
+    """The guard refused a request. ``code`` is the denial's."""
+
+    name: ClassVar[str] = "request_refused"
+    level: ClassVar[str] = "WARN"
+
+    method: str = ""
+    path: str = ""
+    status: int = 0
+    code: str = ""
+    private: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccessRefused(RequestRefused):
+    """Somebody asked for what they may not have."""
+
+    name: ClassVar[str] = "authz_fail"
+    level: ClassVar[str] = "CRITICAL"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestFailed(Event):
+    """The application raised, or answered with a server error."""
+
+    name: ClassVar[str] = "sys_crash"
+    level: ClassVar[str] = "ERROR"
+
+    method: str = ""
+    path: str = ""
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignedIn(Event):
+    """A sign-in succeeded."""
+
+    name: ClassVar[str] = "authn_login_success"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignInFailed(Event):
+    """A sign-in failed. ``identifier`` is a keyed hash of what was submitted, so that
+    tries at one account can be counted without writing the address down."""
+
+    name: ClassVar[str] = "authn_login_fail"
+    level: ClassVar[str] = "WARN"
+
+    identifier: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignedOut(Event):
+    """A session was ended by its owner's sign-out."""
+
+    name: ClassVar[str] = "session_expired"
+
+    reason: str = "sign-out"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionsEnded(Event):
+    """Sessions were revoked."""
+
+    name: ClassVar[str] = "authn_token_revoked"
+
+    count: int = 0
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PasswordChanged(Event):
+    """A password was changed by its owner."""
+
+    name: ClassVar[str] = "authn_password_change"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PasswordChangeFailed(Event):
+    """A change of password was refused, because the present one was wrong."""
+
+    name: ClassVar[str] = "authn_password_change_fail"
+    level: ClassVar[str] = "CRITICAL"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountCreated(Event):
+    """An account was made, by registration or by an operator."""
+
+    name: ClassVar[str] = "user_created"
+    level: ClassVar[str] = "WARN"
+
+    roles: tuple[str, ...] = ()
+    by: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountRemoved(Event):
+    """An account was removed by an operator."""
+
+    name: ClassVar[str] = "user_deleted"
+    level: ClassVar[str] = "WARN"
+
+    by: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Started(Event):
+    """The guard started, with this many routes and this environment."""
+
+    name: ClassVar[str] = "sys_startup"
+    level: ClassVar[str] = "WARN"
+
+    environment: str = ""
+    routes: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stopped(Event):
+    """The guard stopped in good order."""
+
+    name: ClassVar[str] = "sys_shutdown"
+    level: ClassVar[str] = "WARN"

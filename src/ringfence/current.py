@@ -1,0 +1,76 @@
+"""What a handler may ask about the request it is answering.
+
+Every function can be called anywhere below a handler, and used as a FastAPI
+dependency: ``Depends(current.principal)``.
+"""
+
+from __future__ import annotations
+
+import secrets
+
+from ringfence.errors import OutsideRequestError
+from ringfence.exchange import Exchange, active
+from ringfence.principal import Principal
+
+
+def _exchange() -> Exchange:
+    exchange = active.get()
+    if exchange is None:
+        message = (
+            "no guarded request is running here: is the app served through "
+            "Guard(app), and does a plain thread or executor call this?"
+        )
+        raise OutsideRequestError(message)
+    return exchange
+
+
+def principal() -> Principal:
+    """Return who sent this request.
+
+    Raises:
+        OutsideRequestError: outside a guarded request, or nobody is signed in. A route
+            that calls this needs a policy that includes ``access.signed_in``.
+    """
+    found = _exchange().principal
+    if found is None:
+        message = "nobody is signed in here; give the route access.signed_in"
+        raise OutsideRequestError(message)
+    return found
+
+
+def csrf_token() -> str:
+    """Return the token that forms send as ``csrf_token``, or scripts as X-CSRF-Token.
+
+    It is bound to the session. Without a session there is nothing to forge and the
+    text is empty.
+
+    Raises:
+        OutsideRequestError: outside a guarded request.
+    """
+    mint = _exchange().csrf_token
+    return "" if mint is None else mint()
+
+
+def nonce() -> str:
+    """Return this response's nonce, for ``<script nonce=...>`` in a page.
+
+    128 random bits, fresh per response, and only made when a page asks for it.
+
+    Raises:
+        OutsideRequestError: outside a guarded request.
+
+    Source: W3C Content Security Policy level 3, section 2.3.
+    """
+    exchange = _exchange()
+    if not exchange.nonce:
+        exchange.nonce = secrets.token_urlsafe(16)
+    return exchange.nonce
+
+
+def request_id() -> str:
+    """Return the id that refusals, events and the ``X-Request-Id`` header carry.
+
+    Raises:
+        OutsideRequestError: outside a guarded request.
+    """
+    return _exchange().request_id

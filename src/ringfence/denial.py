@@ -1,0 +1,29 @@
+"""A refusal, as a value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Denial:
+    """Refuse a request and say why, once to the public and once to the ledger.
+
+    Stages and policies return it; ``guard.refuse`` turns it into a response. It is not
+    an exception, so no handler of the application can swallow it.
+
+    Args:
+        status: the HTTP status, 400 to 599.
+        code: a stable name, ``room.reason``; never reused for another meaning.
+        detail: one sentence for the public; says nothing of the inside.
+        private: what the ledger is told besides; redacted before it is written.
+        headers: further response headers, lower-case names.
+
+    Source: RFC 9457 (problem details).
+    """
+
+    status: int
+    code: str
+    detail: str
+    private: str = ""
+    headers: tuple[tuple[bytes, bytes], ...] = ()

@@ -1,0 +1,65 @@
+"""Every exception that ringfence raises, in one tree.
+
+    RingfenceError
+    ├── SettingsError            the developer's or the operator's mistake
+    │   ├── PlanError            a route table that cannot be guarded as it stands
+    │   └── MissingExtraError    an optional library that is not installed
+    ├── StoreError               the world's failure: a store is down, slow or full
+    │   └── StoreBusyError       a bounded queue is full; come again later
+    └── OutsideRequestError      the caller's misuse: no guarded request is running
+
+A refusal is not an error: it is a ``Denial``. Misused arguments raise the built-in
+``TypeError`` and ``ValueError``.
+"""
+
+from __future__ import annotations
+
+
+class RingfenceError(Exception):
+    """Base of every exception raised by ringfence."""
+
+
+class SettingsError(RingfenceError):
+    """A setting, or a combination of settings, that must stop the start-up."""
+
+
+class PlanError(SettingsError):
+    """A route table that cannot be guarded: a route without a policy, an unknown kind
+    of route, a shadowed route, an overlap that loosens a policy."""
+
+
+class MissingExtraError(SettingsError):
+    """An optional library is missing.
+
+    Args:
+        library: the distribution that could not be imported.
+        extra: the extra of ringfence that brings it.
+        purpose: what it is needed for, as the end of "is needed to ...".
+    """
+
+    def __init__(self, library: str, extra: str, purpose: str) -> None:
+        super().__init__(
+            f"{library} is needed to {purpose}; install it with: "
+            f"pip install 'ringfence[{extra}]'"
+        )
+
+
+class StoreError(RingfenceError):
+    """A store could not answer. Identity and access refuse with 503."""
+
+
+class StoreBusyError(StoreError):
+    """A bounded queue is full.
+
+    Args:
+        message: what is full.
+        retry_after: seconds after which trying again makes sense, at least 1.
+    """
+
+    def __init__(self, message: str, *, retry_after: int) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class OutsideRequestError(RingfenceError):
+    """``current`` was asked for something that only a guarded request has."""

@@ -1,0 +1,95 @@
+"""One request on its way in and its response on its way out.
+
+Rooms do not know each other: what one of them learns reaches the next through the
+``Exchange``. Each field has one writer, named beside it, and is written once, from
+outside in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from contextvars import ContextVar
+from typing import Any
+
+from ringfence.denial import Denial
+from ringfence.principal import Principal
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+
+class Exchange:
+    """What the guard knows about one request.
+
+    ``headers`` maps lower-case names to values, built once. Where a name came more
+    than once it holds the last value and the name stands in ``repeated``;
+    ``traffic.request_line`` refuses the ones that may come only once, before any other
+    room reads them, and joins ``cookie`` lines.
+    """
+
+    __slots__ = (
+        "client",
+        "cookies",
+        "credential",
+        "csrf_token",
+        "denial",
+        "entered",
+        "headers",
+        "host",
+        "kind",
+        "method",
+        "mismatch",
+        "nonce",
+        "path",
+        "permitted",
+        "plan",
+        "principal",
+        "probe",
+        "receive",
+        "repeated",
+        "request_id",
+        "response_headers",
+        "scheme",
+        "scope",
+        "session",
+        "status",
+    )
+
+    def __init__(self, scope: Scope, receive: Receive) -> None:
+        self.scope = scope
+        self.receive = receive  # guard; traffic and browser wrap it to cap or replay
+        self.kind: str = scope["type"]
+        self.method: str = scope.get("method", "WEBSOCKET")
+        self.path: str = scope["path"]
+        raw = scope["headers"]
+        headers: dict[bytes, bytes] = dict(raw)
+        self.headers = headers
+        self.repeated = len(headers) != len(raw)
+
+        self.request_id = ""  # guard
+        self.plan: object | None = None  # guard: the RoutePlan that answers
+        self.probe: object | None = None  # guard: set while routes are rehearsed
+        self.entered = False  # guard: the chosen endpoint has been reached
+        self.mismatch: object | None = None  # guard: another endpoint was reached
+        self.denial: Denial | None = None  # whoever refuses; read by guard
+        self.status = 0  # guard: of the response as sent
+        self.nonce = ""  # current: minted when a page first asks for it
+        self.response_headers: list[tuple[bytes, bytes]] = []  # any stage may add
+
+        self.client = ""  # traffic.client_ip
+        self.scheme = ""  # traffic.client_ip: "http" or "https", as the client saw it
+        self.host = ""  # traffic.host: lower case, with the port if there was one
+        self.cookies: dict[str, str] | None = None  # identity.sessions, parsed once
+        self.credential = ""  # identity: "", "session" (ambient) or "bearer"
+        self.session: object | None = None  # identity.sessions: the SessionRecord
+        self.principal: Principal | None = None  # identity
+        self.csrf_token: Callable[[], str] | None = None  # browser.csrf
+        self.permitted = False  # access: the policy of the plan has allowed this
+
+
+active: ContextVar[Exchange | None] = ContextVar("ringfence_exchange", default=None)
+"""The exchange that the running code belongs to. Set by ``guard``, read by
+``current``; it follows the request into tasks and thread-pool calls."""

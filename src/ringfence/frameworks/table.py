@@ -1,0 +1,138 @@
+"""A framework's route table, read into one shape that the guard understands.
+
+An adapter reads a framework's own objects, never a retyped list, into a ``Table``:
+entries in the framework's order of precedence. A ``Leaf`` is an entry point, a
+``Branch`` a prefix or a host with a table of its own.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from ringfence.access import Policy
+from ringfence.exchange import ASGIApp
+
+Wrap = Callable[[ASGIApp], ASGIApp]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where in the developer's source a route comes from.
+
+    Args:
+        file: path as Python reports it; empty when it cannot be told.
+        line: first line, 0 when it cannot be told.
+        name: the qualified name of the handler.
+    """
+
+    file: str = ""
+    line: int = 0
+    name: str = ""
+
+    def __str__(self) -> str:
+        where = f"{self.file}:{self.line}" if self.file else "unknown place"
+        return f"{self.name} ({where})" if self.name else where
+
+
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """One entry point of the application.
+
+    Args:
+        kind: ``http``, ``websocket``, or ``mount`` for a foreign application or static
+            files, which answer every path and method below their prefix.
+        path: the full template with all prefixes, ``/api/orders/{order_id}``.
+        pattern: the framework's own compiled pattern, applied with ``match`` to the
+            path as it arrives in this table (a branch hands on the rest of the path,
+            starting with ``/``).
+        template: the part of ``path`` that ``pattern`` was compiled from.
+        methods: the methods that the framework routes here; ``None`` means every one.
+        place: where the handler is defined.
+        policy: what the developer declared, all marks combined; ``None`` if nothing.
+        bind: replaces the application that the framework calls for this entry by
+            ``wrap(that application)``. Called once.
+        sample: a path (as it arrives in this table) that the pattern matches and that
+            is used to rehearse; empty when none can be made.
+        is_docs: the framework made this route itself, for its documentation pages.
+        host: the pattern of the Host header as text, empty for every host.
+    """
+
+    kind: str
+    path: str
+    pattern: re.Pattern[str]
+    template: str
+    methods: frozenset[str] | None
+    place: Place
+    policy: Policy | None
+    bind: Callable[[Wrap], None]
+    sample: str = ""
+    is_docs: bool = False
+    host: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """A prefix or a host behind which another table begins. It never falls through:
+    what its table does not know is not found.
+
+    Args:
+        pattern: the framework's own pattern, for a prefix with a group named ``path``
+            that holds the rest without its slash.
+        template: the prefix that the pattern was compiled from, or the host.
+        by_host: the pattern is matched against the host, without port, lower case.
+        table: what begins behind it.
+        sample: a path prefix (or a host) that the pattern matches, to rehearse.
+        transparent: nothing of the user's stands between this branch and its table,
+            so that rehearsals must get through.
+    """
+
+    pattern: re.Pattern[str]
+    template: str
+    table: Table
+    by_host: bool = False
+    sample: str = ""
+    transparent: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """One router's entries, in the order in which the framework tries them.
+
+    Args:
+        entries: first match wins; a match of the path with another method is
+            remembered and answered with 405 if nothing else matches.
+        redirect_slashes: the framework redirects ``/a/`` to ``/a`` and back.
+        fallbacks: entries tried after everything else, the first that matches wins
+            (``app.frontend`` of FastAPI, most specific first).
+        seal: makes the framework's own lists refuse changes, with an error that tells
+            the developer to declare routes before the start-up. Idempotent.
+        intact: returns whether the lists are still the very objects that were read.
+    """
+
+    entries: tuple[Leaf | Branch, ...]
+    redirect_slashes: bool = False
+    fallbacks: tuple[Leaf, ...] = ()
+    seal: Callable[[], None] = field(default=lambda: None)
+    intact: Callable[[], bool] = field(default=lambda: True)
+
+
+@dataclass(frozen=True, slots=True)
+class Application:
+    """An application as its adapter read it.
+
+    Args:
+        framework: ``starlette``, ``fastapi``, ``plain`` ...
+        table: its routes.
+        router: the ASGI callable that routes, below the application's own middleware;
+            rehearsals are sent there.
+        debug: the application sends traces to clients.
+        middleware: names of the user's middleware, outermost first.
+    """
+
+    framework: str
+    table: Table
+    router: ASGIApp
+    debug: bool = False
+    middleware: tuple[str, ...] = ()

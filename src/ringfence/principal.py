@@ -1,0 +1,24 @@
+"""Who is there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """The identity behind a request, as proved by exactly one credential.
+
+    Args:
+        id: the account's id; a string, never an e-mail address.
+        roles: the roles held, without those that a hierarchy adds.
+        factors: how the identity was proved, for instance ``{"password"}``.
+        signed_in_at: Unix time of the sign-in, in seconds.
+
+    Not covered: what the principal may do. That is ``access``.
+    """
+
+    id: str
+    roles: frozenset[str] = frozenset()
+    factors: frozenset[str] = frozenset()
+    signed_in_at: float = 0.0
