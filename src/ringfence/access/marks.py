@@ -67,9 +67,7 @@ def depends(policy: Policy) -> Depends:
     return FastAPIDepends(PolicyDependency(policy))
 
 
-def routes(
-    route_objects: Sequence[RouteObject], policy: Policy
-) -> list[RouteObject]:
+def routes(route_objects: Sequence[RouteObject], policy: Policy) -> list[RouteObject]:
     """Give Starlette routes and mounts their policy, and return them as a list.
 
     For what cannot carry a decorator, ``Mount("/static", StaticFiles(...))`` say.

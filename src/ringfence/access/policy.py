@@ -176,10 +176,9 @@ def at_least_as_strict(first: Policy, second: Policy, hierarchy: Hierarchy) -> b
     allows, demands = first.compile(hierarchy), second.compile(hierarchy)
     everybody: list[Principal | None] = [None]
     for count in range(len(roles) + 1):
-        for held in combinations(roles, count):
-            everybody.append(Principal("anyone", frozenset(held)))
+        everybody.extend(
+            Principal("anyone", frozenset(held)) for held in combinations(roles, count)
+        )
     return all(
-        demands(somebody) is None
-        for somebody in everybody
-        if allows(somebody) is None
+        demands(somebody) is None for somebody in everybody if allows(somebody) is None
     )

@@ -1,0 +1,1 @@
+"""The window: what a browser is told, and what it may send on its own."""

@@ -1,0 +1,1 @@
+"""Reading a framework's route table."""

@@ -1,0 +1,1 @@
+"""The wall: plans made at start-up, run in one pass."""

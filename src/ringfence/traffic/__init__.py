@@ -1,0 +1,1 @@
+"""The street: what may reach the backend at all."""
