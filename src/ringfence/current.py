@@ -38,6 +38,17 @@ def principal() -> Principal:
     return found
 
 
+def visitor() -> Principal | None:
+    """Return who sent this request, or ``None`` where nobody is signed in.
+
+    For routes that are public and greet those who are known.
+
+    Raises:
+        OutsideRequestError: outside a guarded request.
+    """
+    return _exchange().principal
+
+
 def csrf_token() -> str:
     """Return the token that forms send as ``csrf_token``, or scripts as X-CSRF-Token.
 
