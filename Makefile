@@ -15,13 +15,12 @@ help:
 
 # Settings in the environment (RINGFENCE_...) reach what is started.
 serve: PORT ?= 8000
-serve: DATA ?= $(if $(RINGFENCE_DATA),$(RINGFENCE_DATA),var)
 serve: WORKERS ?= 1
-serve: export RINGFENCE_DATA = $(DATA)
 serve:
 	@tools/venv .venv serve
 	@.venv/bin/python tools/port.py "$(PORT)"
-	@exec .venv/bin/ringfence dev examples.shop:app --port "$(PORT)" --workers "$(WORKERS)"
+	@RINGFENCE_DATA="$(or $(DATA),$${RINGFENCE_DATA:-var})" \
+	    exec .venv/bin/ringfence dev examples.shop:app --port "$(PORT)" --workers "$(WORKERS)"
 
 range: GUARD ?= on
 range: PORT ?= 8100

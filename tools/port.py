@@ -3,10 +3,12 @@
 import socket
 import sys
 
+HIGHEST = 65535
+
 
 def main(port: str) -> str | None:
     """Return what is wrong with the port, or None."""
-    if not port.isdecimal() or not 0 < int(port) < 65536:
+    if not port.isdecimal() or not 0 < int(port) <= HIGHEST:
         return f"PORT={port} is no port number; write for instance PORT=8001"
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
