@@ -83,11 +83,13 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _bind(port: int) -> socket.socket:
-    """Bind to loopback. There is no option for another address."""
+    """Bind to loopback; there is no option for another address. Whoever connects
+    before the range serves has to wait."""
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((_LOOPBACK, port))
+        listener.listen()
     except OSError:
         listener.close()
         raise

@@ -1,0 +1,120 @@
+"""Real servers on loopback: an application in a thread, or a command of its own."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+import uvicorn
+
+ROOT = Path(__file__).resolve().parents[2]
+START_UP = 60.0  # seconds that a command may take on a busy machine
+_TICK = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A server that answers at ``port`` of loopback."""
+
+    port: int
+
+    @property
+    def url(self) -> str:
+        """The address with the number, a site of its own beside ``other_site``."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def other_site(self) -> str:
+        """The same server under another name: for a browser, another site."""
+        return f"http://localhost:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Process(Server):
+    """A server that is a process of its own."""
+
+    pid: int
+    data: Path
+    printed: tuple[str, ...] = ()
+
+
+def listener() -> socket.socket:
+    bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    bound.bind(("127.0.0.1", 0))
+    bound.listen()
+    return bound
+
+
+def free_port() -> int:
+    with listener() as bound:
+        return int(bound.getsockname()[1])
+
+
+@contextmanager
+def served(make_app) -> Iterator[Server]:
+    """Serve ``make_app(port)`` from a thread, over real HTTP."""
+    bound = listener()
+    port = bound.getsockname()[1]
+    config = uvicorn.Config(
+        make_app(port),
+        log_config=None,
+        proxy_headers=False,
+        server_header=False,
+        timeout_graceful_shutdown=2,
+    )
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, args=([bound],))
+    thread.start()
+    try:
+        yield Server(port)
+    finally:
+        server.should_exit = True
+        thread.join()
+        bound.close()
+
+
+@contextmanager
+def running(
+    arguments: Sequence[str], *, env: Mapping[str, str], log: Path
+) -> Iterator[subprocess.Popen[str]]:
+    """Run ``python -m arguments``; end it, and only it, afterwards."""
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", *arguments],
+            cwd=ROOT,
+            env=dict(env),
+            stdout=subprocess.PIPE,
+            stderr=output,
+            text=True,
+        )
+        try:
+            yield process
+        finally:
+            process.terminate()
+            process.communicate(timeout=15)
+
+
+def await_port(process: subprocess.Popen[str], port: int, log: Path) -> None:
+    """Return when ``port`` accepts; fail when the process ends or takes too long."""
+    for _ in range(int(START_UP / _TICK)):
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        try:
+            process.wait(_TICK)
+        except subprocess.TimeoutExpired:
+            continue
+        break
+    message = f"{process.args} does not answer on port {port}:\n{log.read_text()}"
+    raise RuntimeError(message)
+
+
+def lines_of(stream: IO[str], count: int) -> tuple[str, ...]:
+    return tuple(stream.readline().rstrip("\n") for _ in range(count))
