@@ -49,7 +49,7 @@ format:
 
 bench:
 	@tools/venv .venv-bench bench
-	@.venv-bench/bin/python benchmarks/run.py $(ARGS)
+	@.venv-bench/bin/python -m benchmarks.run --write $(ARGS)
 
 requirements:
 	@tools/compile $(ARGS)

@@ -1,0 +1,145 @@
+"""What the guard adds when an application has 10, 100 and 1,000 routes.
+
+Driven in process, without a server, so that only the application and the guard are
+measured. Bare Starlette itself grows with its routes; what the guard *adds* must not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import statistics
+import time
+from collections.abc import MutableMapping
+from typing import Any
+
+from benchmarks.lifespan import running_guard
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from ringfence import access
+
+SIZES = (10, 100, 1000)
+BUDGET = 1.2
+
+Message = MutableMapping[str, Any]
+
+
+async def answer(_request: Request) -> PlainTextResponse:
+    return PlainTextResponse("ok")
+
+
+def application(size: int) -> Starlette:
+    """Return an application of many routes, half of them with a parameter."""
+    routes = [
+        Route(f"/area{number}/{'{item_id}' if number % 2 else 'list'}", answer)
+        for number in range(size)
+    ]
+    return Starlette(routes=access.routes(routes, access.public))
+
+
+def scope_of(path: str) -> dict[str, Any]:
+    headers = {
+        "host": "127.0.0.1:8000",
+        "user-agent": "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Firefox/140.0",
+        "accept": "application/json, text/plain, */*",
+        "accept-language": "en-GB,en;q=0.7",
+        "accept-encoding": "gzip, deflate, br, zstd",
+        "sec-fetch-site": "same-origin",
+        "sec-fetch-mode": "cors",
+        "sec-fetch-dest": "empty",
+        "cookie": "theme=dark; language=en",
+    }
+    return {
+        "type": "http",
+        "asgi": {"version": "3.0", "spec_version": "2.3"},
+        "http_version": "1.1",
+        "method": "GET",
+        "scheme": "http",
+        "path": path,
+        "raw_path": path.encode(),
+        "query_string": b"",
+        "root_path": "",
+        "headers": [(n.encode(), v.encode()) for n, v in headers.items()],
+        "client": ("127.0.0.1", 50000),
+        "server": ("127.0.0.1", 8000),
+        "state": {},
+    }
+
+
+async def receive() -> Message:
+    return {"type": "http.request", "body": b"", "more_body": False}
+
+
+class Answer:
+    """Keep the status, so that a refusal is not measured as an answer."""
+
+    status = 0
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+
+
+async def seconds_for(app: ASGIApp, scope: dict[str, Any], times: int) -> float:
+    """Return CPU seconds for one request, the mean of ``times``."""
+    send = Answer()
+    started = time.process_time()
+    for _ in range(times):
+        await app({**scope, "headers": list(scope["headers"])}, receive, send)
+    spent = time.process_time() - started
+    if send.status != 200:
+        message = f"{scope['path']} answered {send.status}"
+        raise RuntimeError(message)
+    return spent / times
+
+
+async def added(size: int, rounds: int, times: int) -> tuple[float, float]:
+    """Return the median cost of bare and what the guard adds, in microseconds."""
+    path = f"/area{size // 2}/list"
+    bare = application(size)
+    async with running_guard(application(size)) as guard:
+        scope = scope_of(path)
+        await seconds_for(bare, scope, 50)
+        await seconds_for(guard, scope, 50)
+        gc.disable()
+        pairs = [
+            (
+                await seconds_for(bare, scope, times),
+                await seconds_for(guard, scope, times),
+            )
+            for _ in range(rounds)
+        ]
+        gc.enable()
+    base = statistics.median(one for one, _ in pairs)
+    more = statistics.median(two - one for one, two in pairs)
+    return base * 1e6, more * 1e6
+
+
+def table(*, quick: bool) -> list[str]:
+    """Return the table of added costs."""
+    rounds, times = (15, 200) if quick else (41, 400)
+    rows = {size: asyncio.run(added(size, rounds, times)) for size in SIZES}
+    first = rows[SIZES[0]][1]
+    return [
+        "",
+        "## What the guard adds, by number of routes",
+        "",
+        "In process, without a server, a public route in the middle of the table.",
+        "",
+        "| routes | bare, µs | added by the guard, µs | x of 10 routes |",
+        "|---:|---:|---:|---:|",
+        *(
+            f"| {size:,} | {base:.1f} | {more:+.1f} | **{more / first:.2f}** |"
+            for size, (base, more) in rows.items()
+        ),
+        "",
+        f"Budget: {BUDGET:.1f} x from 10 to 1,000 routes.",
+    ]
+
+
+if __name__ == "__main__":
+    print("\n".join(table(quick=False)))
