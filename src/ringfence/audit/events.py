@@ -154,3 +154,14 @@ class Stopped(Event):
 
     name: ClassVar[str] = "sys_shutdown"
     level: ClassVar[str] = "WARN"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventsLost(Event):
+    """Events were counted instead of written: a flood, or a queue that was full."""
+
+    name: ClassVar[str] = "audit_events_lost"
+    level: ClassVar[str] = "CRITICAL"
+
+    count: int = 0
+    reason: str = ""

@@ -1,0 +1,203 @@
+"""Where the ledger is written to."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol, TextIO
+
+from ringfence.errors import SettingsError
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One event as it is written: redacted, with its time and its place in the row.
+
+    Args:
+        sequence: counts from 1 since the start of the process; a gap shows a loss.
+        time: RFC 3339 in UTC with microseconds.
+        name: the event's name, ``authz_fail`` say.
+        level: ``INFO``, ``WARN``, ``ERROR`` or ``CRITICAL``.
+        fields: the event's own fields, without the empty ones.
+    """
+
+    sequence: int
+    time: str
+    name: str
+    level: str
+    fields: Mapping[str, object]
+
+    def line(self) -> bytes:
+        """Return one line of JSON, in ASCII, without its end of line.
+
+        ASCII only: what a terminal, a pager or a log shipper would take for a line
+        break or an escape sequence is escaped (CVE-2020-7694, CWE-117).
+        """
+        document = {
+            "time": self.time,
+            "sequence": self.sequence,
+            "event": self.name,
+            "level": self.level,
+            **self.fields,
+        }
+        text = json.dumps(document, separators=(",", ":"), default=str)
+        return text.replace("\x7f", "\\u007f").encode("ascii")
+
+
+class Sink(Protocol):
+    """Receives records, in order, from one thread that is not the event loop's."""
+
+    def open(self) -> None:
+        """Get ready, once, when the application starts.
+
+        Raises:
+            SettingsError: it can never work as it is set.
+        """
+
+    def write(self, records: Sequence[Record]) -> None:
+        """Write a batch. Whatever it raises is counted and told, and stops nothing."""
+
+    def close(self) -> None:
+        """Finish what was begun, once, when the application stops."""
+
+
+class JsonLinesSink:
+    """Append one line of JSON per event to a file that only this user can read.
+
+    A file that is moved away (by logrotate) is begun anew; a line that a crash or a
+    full disk left unfinished is ended before the next one is written.
+
+    Args:
+        path: the file. Made with mode 0600, its directory with 0700.
+
+    Not covered: whoever may write to the file can change the past. A ledger that
+    shows tampering is another sink.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file = -1
+        self._torn = False
+
+    def open(self) -> None:
+        """Open the file, or say why it cannot be written.
+
+        Raises:
+            SettingsError: it cannot be made or written, or everybody can.
+        """
+        try:
+            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._reopen()
+        except OSError as error:
+            message = (
+                f"the audit file {self._path} cannot be written ({error.strerror}); "
+                "name another place in RINGFENCE_AUDIT_FILE or RINGFENCE_DATA"
+            )
+            raise SettingsError(message) from error
+
+    def write(self, records: Sequence[Record]) -> None:
+        if self._was_moved():
+            self._reopen()
+        lines = b"".join(record.line() + b"\n" for record in records)
+        self._append(b"\n" + lines if self._torn else lines)
+
+    def close(self) -> None:
+        if self._file >= 0:
+            os.fsync(self._file)
+            os.close(self._file)
+            self._file = -1
+
+    def _append(self, content: bytes) -> None:
+        rest = memoryview(content)
+        self._torn = True
+        while rest:
+            rest = rest[os.write(self._file, rest) :]
+        self._torn = False
+
+    def _was_moved(self) -> bool:
+        if self._file < 0:
+            return True
+        try:
+            there = self._path.stat()
+        except FileNotFoundError:
+            return True
+        ours = os.fstat(self._file)
+        return (there.st_dev, there.st_ino) != (ours.st_dev, ours.st_ino)
+
+    def _reopen(self) -> None:
+        self._release()
+        flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_NONBLOCK", 0)
+        self._file = os.open(self._path, flags, 0o600)
+        found = os.fstat(self._file)
+        _refuse_unfit(self._path, found)
+        self._torn = found.st_size > 0 and _last_byte(self._file, found) != b"\n"
+
+    def _release(self) -> None:
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
+
+
+class StderrSink:
+    """Write one line of JSON per event to the standard error stream."""
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self._stream = stream
+
+    def open(self) -> None:
+        """Nothing is needed."""
+
+    def write(self, records: Sequence[Record]) -> None:
+        stream = self._stream or sys.stderr
+        stream.write("".join(record.line().decode() + "\n" for record in records))
+        stream.flush()
+
+    def close(self) -> None:
+        """Nothing is needed: the stream belongs to the process."""
+
+
+@dataclass(slots=True)
+class MemorySink:
+    """Keep the last records, for tests.
+
+    Args:
+        limit: most records kept; older ones go.
+    """
+
+    limit: int = 10_000
+    records: list[Record] = field(default_factory=list)
+
+    def open(self) -> None:
+        """Nothing is needed."""
+
+    def write(self, records: Sequence[Record]) -> None:
+        self.records.extend(records)
+        del self.records[: -self.limit]
+
+    def close(self) -> None:
+        """Nothing is needed: what was kept stays, to be looked at."""
+
+    def named(self, name: str) -> list[Record]:
+        """Return the records of one event, ``authn_login_fail`` say."""
+        return [record for record in self.records if record.name == name]
+
+
+def _last_byte(file: int, found: os.stat_result) -> bytes:
+    os.lseek(file, found.st_size - 1, os.SEEK_SET)
+    return os.read(file, 1)
+
+
+def _refuse_unfit(path: Path, found: os.stat_result) -> None:
+    if not stat.S_ISREG(found.st_mode):
+        raise SettingsError(f"the audit file {path} is no regular file")
+    if sys.platform != "win32" and found.st_mode & 0o007:
+        message = (
+            f"the audit file {path} can be read or changed by everybody (mode "
+            f"{stat.S_IMODE(found.st_mode):04o}); run: chmod 600 {path}"
+        )
+        raise SettingsError(message)
