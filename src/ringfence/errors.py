@@ -6,7 +6,9 @@
     │   └── MissingExtraError    an optional library that is not installed
     ├── StoreError               the world's failure: a store is down, slow or full
     │   └── StoreBusyError       a bounded queue is full; come again later
-    └── OutsideRequestError      the caller's misuse: no guarded request is running
+    ├── OutsideRequestError      the caller's misuse: no guarded request is running
+    ├── BodyTooLargeError        a request body passed its cap while it was read
+    └── WrongPasswordError       a password does not fit its hash; never leaves identity
 
 A refusal is not an error: it is a ``Denial``. Misused arguments raise the built-in
 ``TypeError`` and ``ValueError``.
@@ -63,3 +65,19 @@ class StoreBusyError(StoreError):
 
 class OutsideRequestError(RingfenceError):
     """``current`` was asked for something that only a guarded request has."""
+
+
+class WrongPasswordError(RingfenceError):
+    """A password does not fit the hash. ``identity`` turns it into a ``Denial``."""
+
+
+class BodyTooLargeError(RingfenceError):
+    """A request body passed its cap while it was being read. The guard answers 413.
+
+    Args:
+        limit: the cap, in bytes.
+    """
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"the request body is larger than {limit} bytes")
+        self.limit = limit

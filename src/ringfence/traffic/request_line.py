@@ -1,0 +1,378 @@
+"""Refuse requests that two readers could understand in two ways."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Set as AbstractSet
+from typing import AnyStr
+from urllib.parse import unquote_to_bytes
+
+from ringfence.denial import Denial
+from ringfence.exchange import Exchange, Scope
+from ringfence.traffic.settings import FORWARDING_HEADERS, TrafficSettings
+
+SERVED_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+# Two lines of one of these are two opinions, and the guard and the application could
+# each take another (GHSA-8xvm-856x-7hwp: only the first line was judged).
+SINGLE_VALUED = frozenset(
+    {
+        b"authorization",
+        b"content-encoding",
+        b"content-length",
+        b"content-type",
+        b"dpop",
+        b"host",
+        b"origin",
+        b"proxy-authorization",
+        b"referer",
+        b"sec-fetch-dest",
+        b"sec-fetch-mode",
+        b"sec-fetch-site",
+        b"sec-fetch-user",
+        b"sec-websocket-key",
+        b"sec-websocket-version",
+        b"transfer-encoding",
+        b"user-agent",
+        b"x-csrf-token",
+        *(name.encode() for name in FORWARDING_HEADERS),
+    }
+) - {b"forwarded", b"x-forwarded-for"}
+
+# HTTP/2 splits cookies; to a list each proxy may add a line (RFC 9110, 5.3).
+_JOINED = {b"cookie": b"; ", b"forwarded": b", ", b"x-forwarded-for": b", "}
+
+_METHOD_OVERRIDES = frozenset(
+    {b"x-http-method", b"x-http-method-override", b"x-method-override"}
+)
+_TRUSTED_NAMES = SINGLE_VALUED | frozenset(_JOINED) | _METHOD_OVERRIDES
+
+# Names that need no look: few, short, without underscores, none of them trusted.
+_EVERYDAY = frozenset(
+    {
+        b"accept",
+        b"accept-encoding",
+        b"accept-language",
+        b"authorization",
+        b"cache-control",
+        b"connection",
+        b"content-length",
+        b"content-type",
+        b"cookie",
+        b"dnt",
+        b"host",
+        b"if-modified-since",
+        b"if-none-match",
+        b"origin",
+        b"pragma",
+        b"priority",
+        b"range",
+        b"referer",
+        b"sec-ch-ua",
+        b"sec-ch-ua-mobile",
+        b"sec-ch-ua-platform",
+        b"sec-fetch-dest",
+        b"sec-fetch-mode",
+        b"sec-fetch-site",
+        b"sec-fetch-user",
+        b"sec-gpc",
+        b"te",
+        b"traceparent",
+        b"tracestate",
+        b"upgrade-insecure-requests",
+        b"user-agent",
+        b"x-csrf-token",
+        b"x-request-id",
+        b"x-requested-with",
+        *(f"x-forwarded-{name}".encode() for name in ("for", "host", "port", "proto")),
+    }
+)
+_HEADER_CONTROL = re.compile(rb"[\r\n]")
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+
+# What nearly every honest path looks like: segments of plain characters, none of them
+# made of dots. Possessive, so that no input makes it go back.
+_PLAIN = re.compile(
+    rb"(?:/(?!\.\.?(?:[/;]|\Z))[A-Za-z0-9_.~!$&'()*+,;=:@|^\[\]{}`-]++)*+/?+"
+)
+
+# Dots, slashes and back-slashes are written so only to be overlooked.
+_SLY = rb"2[ef]|5c|[01][0-9a-f]|7f"
+_BYTE_FAULTS = (
+    (
+        re.compile(rb"[^!$-;=@-\[\]-~]"),
+        "path_grammar",
+        "contains a character that must be percent-encoded",
+    ),
+    (
+        re.compile(rb"%(?![0-9A-Fa-f]{2})"),
+        "path_encoding",
+        "contains a percent sign without two hex digits",
+    ),
+    (
+        re.compile(rb"%(?:" + _SLY + rb")", re.IGNORECASE),
+        "path_encoding",
+        "contains an encoded dot, slash or control character",
+    ),
+    (  # The same behind %25, for a second decoder; c0 and c1 begin overlong UTF-8.
+        re.compile(rb"%25(?:25|c[01]|" + _SLY + rb")", re.IGNORECASE),
+        "path_encoding",
+        "is encoded twice",
+    ),
+)
+_TEXT_FAULTS = (
+    (re.compile(r"\A(?!/)"), "path_grammar", "does not start with a slash"),
+    (re.compile(r"//"), "path_slashes", "contains a doubled slash"),
+    (re.compile(r"\\"), "path_slashes", "contains a back-slash"),
+    # A segment "..;x" is ".." to servers that cut path parameters off.
+    (re.compile(r"/\.\.?(?:[/;]|\Z)"), "path_dots", "contains a dot segment"),
+    (
+        re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]"),
+        "path_control",
+        "contains a control character",
+    ),
+    (
+        re.compile(r"%(?:25|" + _SLY.decode() + r")", re.IGNORECASE),
+        "path_encoding",
+        "is encoded twice",
+    ),
+)
+
+
+def _denial(status: int, reason: str, detail: str) -> Denial:
+    return Denial(status, f"traffic.{reason}", detail)
+
+
+_PATH_TOO_LONG = _denial(414, "path_too_long", "The address is too long.")
+_QUERY_TOO_LONG = _denial(414, "query_too_long", "The query string is too long.")
+_TOO_MANY_HEADERS = _denial(431, "too_many_headers", "Too many header lines.")
+_HEADERS_TOO_LARGE = _denial(431, "headers_too_large", "The headers are too large.")
+_BAD_METHOD = _denial(400, "bad_method", "The method is not a valid name.")
+# 501, not 405: a 405 says "not here" and must list what is allowed here (RFC 9110,
+# 15.5.6); these are allowed nowhere (15.6.2).
+_UNKNOWN_METHOD = _denial(501, "unknown_method", "This method is not served.")
+_METHOD_OVERRIDE = _denial(
+    400,
+    "method_override",
+    "Send the method that is meant; it cannot be changed by a header.",
+)
+_BAD_LENGTH = _denial(400, "bad_content_length", "Content-Length is not a number.")
+_TWO_LENGTHS = _denial(
+    400,
+    "ambiguous_length",
+    "Content-Length and Transfer-Encoding must not come together.",
+)
+_BAD_CODING = _denial(
+    501, "unknown_transfer_coding", "Only the transfer coding 'chunked' is served."
+)
+_BAD_HEADER = _denial(400, "bad_header", "A header contains a control character.")
+_HEADER_TWIN = _denial(400, "header_twin", "A header is spelled with an underscore.")
+
+
+def refuse_ambiguous(
+    settings: TrafficSettings,
+) -> Callable[[Exchange], Awaitable[Denial | None]]:
+    """Return the stage that lets only requests through which have one meaning.
+
+    A guard that judges ``/admin`` and a framework that serves ``/x/../admin`` is the
+    oldest hole in this field: the path must be plain, its bytes and its decoded text
+    must agree, and whatever may come once must not come twice. Also joins several
+    ``cookie`` lines (HTTP/2 splits them) in ``exchange.headers``.
+
+    Not covered: a server that decodes a path without giving ``raw_path``; encoded
+    slashes cannot be seen then. Look-alike letters (U+2215 for a slash): they stay
+    what they are, since nothing here folds them.
+
+    Source: RFC 3986, 3.3 and 6.2.2; RFC 9110, 5.3, 9.1 and 15.5.15; RFC 9112, 6.3;
+    RFC 9113, 8.2.3; CWE-22, CWE-444; ASVS 5.0 V4.2.
+    """
+    path_limit = settings.path_limit
+    query_limit = settings.query_limit
+    few_enough = settings.header_count_limit >= len(_EVERYDAY)
+    bytes_left = settings.header_bytes_limit - len(b"".join(_EVERYDAY))
+    everyday = _EVERYDAY.issuperset if few_enough else frozenset[bytes]().issuperset
+    methods = SERVED_METHODS | {"WEBSOCKET"} | frozenset(settings.extra_methods)
+    plain = _PLAIN.fullmatch
+
+    async def request_line(exchange: Exchange) -> Denial | None:
+        scope = exchange.scope
+        headers = exchange.headers
+        raw = scope.get("raw_path")
+        values = b" ".join(headers.values())
+        if (
+            # What nearly every honest request looks like, in as few steps as can be.
+            # Whatever is not so is judged one by one, and may still be honest.
+            raw
+            and len(raw) <= path_limit
+            and plain(raw)
+            and raw.decode("ascii") == exchange.path
+            and exchange.method in methods
+            and not exchange.repeated
+            and everyday(headers)
+            and len(values) < bytes_left
+            and b"\n" not in values
+            and b"\r" not in values
+            and len(scope["query_string"]) <= query_limit
+            and (b"content-length" not in headers or not judge_length(headers))
+            and not scope.get("root_path")
+        ):
+            return None
+        return judge(exchange, settings, methods)
+
+    return request_line
+
+
+def judge(
+    exchange: Exchange, settings: TrafficSettings, methods: AbstractSet[str]
+) -> Denial | None:
+    """Return why a request could be understood in two ways, or ``None``."""
+    scope = exchange.scope
+    return (
+        judge_method(exchange.method, methods)
+        or judge_path(
+            scope.get("raw_path"),
+            exchange.path,
+            scope.get("root_path", ""),
+            limit=settings.path_limit,
+        )
+        or judge_size(scope, settings)
+        or settle_repeated(exchange)
+        or judge_headers(exchange.headers)
+        or judge_length(exchange.headers)
+    )
+
+
+def judge_method(method: str, served: AbstractSet[str]) -> Denial | None:
+    """Return why a method is refused, or ``None`` if it is served."""
+    if method in served:
+        return None
+    return _UNKNOWN_METHOD if _TOKEN.fullmatch(method) else _BAD_METHOD
+
+
+def judge_path(raw: bytes | None, path: str, root: str, *, limit: int) -> Denial | None:
+    """Return why a path could be understood in two ways, or ``None``.
+
+    Args:
+        raw: the path as it came over the wire, without the query; ``None`` if the
+            server does not tell.
+        path: the path as the server decoded it, which the framework will route.
+        root: the prefix under which the application is served, ``""`` for none.
+        limit: longest path in bytes.
+    """
+    if max(len(path), len(raw or b"")) > limit:
+        return _PATH_TOO_LONG
+    fault = (
+        (None if raw is None else _fault_in_bytes(raw, path, root))
+        or _first_fault(_TEXT_FAULTS, path)
+        or _fault_of_root(path, root)
+    )
+    if fault is None:
+        return None
+    reason, words = fault
+    return _denial(400, reason, f"The path {words}.")
+
+
+Fault = tuple[str, str]  # the reason in the code, and the words for the public
+
+
+def _first_fault(
+    faults: Iterable[tuple[re.Pattern[AnyStr], str, str]], text: AnyStr
+) -> Fault | None:
+    for pattern, reason, words in faults:
+        if pattern.search(text):
+            return reason, words
+    return None
+
+
+def _fault_in_bytes(raw: bytes, path: str, root: str) -> Fault | None:
+    fault = _first_fault(_BYTE_FAULTS, raw)
+    if fault is not None:
+        return fault
+    try:
+        text = unquote_to_bytes(raw).decode("utf-8")
+    except UnicodeDecodeError:
+        return "path_encoding", "is not valid UTF-8"
+    # Servers differ in whether the raw path carries the prefix.
+    if path not in {text, root + text}:
+        return "path_mismatch", "was changed on its way"
+    return None
+
+
+def _fault_of_root(path: str, root: str) -> Fault | None:
+    """A framework routes a path outside its prefix as if there were no prefix."""
+    if root and path != root and not path.startswith(root + "/"):
+        return "path_outside_root", "lies outside the application"
+    return None
+
+
+def judge_size(scope: Scope, settings: TrafficSettings) -> Denial | None:
+    """Refuse what is longer than any honest request."""
+    if len(scope.get("query_string", b"")) > settings.query_limit:
+        return _QUERY_TOO_LONG
+    lines = scope["headers"]
+    if len(lines) > settings.header_count_limit:
+        return _TOO_MANY_HEADERS
+    if sum(len(name) + len(value) for name, value in lines) > (
+        settings.header_bytes_limit
+    ):
+        return _HEADERS_TOO_LARGE
+    return None
+
+
+def settle_repeated(exchange: Exchange) -> Denial | None:
+    """Refuse repeated headers that may come once; join cookies and address lists.
+
+    One pass for any number of lines (CVE-2025-14550: joined in quadratic time).
+    """
+    if not exchange.repeated:
+        return None
+    joined: dict[bytes, list[bytes]] = {}
+    for name, value in exchange.scope["headers"]:
+        joined.setdefault(name, []).append(value)
+    for name, values in joined.items():
+        if len(values) > 1 and name in SINGLE_VALUED:
+            return _denial(
+                400, "repeated_header", f"The header {name.decode()} came twice."
+            )
+        if name in _JOINED:
+            exchange.headers[name] = _JOINED[name].join(values)
+    return None
+
+
+def judge_headers(headers: Mapping[bytes, bytes]) -> Denial | None:
+    """Refuse control characters, method overrides, and twins spelled with ``_``.
+
+    A line break in a value is a forged line in somebody's log. An override header
+    turns a judged POST, or a GET that no CSRF check stops, into a DELETE. CGI-like
+    servers and their heirs read ``X_FORWARDED_FOR`` as ``X-Forwarded-For``; a widely
+    used limiter trusted the one and ignored the other.
+    """
+    for name, value in headers.items():
+        if _HEADER_CONTROL.search(value):
+            return _BAD_HEADER
+        if name in _METHOD_OVERRIDES:
+            return _METHOD_OVERRIDE
+        if b"_" in name and name.replace(b"_", b"-") in _TRUSTED_NAMES:
+            return _HEADER_TWIN
+    return None
+
+
+_LONGEST_LENGTH = 18  # digits; more than any body has bytes, less than int() minds
+
+
+def judge_length(headers: Mapping[bytes, bytes]) -> Denial | None:
+    """Refuse lengths that two parsers could read in two ways (request smuggling).
+
+    Source: RFC 9112, 6.1 and 6.3; CWE-444.
+    """
+    length = headers.get(b"content-length")
+    coding = headers.get(b"transfer-encoding")
+    if length is not None:
+        if coding is not None:
+            return _TWO_LENGTHS
+        if not length.isdigit() or len(length) > _LONGEST_LENGTH:
+            return _BAD_LENGTH
+    elif coding is not None and coding.strip().lower() != b"chunked":
+        return _BAD_CODING
+    return None
