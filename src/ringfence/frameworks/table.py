@@ -8,11 +8,12 @@ entries in the framework's order of precedence. A ``Leaf`` is an entry point, a
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 from ringfence.access import Policy
 from ringfence.exchange import ASGIApp
+from ringfence.frameworks.sealed import RouteList
 
 Wrap = Callable[[ASGIApp], ASGIApp]
 
@@ -36,6 +37,10 @@ class Place:
         return f"{self.name} ({where})" if self.name else where
 
 
+Segments = tuple[str | None, ...]
+"""A template cut at its slashes; ``None`` stands for a segment with a parameter."""
+
+
 @dataclass(frozen=True, slots=True)
 class Leaf:
     """One entry point of the application.
@@ -53,6 +58,10 @@ class Leaf:
         policy: what the developer declared, all marks combined; ``None`` if nothing.
         bind: replaces the application that the framework calls for this entry by
             ``wrap(that application)``. Called once.
+        segments: the template's first segments, to narrow a search; whatever
+            ``pattern`` matches begins with them.
+        tail: more segments may follow. ``()`` with a tail is always a candidate.
+        integers: names of the pattern's groups that the framework turns into ``int``.
         sample: a path (as it arrives in this table) that the pattern matches and that
             is used to rehearse; empty when none can be made.
         is_docs: the framework made this route itself, for its documentation pages.
@@ -67,6 +76,9 @@ class Leaf:
     place: Place
     policy: Policy | None
     bind: Callable[[Wrap], None]
+    segments: Segments = ()
+    tail: bool = True
+    integers: tuple[str, ...] = ()
     sample: str = ""
     is_docs: bool = False
     host: str = ""
@@ -81,9 +93,12 @@ class Branch:
         pattern: the framework's own pattern, for a prefix with a group named ``path``
             that holds the rest without its slash.
         template: the prefix that the pattern was compiled from, or the host.
-        by_host: the pattern is matched against the host, without port, lower case.
         table: what begins behind it.
-        sample: a path prefix (or a host) that the pattern matches, to rehearse.
+        segments: as on a leaf.
+        integers: as on a leaf.
+        by_host: the pattern is matched against the host, without port, lower case.
+        sample: a path prefix (or a host) that the pattern matches, to rehearse; for a
+            prefix without its last slash.
         transparent: nothing of the user's stands between this branch and its table,
             so that rehearsals must get through.
     """
@@ -91,8 +106,10 @@ class Branch:
     pattern: re.Pattern[str]
     template: str
     table: Table
+    segments: Segments = ()
+    integers: tuple[str, ...] = ()
     by_host: bool = False
-    sample: str = ""
+    sample: str | None = None
     transparent: bool = True
 
 
@@ -106,16 +123,14 @@ class Table:
         redirect_slashes: the framework redirects ``/a/`` to ``/a`` and back.
         fallbacks: entries tried after everything else, the first that matches wins
             (``app.frontend`` of FastAPI, most specific first).
-        seal: makes the framework's own lists refuse changes, with an error that tells
-            the developer to declare routes before the start-up. Idempotent.
-        intact: returns whether the lists are still the very objects that were read.
+        root_path: what the application behind this table takes for its own
+            ``root_path``, whatever the server or a mount said; empty to keep theirs.
     """
 
     entries: tuple[Leaf | Branch, ...]
     redirect_slashes: bool = False
     fallbacks: tuple[Leaf, ...] = ()
-    seal: Callable[[], None] = field(default=lambda: None)
-    intact: Callable[[], bool] = field(default=lambda: True)
+    root_path: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,12 +142,30 @@ class Application:
         table: its routes.
         router: the ASGI callable that routes, below the application's own middleware;
             rehearsals are sent there.
+        lists: the framework's own route lists, to be sealed.
         debug: the application sends traces to clients.
         middleware: names of the user's middleware, outermost first.
+        notes: what a reader of the plan should know, in sentences.
     """
 
     framework: str
     table: Table
     router: ASGIApp
+    lists: tuple[RouteList, ...] = ()
     debug: bool = False
     middleware: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def leaves(self) -> Iterator[Leaf]:
+        """Yield every entry point, in the order of the tables."""
+        return leaves(self.table)
+
+
+def leaves(table: Table) -> Iterator[Leaf]:
+    """Yield every entry point of a table and of the tables behind it, in order."""
+    for entry in table.entries:
+        if isinstance(entry, Leaf):
+            yield entry
+        else:
+            yield from leaves(entry.table)
+    yield from table.fallbacks

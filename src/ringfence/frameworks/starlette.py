@@ -1,0 +1,353 @@
+"""Reading Starlette's route table.
+
+Only Starlette's own route classes are understood, and subclasses that keep its way of
+matching. Anything else stops the start-up: a route that is not understood is a door
+without a lock.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any, TypeGuard
+
+from starlette.applications import Starlette
+from starlette.routing import (
+    BaseRoute,
+    Host,
+    Mount,
+    Route,
+    Router,
+    WebSocketRoute,
+    request_response,
+    websocket_session,
+)
+
+from ringfence.access import Policy
+from ringfence.access.marks import policy_of
+from ringfence.errors import PlanError
+from ringfence.frameworks.place import place_of
+from ringfence.frameworks.sealed import RouteList
+from ringfence.frameworks.table import Application, Branch, Leaf, Table, Wrap
+from ringfence.frameworks.template import read_template
+
+_ANYTHING = re.compile(r"(?s:.*)\Z")
+
+
+def read(app: Starlette | Router) -> Application:
+    """Read a Starlette application or router.
+
+    Raises:
+        PlanError: a route of a kind that is not understood, or one application mounted
+            at two places.
+    """
+    return StarletteReader("starlette").application(app)
+
+
+@dataclass(frozen=True, slots=True)
+class Above:
+    """What stands above a router: prefixes, host and policy of its mounts."""
+
+    prefix: str = ""
+    host: str = ""
+    policy: Policy | None = None
+
+    def below(self, prefix: str, policy: Policy | None) -> Above:
+        """Return what stands above a router mounted here."""
+        return replace(
+            self, prefix=self.prefix + prefix, policy=both(self.policy, policy)
+        )
+
+
+class StarletteReader:
+    """Reads one application, once.
+
+    Args:
+        framework: the name that the result carries.
+    """
+
+    def __init__(self, framework: str) -> None:
+        self.framework = framework
+        self.lists: list[RouteList] = []
+        self.notes: list[str] = []
+        self._places: dict[int, str] = {}
+
+    def application(self, app: Starlette | Router) -> Application:
+        """Read the application at the top."""
+        table = self.table(app, Above())
+        middleware = getattr(app, "user_middleware", ())
+        return Application(
+            framework=self.framework,
+            table=table,
+            router=router_of(app).app,
+            lists=tuple(self.lists),
+            debug=bool(getattr(app, "debug", False)),
+            middleware=tuple(_name_of(one.cls) for one in middleware),
+            notes=tuple(self.notes),
+        )
+
+    def table(self, app: Starlette | Router, above: Above) -> Table:
+        """Read a router and everything below it."""
+        router = router_of(app)
+        self._only_once(router, above)
+        self.understand(router, above)
+        self.lists.extend(self.lists_of(router))
+        return Table(
+            entries=tuple(self.entries(app, above)),
+            redirect_slashes=router.redirect_slashes,
+            fallbacks=tuple(self.fallbacks(router, above)),
+        )
+
+    def understand(self, router: Router, above: Above) -> None:
+        """Refuse a router that does not route as Starlette's does."""
+        refuse_overrides(router, Router, ("__call__", "app"), above)
+
+    def lists_of(self, router: Router) -> Iterator[RouteList]:
+        """Yield the lists that the router searches."""
+        yield RouteList(router, "routes")
+
+    def entries(self, app: Starlette | Router, above: Above) -> Iterator[Leaf | Branch]:
+        """Yield what the router tries, in its order."""
+        for route in router_of(app).routes:
+            yield self.entry(route, policy_of(route), above)
+
+    def fallbacks(self, router: Router, above: Above) -> Iterator[Leaf]:
+        """Yield what is tried when nothing else matches."""
+        # bound methods are made anew on each access: compared, not identified
+        if router.default != router.not_found:
+            yield self._leaf_for_anything(router, "default", above, None)
+
+    def entry(
+        self, route: BaseRoute, mark: Policy | None, above: Above
+    ) -> Leaf | Branch:
+        """Read one route of Starlette's own kinds.
+
+        Raises:
+            PlanError: the kind is not understood.
+        """
+        if isinstance(route, Route):
+            refuse_overrides(route, Route, MATCHING, above)
+            return self.route(
+                route, route, both(mark, policy_of(route.endpoint)), above
+            )
+        if isinstance(route, WebSocketRoute):
+            refuse_overrides(route, WebSocketRoute, MATCHING, above)
+            declared = both(mark, policy_of(route.endpoint))
+            return self.route(route, route, declared, above)
+        if isinstance(route, Mount):
+            refuse_overrides(route, Mount, MATCHING, above)
+            return self._mount(route, mark, above)
+        if isinstance(route, Host):
+            refuse_overrides(route, Host, MATCHING, above)
+            return self._host(route, mark, above)
+        raise unknown_route(route, above)
+
+    def route(
+        self,
+        route: Any,
+        owner: object,
+        declared: Policy | None,
+        above: Above,
+    ) -> Leaf:
+        """Read a route that calls one endpoint.
+
+        Args:
+            route: what has ``path``, ``path_regex``, ``param_convertors``, ``endpoint``
+                and, for HTTP, ``methods``.
+            owner: whose attribute ``app`` the framework calls.
+            declared: the policy of the route itself.
+            above: what stands above.
+        """
+        kind = "websocket" if isinstance(route, WebSocketRoute) else "http"
+        return self._leaf(kind, route, owner, declared, above)
+
+    def _leaf(
+        self,
+        kind: str,
+        route: Any,
+        owner: object,
+        declared: Policy | None,
+        above: Above,
+    ) -> Leaf:
+        mount = kind == "mount"
+        methods = getattr(route, "methods", None) if kind == "http" else None
+        template = route.path + "/{path:path}" if mount else route.path
+        read = read_template(template, route.path_regex, route.param_convertors)
+        return Leaf(
+            kind=kind,
+            path=above.prefix + route.path or "/",
+            pattern=route.path_regex,
+            template=template,
+            methods=frozenset(methods) if methods else None,
+            place=place_of(route._base_app if mount else route.endpoint),  # noqa: SLF001 - as in ``_mount``
+            policy=both(above.policy, declared),
+            bind=bind_attribute(owner, "app"),
+            segments=read.segments,
+            tail=read.tail,
+            integers=read.integers,
+            sample=read.sample or "",
+            host=above.host,
+        )
+
+    def _mount(self, mount: Mount, mark: Policy | None, above: Above) -> Leaf | Branch:
+        base = mount._base_app  # noqa: SLF001 - middleware may hide it in .app; checked at start-up
+        if not is_router(base):
+            declared = both(mark, policy_of(base))
+            return self._leaf("mount", mount, mount, declared, above)
+        template = mount.path + "/{path:path}"
+        read = read_template(template, mount.path_regex, mount.param_convertors)
+        sample = None if read.sample is None else read.sample.removesuffix("/sample")
+        return Branch(
+            pattern=mount.path_regex,
+            template=template,
+            table=self.table(base, above.below(mount.path, mark)),
+            segments=read.segments,
+            integers=read.integers,
+            sample=sample,
+            transparent=mount.app is base and not has_middleware(base),
+        )
+
+    def _host(self, host: Host, mark: Policy | None, above: Above) -> Branch:
+        read = read_template(host.host, host.host_regex, host.param_convertors)
+        named = replace(above, host=host.host, policy=both(above.policy, mark))
+        if is_router(host.app):
+            table = self.table(host.app, named)
+        else:
+            leaf = self._leaf_for_anything(host, "app", named, policy_of(host.app))
+            table = Table(entries=(leaf,))
+        return Branch(
+            pattern=host.host_regex,
+            template=host.host,
+            table=table,
+            integers=read.integers,
+            by_host=True,
+            sample=read.sample,
+            transparent=not has_middleware(host.app),
+        )
+
+    def _leaf_for_anything(
+        self, owner: object, name: str, above: Above, declared: Policy | None
+    ) -> Leaf:
+        return Leaf(
+            kind="mount",
+            path=above.prefix or "/",
+            pattern=_ANYTHING,
+            template="/{path:path}",
+            methods=None,
+            place=place_of(unbound(getattr(owner, name))),
+            policy=both(above.policy, declared),
+            bind=bind_attribute(owner, name),
+            sample="/ringfence-sample",
+            host=above.host,
+        )
+
+    def _only_once(self, router: Router, above: Above) -> None:
+        """A plan is bound to the object that the router calls: an object that is
+        reached by two ways cannot hold the plans of both."""
+        here = f"{above.host}{above.prefix or '/'}"
+        earlier = self._places.setdefault(id(router), here)
+        if earlier is not here:
+            message = (
+                f"one application is mounted twice, at {earlier} and at {here}, so its "
+                "routes cannot have two plans; build it in a function and mount what "
+                "the function returns, once for each place"
+            )
+            raise PlanError(message)
+
+
+MATCHING = ("matches", "handle", "__call__")
+"""The methods by which a route decides and enters; a subclass must keep them."""
+
+
+def router_of(app: Starlette | Router) -> Router:
+    """Return the router of an application, or the router itself."""
+    return app.router if isinstance(app, Starlette) else app
+
+
+def is_router(app: object) -> TypeGuard[Starlette | Router]:
+    """Return whether the table behind ``app`` can be read."""
+    return isinstance(app, (Starlette, Router))
+
+
+def has_middleware(app: object) -> bool:
+    """Return whether something of the user's stands before the app's routes."""
+    if isinstance(app, Starlette):
+        return bool(app.user_middleware) or has_middleware(app.router)
+    # a router without middleware calls its own ``app``
+    return isinstance(app, Router) and app.middleware_stack != app.app
+
+
+def both(first: Policy | None, second: Policy | None) -> Policy | None:
+    """Return the policy that asks both, either of which may be missing."""
+    if first is None or second is None:
+        return second if first is None else first
+    return first & second
+
+
+def bind_attribute(owner: object, name: str) -> Callable[[Wrap], None]:
+    """Return what binds a plan to the application that ``owner`` calls."""
+
+    def bind(wrap: Wrap) -> None:
+        setattr(owner, name, wrap(getattr(owner, name)))
+
+    return bind
+
+
+def unbound(app: object) -> object:
+    """Return the application below the entry that an earlier guard has put there."""
+    return getattr(app, "inner", app)
+
+
+def refuse_overrides(
+    found: object, known: type, names: Iterable[str], above: Above
+) -> None:
+    """Refuse an object whose class decides otherwise than the known class.
+
+    Raises:
+        PlanError: with what to do instead.
+    """
+    for name in names:
+        own = name in getattr(found, "__dict__", ())
+        if own or getattr(type(found), name) is not getattr(known, name):
+            message = (
+                f"{describe(found, above)} changes {known.__name__}.{name}, so what it "
+                "matches cannot be known before a request; keep that method and move "
+                "the behaviour into middleware or into the endpoint"
+            )
+            raise PlanError(message)
+
+
+def unknown_route(route: object, above: Above) -> PlanError:
+    """Return the error for a route of an unknown kind."""
+    message = (
+        f"{describe(route, above)} is of an unknown kind; use Route, WebSocketRoute, "
+        "Mount or Host, or mount the object as an application of its own"
+    )
+    return PlanError(message)
+
+
+def describe(route: object, above: Above) -> str:
+    """Return how an error names a route."""
+    kind = type(route)
+    path = getattr(route, "path", None)
+    where = f" at {above.prefix}{path}" if isinstance(path, str) else ""
+    place = place_of(getattr(route, "endpoint", kind))
+    return f"{kind.__module__}.{kind.__qualname__}{where} [{place}]"
+
+
+def lost_middleware(route: BaseRoute) -> bool:
+    """Return whether a route wraps its endpoint into more than Starlette does, which
+    is lost when FastAPI builds the route anew for ``include_router``."""
+    if not isinstance(route, (Route, WebSocketRoute)):
+        return False
+    app = unbound(route.app)
+    if app is route.endpoint:
+        return False
+    plain = request_response if isinstance(route, Route) else websocket_session
+    made = f"{plain.__qualname__}.<locals>.app"
+    return getattr(app, "__qualname__", "") != made
+
+
+def _name_of(factory: object) -> str:
+    return getattr(factory, "__qualname__", None) or repr(factory)

@@ -1,0 +1,112 @@
+"""Binding plans to the very objects that the framework's router calls.
+
+To compare routes after the answer is too late: handlers, WebSocket handlers and
+FastAPI's dependencies act before. So the chosen endpoint checks on entry that the plan
+that allowed the request is its own, before body, dependencies and handshake.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ringfence.exchange import ASGIApp, Exchange, Receive, Scope, Send
+from ringfence.frameworks.table import Application, Leaf, Wrap
+from ringfence.guard.plan import RoutePlan
+
+SCOPE_KEY = "ringfence"
+"""Where the exchange stands in the scope; it survives a middleware's copy of it."""
+
+
+class PlanMismatch(Exception):  # noqa: N818 - no error of the program: a refused request
+    """An endpoint was reached for which this request was not allowed.
+
+    The application's own handlers may turn it into some answer; ``Exchange.mismatch``
+    tells the guard to send a refusal instead.
+    """
+
+
+class Rehearsed(BaseException):
+    """A rehearsal has arrived. No ``Exception``, so that nobody's handler keeps it."""
+
+
+class Entry:
+    """Stands before one endpoint and lets in what its own plan has allowed.
+
+    Args:
+        plan: the plan of this endpoint.
+        inner: the application that the framework would have called.
+    """
+
+    __slots__ = ("inner", "plan")
+
+    def __init__(self, plan: RoutePlan, inner: ASGIApp) -> None:
+        self.plan = plan
+        self.inner = inner
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Enter, or refuse.
+
+        Raises:
+            PlanMismatch: the request came by another way than through the guard, or
+                under another plan.
+            Rehearsed: this was a rehearsal; nothing behind runs.
+        """
+        exchange: Exchange | None = scope.get(SCOPE_KEY)
+        plan = self.plan
+        if exchange is None:
+            message = (
+                f"{plan.path} was reached without the guard; serve Guard(app) "
+                "instead of app"
+            )
+            raise PlanMismatch(message)
+        if exchange.plan is not plan:
+            if exchange.probe is not None:
+                exchange.probe = plan
+                raise Rehearsed
+            exchange.mismatch = plan
+            raise PlanMismatch(_told(exchange, plan))
+        exchange.entered = True
+        await self.inner(scope, receive, send)
+
+
+def _told(exchange: Exchange, reached: RoutePlan) -> str:
+    planned = exchange.plan
+    expected = planned.path if isinstance(planned, RoutePlan) else "no endpoint"
+    return (
+        f"the request was allowed for {expected} but the application led it to "
+        f"{reached.path}; a middleware that rewrites paths belongs outside Guard(app)"
+    )
+
+
+def entry_for(plan: RoutePlan) -> Wrap:
+    """Return what puts the plan's entry before an application, in place of an entry
+    that an earlier guard has left there."""
+
+    def wrap(app: ASGIApp) -> ASGIApp:
+        return Entry(plan, app.inner if isinstance(app, Entry) else app)
+
+    return wrap
+
+
+def bind(application: Application, plan_of: Callable[[Leaf], RoutePlan]) -> None:
+    """Bind every route of the application to its plan."""
+    for leaf in application.leaves():
+        leaf.bind(entry_for(plan_of(leaf)))
+
+
+def seal(application: Application) -> None:
+    """Make the framework's route lists refuse changes from here on. Idempotent.
+
+    Raises:
+        PlanError: a list was replaced since it was read.
+    """
+    for routes in application.lists:
+        routes.seal()
+
+
+def intact(application: Application) -> bool:
+    """Return whether the framework still searches the very lists that were read.
+
+    A list can be sealed against changes, but not against being replaced as a whole.
+    """
+    return all(routes.intact() for routes in application.lists)
