@@ -31,7 +31,7 @@ sys.meta_path.insert(0, Block())
 for name in names:
     try:
         __import__(name)
-    except ModuleNotFoundError as error:
+    except ImportError as error:
         print(name, error.name)
 """
 
