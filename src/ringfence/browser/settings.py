@@ -1,0 +1,124 @@
+"""Settings of the window."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from ringfence.browser.directives import check_directives
+from ringfence.errors import SettingsError
+
+_COOKIE_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_FEATURE = re.compile(r"[a-z][a-z0-9-]*=(?:\*|\([^()\x00-\x1f]*\))")
+_REFERRER_POLICIES = (
+    "same-origin",
+    "strict-origin",
+    "strict-origin-when-cross-origin",
+)
+_OPENER_POLICIES = ("same-origin", "same-origin-allow-popups", "noopener-allow-popups")
+_RESOURCE_POLICIES = ("same-origin", "same-site", "cross-origin")
+_ONE_DAY = 86_400
+
+
+@dataclass(frozen=True, slots=True)
+class BrowserSettings:
+    """What browsers are told, and what they may send on their own.
+
+    Raises:
+        SettingsError: a value that browsers would ignore or that takes the protection
+            away; says which and the likely fix.
+    """
+
+    csp: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    """Directives of the Content-Security-Policy that differ from the strict default:
+    ``{"img-src": "'self' data: https://images.example"}``. An empty text takes a
+    directive out."""
+
+    hsts_max_age: int = 63_072_000
+    """Seconds for which browsers insist on https; two years. 0 withdraws it."""
+
+    hsts_subdomains: bool = True
+    """Whether that holds for every name below this one (ASVS 5.0 V3.4.1)."""
+
+    frame_options: str = "DENY"
+    """``DENY`` or ``SAMEORIGIN``; goes with the directive ``frame-ancestors``."""
+
+    referrer_policy: str = "same-origin"
+    """What a link tells about the page that it is on."""
+
+    opener_policy: str = "same-origin"
+    """Cross-Origin-Opener-Policy; ``same-origin-allow-popups`` for sign-in windows of
+    other services."""
+
+    resource_policy: str = "same-origin"
+    """Cross-Origin-Resource-Policy: who may embed what is served here."""
+
+    permissions_policy: tuple[str, ...] = (
+        "accelerometer=()",
+        "camera=()",
+        "display-capture=()",
+        "geolocation=()",
+        "gyroscope=()",
+        "magnetometer=()",
+        "microphone=()",
+        "midi=()",
+        "payment=()",
+        "usb=()",
+    )
+    """Features of the device that no page here may use."""
+
+    readable_cookies: frozenset[str] = frozenset()
+    """Names of cookies that scripts must read; all others become HttpOnly."""
+
+    def __post_init__(self) -> None:
+        check_directives(self.csp)
+        if self.hsts_max_age != 0 and self.hsts_max_age < _ONE_DAY:
+            raise SettingsError(
+                f"browser.hsts_max_age is in seconds: {self.hsts_max_age} is over "
+                f"before it protects anybody; write at least {_ONE_DAY}, or 0 to "
+                f"withdraw it"
+            )
+        _one_of("frame_options", self.frame_options, ("DENY", "SAMEORIGIN"))
+        _one_of("opener_policy", self.opener_policy, _OPENER_POLICIES)
+        _one_of("resource_policy", self.resource_policy, _RESOURCE_POLICIES)
+        if self.referrer_policy == "no-referrer":
+            raise SettingsError(
+                "browser.referrer_policy: 'no-referrer' makes browsers send 'Origin: "
+                "null' with every form, which no check can tell from an attacker's; "
+                "'same-origin' tells other sites just as little"
+            )
+        _one_of("referrer_policy", self.referrer_policy, _REFERRER_POLICIES)
+        for feature in self.permissions_policy:
+            _check_feature(feature)
+        for name in self.readable_cookies:
+            _check_cookie_name(name)
+
+
+def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
+    if value in allowed:
+        return
+    folded = {choice.lower(): choice for choice in allowed}
+    guess = folded.get(value.strip().strip("'\"").lower())
+    cure = f"write {guess!r}" if guess else f"write one of {', '.join(allowed)}"
+    raise SettingsError(f"browser.{name}: {value!r} is unknown; {cure}")
+
+
+def _check_feature(feature: str) -> None:
+    if not _FEATURE.fullmatch(feature):
+        name = feature.partition("=")[0].strip().lower()
+        raise SettingsError(
+            f"browser.permissions_policy: {feature!r} is not understood by browsers; "
+            f"write '{name}=()' for nobody or '{name}=(self)' for pages from here"
+        )
+
+
+def _check_cookie_name(name: str) -> None:
+    if not _COOKIE_NAME.fullmatch(name):
+        raise SettingsError(f"browser.readable_cookies: {name!r} is no cookie name")
+    if name.startswith(("__Host-session", "session-")):
+        raise SettingsError(
+            f"browser.readable_cookies: {name!r} is the session; a script that can "
+            f"read it can send it away"
+        )
