@@ -1,0 +1,249 @@
+"""Accounts: registration, sign-in, change of password, administration."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+
+from ringfence.audit.events import (
+    AccountCreated,
+    AccountRemoved,
+    Event,
+    PasswordChanged,
+    PasswordChangeFailed,
+    SignInFailed,
+)
+from ringfence.clock import Clock
+from ringfence.denial import Denial
+from ringfence.errors import WrongPasswordError
+from ringfence.identity import addresses
+from ringfence.identity.addresses import email_key
+from ringfence.identity.origin import Origin
+from ringfence.identity.passwords.passwords import Passwords
+from ringfence.identity.refusals import (
+    ADDRESS_TAKEN,
+    CHANGED_MEANWHILE,
+    NO_SUCH_ACCOUNT,
+    PASSWORD_WRONG,
+    SIGN_IN_FAILED,
+    invalid,
+)
+from ringfence.stores.contracts import AccountRecord, AccountStore
+
+_ROLE = re.compile(r"[a-z0-9][a-z0-9_.:-]{0,63}")
+_ID_BYTES = 16
+_NOWHERE = Origin()
+
+
+class Accounts:
+    """Decide about accounts, and tell the ledger.
+
+    A method that can refuse returns a ``Denial``; each may raise ``StoreError``, and
+    ``StoreBusyError`` when too many passwords wait to be hashed.
+
+    Args:
+        store: where accounts are kept.
+        passwords: hashes and verifies.
+        record: takes the events.
+        identifier: makes the keyed hash of an address that failed sign-ins carry.
+        clock: tells the time.
+    """
+
+    def __init__(
+        self,
+        store: AccountStore,
+        passwords: Passwords,
+        *,
+        record: Callable[[Event], None],
+        identifier: Callable[[str], str],
+        clock: Clock,
+    ) -> None:
+        self._store = store
+        self._passwords = passwords
+        self._record = record
+        self._identifier = identifier
+        self._clock = clock
+
+    async def register(
+        self, email: str, password: str, origin: Origin = _NOWHERE
+    ) -> Denial | None:
+        """Make an account if the address is free, and do not tell whether it was.
+
+        Both ways hash the password and write to the disk, so that neither the answer
+        nor its time is an oracle for which addresses are known.
+
+        Source: ASVS 5.0 V6.3.8; CWE-204, CWE-208.
+        """
+        made = await self._make(email, password, frozenset(), origin)
+        return (
+            None if made is ADDRESS_TAKEN or isinstance(made, AccountRecord) else made
+        )
+
+    async def create(
+        self,
+        email: str,
+        password: str,
+        roles: Iterable[str] = (),
+        origin: Origin = _NOWHERE,
+    ) -> AccountRecord | Denial:
+        """Make an account with roles, for an operator, who is told if it exists.
+
+        Args:
+            email: as its owner writes it.
+            password: kept as a hash only.
+            roles: lower-case names of at most 64 characters.
+            origin: who asks.
+        """
+        wanted = frozenset(roles)
+        if wrong := sorted(role for role in wanted if not _ROLE.fullmatch(role)):
+            return invalid(
+                roles=f"{wrong[0][:64]!r} is no role: lower-case letters, digits and "
+                "_ . : - after the first character, 64 at most."
+            )
+        return await self._make(email, password, wanted, origin)
+
+    async def _make(
+        self, email: str, password: str, roles: frozenset[str], origin: Origin
+    ) -> AccountRecord | Denial:
+        email = email.strip()
+        faults = self._faults(email, password)
+        if faults:
+            return invalid(**faults)
+        account = AccountRecord(
+            id=secrets.token_urlsafe(_ID_BYTES),
+            email=email,
+            email_key=email_key(email),
+            password_hash=await self._passwords.hash(password),
+            roles=roles,
+            disabled=False,
+            created=self._clock(),
+        )
+        if not await self._store.add(account):
+            return ADDRESS_TAKEN
+        self._record(
+            AccountCreated(
+                request_id=origin.request_id,
+                client=origin.client,
+                account=account.id,
+                roles=tuple(sorted(roles)),
+                by=origin.by or "registration",
+            )
+        )
+        return account
+
+    def _faults(self, email: str, password: str) -> dict[str, str]:
+        faults = {
+            "email": addresses.fault(email),
+            "password": self._passwords.fault(password, email=email),
+        }
+        return {field: sentence for field, sentence in faults.items() if sentence}
+
+    async def authenticate(
+        self, email: str, password: str, origin: Origin = _NOWHERE
+    ) -> AccountRecord | Denial:
+        """Return the account whose address and password these are.
+
+        An unknown, a disabled and a password-less account cost the same hashing as a
+        wrong password and get the same answer (CVE-2026-22746, CVE-2025-13473).
+        """
+        key = email_key(email[: addresses.MOST_CHARACTERS + 1])
+        account = await self._store.by_email(key)
+        stored = "" if account is None else account.password_hash
+        try:
+            proof = await self._passwords.verify(stored, password)
+        except WrongPasswordError:
+            reason = "unknown account" if account is None else "wrong password"
+            return self._sign_in_failed(key, account, reason, origin)
+        if account is None or account.disabled:
+            return self._sign_in_failed(key, account, "disabled account", origin)
+        if self._passwords.needs_rehash(proof):
+            better = await self._passwords.hash(password)
+            await self._store.upgrade_hash(account.id, stored, better)
+        return account
+
+    def _sign_in_failed(
+        self, key: str, account: AccountRecord | None, reason: str, origin: Origin
+    ) -> Denial:
+        self._record(
+            SignInFailed(
+                request_id=origin.request_id,
+                client=origin.client,
+                account="" if account is None else account.id,
+                identifier=self._identifier(key),
+                reason=reason,
+            )
+        )
+        return SIGN_IN_FAILED
+
+    async def change_password(
+        self,
+        account_id: str,
+        *,
+        current: str,
+        new: str,
+        origin: Origin = _NOWHERE,
+    ) -> AccountRecord | Denial:
+        """Change a password and end every session of the account.
+
+        The present password is asked for: who finds a signed-in browser, or steals a
+        session, must not be able to take the account over.
+
+        Returns:
+            The account at its new epoch, for a fresh session.
+
+        Source: ASVS 5.0 V6.2.3, V7.4.3.
+        """
+        account = await self._store.by_id(account_id)
+        if account is None:
+            return CHANGED_MEANWHILE
+        sentence = self._passwords.fault(new, email=account.email)
+        if sentence:
+            return invalid(new_password=sentence)
+        try:
+            await self._passwords.verify(account.password_hash, current)
+        except WrongPasswordError:
+            self._record(
+                PasswordChangeFailed(
+                    request_id=origin.request_id,
+                    client=origin.client,
+                    account=account.id,
+                )
+            )
+            return PASSWORD_WRONG
+        new_hash = await self._passwords.hash(new)
+        epoch = await self._store.set_password(
+            account.id, new_hash, epoch=account.epoch
+        )
+        if not epoch:
+            return CHANGED_MEANWHILE
+        self._record(
+            PasswordChanged(
+                request_id=origin.request_id, client=origin.client, account=account.id
+            )
+        )
+        return replace(account, password_hash=new_hash, epoch=epoch)
+
+    async def by_id(self, account_id: str) -> AccountRecord | None:
+        """Return an account, if it is there."""
+        return await self._store.by_id(account_id)
+
+    async def page(self, *, after: str = "", limit: int = 100) -> list[AccountRecord]:
+        """Return up to ``limit`` accounts, ordered by id, after the id ``after``."""
+        return await self._store.page(after=after, limit=limit)
+
+    async def remove(self, email: str, origin: Origin = _NOWHERE) -> Denial | None:
+        """Remove an account with its sessions."""
+        account = await self._store.by_email(email_key(email))
+        if account is None or not await self._store.remove(account.id):
+            return NO_SUCH_ACCOUNT
+        self._record(
+            AccountRemoved(
+                request_id=origin.request_id,
+                client=origin.client,
+                account=account.id,
+                by=origin.by,
+            )
+        )
+        return None

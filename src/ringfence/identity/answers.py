@@ -1,0 +1,61 @@
+"""What the identity routes answer with, as plain data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+
+from ringfence.denial import Denial
+from ringfence.stores.contracts import AccountRecord, SessionRecord
+
+
+def problem(denial: Denial, request_id: str) -> bytes:
+    """Return the body that a refusal is answered with, in the shape of all refusals.
+
+    Source: RFC 9457.
+    """
+    return msgspec.json.encode(
+        {
+            "type": "about:blank",
+            "title": HTTPStatus(denial.status).phrase,
+            "status": denial.status,
+            "detail": denial.detail,
+            "code": denial.code,
+            "request_id": request_id,
+        }
+    )
+
+
+def describe_account(
+    account: AccountRecord, factors: Iterable[str], csrf_token: str
+) -> Mapping[str, Any]:
+    """Return what an owner is told about the account that is signed in."""
+    return {
+        "id": account.id,
+        "email": account.email,
+        "roles": sorted(account.roles),
+        "factors": sorted(factors),
+        "csrf_token": csrf_token,
+    }
+
+
+def describe_session(
+    session: SessionRecord, current: SessionRecord | None
+) -> dict[str, Any]:
+    """Return what an owner is told about a session; never anything of its token."""
+    return {
+        "id": session.public_id,
+        "created": _moment(session.created),
+        "last_seen": _moment(session.last_seen),
+        "address": session.address,
+        "device": session.device,
+        "current": current is not None and session.token_hash == current.token_hash,
+    }
+
+
+def _moment(time: float) -> str:
+    return datetime.fromtimestamp(int(time), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

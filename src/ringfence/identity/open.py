@@ -1,0 +1,140 @@
+"""Opening the gatehouse: the only place where its optional libraries are chosen."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from ringfence.audit.log import AuditLog
+from ringfence.clock import Clock, system_clock
+from ringfence.denial import Denial
+from ringfence.errors import MissingExtraError
+from ringfence.exchange import Exchange
+from ringfence.identity.accounts import Accounts
+from ringfence.identity.passwords.argon2 import Argon2id
+from ringfence.identity.passwords.passwords import Passwords
+from ringfence.identity.passwords.pool import HashingPool
+from ringfence.identity.session_cookie import SessionCookie
+from ringfence.identity.sessions import Lifetime, Sessions
+from ringfence.identity.settings import IdentitySettings
+from ringfence.secrets.keyring import Keyring
+from ringfence.stores.contracts import Stores
+from ringfence.stores.open import open_stores
+
+if TYPE_CHECKING:
+    from ringfence.identity.routes import IdentityRoute
+
+_IDENTIFIER_BYTES = 16
+
+
+class Identity:
+    """The gatehouse of one application.
+
+    Args:
+        stores: where accounts and sessions are kept.
+        passwords: hashes and verifies.
+        accounts: decides about accounts; also for ``ringfence accounts``.
+        sessions: opens, recognises and ends sessions.
+        routes: the addresses under ``/auth``; each carries ``identity_access``.
+    """
+
+    def __init__(
+        self,
+        stores: Stores,
+        passwords: Passwords,
+        accounts: Accounts,
+        sessions: Sessions,
+        routes: Sequence[IdentityRoute],
+    ) -> None:
+        self._stores = stores
+        self._passwords = passwords
+        self.accounts = accounts
+        self.sessions = sessions
+        self.routes = list(routes)
+
+    async def authenticate(self, exchange: Exchange) -> Denial | None:
+        """Find out who sends a request. See ``Sessions.authenticate``."""
+        return await self.sessions.authenticate(exchange)
+
+    async def start(self) -> None:
+        """Open the database (and make or migrate it), start the threads.
+
+        Raises:
+            StoreError: the database cannot be used.
+        """
+        await self._stores.start()
+        self._passwords.pool.start()
+        await self.sessions.start()
+
+    async def stop(self) -> None:
+        """Close what ``start`` opened, in reverse. Idempotent."""
+        await self.sessions.stop()
+        self._passwords.pool.stop()
+        await self._stores.stop()
+
+
+def open_identity(  # noqa: PLR0913 - the settings, and what stands below this room
+    settings: IdentitySettings,
+    *,
+    database: str,
+    development: bool,
+    audit: AuditLog,
+    keyring: Keyring,
+    clock: Clock = system_clock,
+) -> Identity:
+    """Return the gatehouse. Nothing is read or written before ``start``.
+
+    Args:
+        settings: of this room.
+        database: URL of the database, ``sqlite:///var/ringfence.db`` say.
+        development: plain http on this machine.
+        audit: takes the events.
+        keyring: gives the keys; opened before ``start``.
+        clock: tells the time.
+
+    Raises:
+        SettingsError: the database is none that this version knows.
+        MissingExtraError: a library of the extra ``identity`` is not installed.
+    """
+    try:
+        from ringfence.identity.pages.render import Pages  # noqa: PLC0415 - late: optional jinja2
+        from ringfence.identity.routes import Gatehouse  # noqa: PLC0415 - late: optional starlette
+    except ImportError as error:
+        raise MissingExtraError(
+            error.name or "starlette", "identity", "serve accounts and sign-in"
+        ) from error
+
+    stores = open_stores(database)
+    passwords = Passwords(
+        Argon2id(),
+        HashingPool(threads=settings.hash_threads, queue=settings.hash_queue),
+        shortest=settings.password_min_length,
+    )
+
+    def identifier(email_key: str) -> str:
+        key = keyring.derive("identity.identifier")
+        return hmac.digest(key, email_key.encode(), "sha256")[:_IDENTIFIER_BYTES].hex()
+
+    accounts = Accounts(
+        stores.accounts,
+        passwords,
+        record=audit.record,
+        identifier=identifier,
+        clock=clock,
+    )
+    sessions = Sessions(
+        stores.sessions,
+        SessionCookie(development=development),
+        Lifetime(idle=settings.session_idle, absolute=settings.session_absolute),
+        record=audit.record,
+        clock=clock,
+    )
+    gatehouse = Gatehouse(
+        accounts,
+        sessions,
+        Pages(site_name=settings.site_name, templates=settings.templates),
+        after_sign_in=settings.after_sign_in,
+        registration=settings.registration,
+    )
+    return Identity(stores, passwords, accounts, sessions, gatehouse.routes())

@@ -1,0 +1,27 @@
+"""Where a change of identity came from, for the ledger."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ringfence.exchange import Exchange
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What an event says about the request behind it; all empty outside one.
+
+    Args:
+        request_id: of the request.
+        client: the client's address.
+        by: who did it, if that is not the account itself: ``operator`` say.
+    """
+
+    request_id: str = ""
+    client: str = ""
+    by: str = ""
+
+    @classmethod
+    def of(cls, exchange: Exchange) -> Origin:
+        """Return the origin that an exchange tells of."""
+        return cls(request_id=exchange.request_id, client=exchange.client)

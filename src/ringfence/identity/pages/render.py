@@ -1,0 +1,47 @@
+"""Rendering the pages under ``/auth``."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+_FOLDER = Path(__file__).parent
+
+NOTES = {
+    "made": "Thank you. If the address was not in use yet, the account is ready.",
+    "signed-out": "You are signed out.",
+    "changed": "The password is changed, and every other session has ended.",
+    "ended": "Done. What was signed in there is signed out.",
+}
+"""Messages that a redirect may ask the next page for, by name: free text in a query
+would let a link put words in this site's mouth."""
+
+
+class Pages:
+    """Fills the templates, with everything escaped.
+
+    Args:
+        site_name: what the pages call the site.
+        templates: a folder that is searched before the package's own.
+    """
+
+    def __init__(self, *, site_name: str, templates: Path | None) -> None:
+        folders = [_FOLDER] if templates is None else [templates, _FOLDER]
+        self._templates = Environment(
+            loader=FileSystemLoader(folders),
+            autoescape=True,
+            undefined=StrictUndefined,
+            auto_reload=False,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self.stylesheet = (_FOLDER / "ringfence.css").read_bytes()
+        self.version = sha256(self.stylesheet).hexdigest()[:16]
+        self._templates.globals["site_name"] = site_name
+        self._templates.globals["stylesheet_version"] = self.version
+
+    def render(self, name: str, **values: object) -> str:
+        """Return the page ``name`` with these values."""
+        return self._templates.get_template(f"{name}.html").render(values)

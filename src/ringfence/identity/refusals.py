@@ -1,0 +1,85 @@
+"""Every refusal of the gatehouse, with its stable code."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ringfence.denial import Denial
+
+_CHALLENGE = ((b"www-authenticate", b'Session realm="ringfence"'),)
+
+SIGN_IN_FAILED = Denial(
+    401,
+    "identity.sign_in_failed",
+    "The e-mail address and the password do not fit each other.",
+    headers=_CHALLENGE,
+)
+"""One text for an unknown address, a wrong password and a disabled account: an answer
+that told them apart would tell which accounts exist. Source: ASVS 5.0 V6.3.8."""
+
+PASSWORD_WRONG = Denial(
+    403, "identity.password_wrong", "The present password is not right."
+)
+CHANGED_MEANWHILE = Denial(
+    409,
+    "identity.changed_meanwhile",
+    "The account was changed at the same moment. Sign in and try again.",
+)
+ADDRESS_TAKEN = Denial(
+    409, "identity.address_taken", "There is an account with this e-mail address."
+)
+NO_SUCH_ACCOUNT = Denial(
+    404, "identity.no_such_account", "There is no account with this e-mail address."
+)
+NO_SUCH_SESSION = Denial(
+    404, "identity.no_such_session", "There is no such session, or no longer."
+)
+TWO_CREDENTIALS = Denial(
+    400,
+    "identity.two_credentials",
+    "The request carries a session and an Authorization header; send exactly one.",
+)
+AMBIGUOUS_COOKIE = Denial(
+    400,
+    "identity.ambiguous_cookie",
+    "The request carries two different session cookies; delete this site's cookies.",
+)
+BEARER_UNSUPPORTED = Denial(
+    401,
+    "identity.bearer_unsupported",
+    "This service does not accept an Authorization header; sign in for a session.",
+    headers=_CHALLENGE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Invalid(Denial):
+    """Input that cannot be accepted, with what is wrong with each field.
+
+    Args:
+        fields: pairs of a field's name and a sentence for the public, at least one.
+    """
+
+    fields: tuple[tuple[str, str], ...] = ()
+
+
+def invalid(**fields: str) -> Invalid:
+    """Return the refusal of these fields."""
+    detail = " ".join(f"{name}: {sentence}" for name, sentence in fields.items())
+    return Invalid(422, "identity.invalid_input", detail, fields=tuple(fields.items()))
+
+
+def unavailable(private: str, retry_after: int = 5) -> Denial:
+    """Return the refusal for when accounts or sessions cannot be read just now.
+
+    Args:
+        private: what happened, for the ledger.
+        retry_after: seconds until trying again makes sense.
+    """
+    return Denial(
+        503,
+        "identity.unavailable",
+        "Accounts cannot be reached just now. Try again shortly.",
+        private=private,
+        headers=((b"retry-after", str(retry_after).encode()),),
+    )

@@ -1,0 +1,76 @@
+"""The session cookie: its name, how it is read, written and ended."""
+
+from __future__ import annotations
+
+from ringfence.denial import Denial
+from ringfence.exchange import Exchange
+from ringfence.identity.refusals import AMBIGUOUS_COOKIE
+
+_PRODUCTION_NAME = "__Host-session"
+
+
+class SessionCookie:
+    """Reads and writes the cookie that carries a session's token.
+
+    In production it is ``__Host-session``, which a browser accepts only over https,
+    from this very host and for all its paths: a sibling domain cannot plant one. A
+    browser drops that name on plain http, and it does not tell ports apart; so in
+    development it is ``session-8000``, after the port, and never read in production.
+
+    Args:
+        development: plain http on this machine.
+
+    Source: RFC 6265bis, section 4.1.3.2; ASVS 5.0 V3.3.1 to V3.3.4; CWE-1004, CWE-614.
+    """
+
+    def __init__(self, *, development: bool) -> None:
+        self._development = development
+        secure = "" if development else "; Secure"
+        self._attributes = f"; Path=/{secure}; HttpOnly; SameSite=Lax".encode()
+        self._gone = b"=; Max-Age=0" + self._attributes
+
+    def name(self, exchange: Exchange) -> str:
+        """Return the cookie's name for this request."""
+        if not self._development:
+            return _PRODUCTION_NAME
+        server = exchange.scope.get("server")
+        return f"session-{server[1] if server and server[1] else 0}"
+
+    def read(self, exchange: Exchange) -> str | Denial:
+        r"""Return the token that the request carries, empty if it carries none.
+
+        Parses the ``Cookie`` header into ``exchange.cookies``. Two session cookies
+        with different values are refused: nobody could tell which of them was planted.
+        Only spaces and tabs are stripped; a server that strips more takes
+        ``\u2000__Host-session`` for the real one, which a sibling domain may set.
+        """
+        cookies: dict[str, str] = {}
+        exchange.cookies = cookies
+        header = exchange.headers.get(b"cookie")
+        if header is None:
+            return ""
+        name = self.name(exchange)
+        for pair in header.decode("latin-1").split(";"):
+            key, _, value = pair.partition("=")
+            key, value = key.strip(" \t"), value.strip(" \t")
+            known = cookies.setdefault(key, value)
+            if key == name and known != value:
+                return AMBIGUOUS_COOKIE
+        return cookies.get(name, "")
+
+    def write(self, exchange: Exchange, token: str) -> None:
+        """Send the token with the response, in place of anything said before."""
+        self._send(exchange, f"={token}".encode() + self._attributes)
+
+    def expire(self, exchange: Exchange) -> None:
+        """Have the browser forget the cookie."""
+        self._send(exchange, self._gone)
+
+    def _send(self, exchange: Exchange, rest: bytes) -> None:
+        start = self.name(exchange).encode() + b"="
+        exchange.response_headers = [
+            (name, value)
+            for name, value in exchange.response_headers
+            if name != b"set-cookie" or not value.startswith(start)
+        ]
+        exchange.response_headers.append((b"set-cookie", start[:-1] + rest))

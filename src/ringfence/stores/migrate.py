@@ -1,0 +1,31 @@
+"""Bringing a database to the newest schema."""
+
+from __future__ import annotations
+
+from threading import Lock
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Connection
+
+VERSION_TABLE = "ringfence_schema"
+"""Holds the schema's revision; not ``alembic_version``, which may be the
+application's own."""
+
+_one_at_a_time = Lock()  # Alembic's ``op`` and ``context`` are one for the process
+
+
+def migrate(connection: Connection) -> None:
+    """Bring the database to the newest schema, in the transaction that is running.
+
+    The caller's transaction must hold off other writers, so that of two processes
+    which start at once the second finds the work done.
+
+    Args:
+        connection: in a transaction, which the caller commits.
+    """
+    config = Config()
+    config.set_main_option("script_location", "ringfence.stores:migrations")
+    config.attributes["connection"] = connection
+    with _one_at_a_time:
+        command.upgrade(config, "head")

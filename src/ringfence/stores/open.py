@@ -1,0 +1,63 @@
+"""Opening the shelves that a URL names: the only place that picks a backend."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from ringfence.errors import MissingExtraError, SettingsError
+from ringfence.stores.contracts import Stores
+
+_PLANNED = frozenset({"postgresql", "postgres", "redis", "rediss", "memory"})
+
+
+def open_stores(database: str) -> Stores:
+    """Return the stores at ``database``. Nothing is read or written before ``start``.
+
+    Args:
+        database: ``sqlite:///relative/path`` or ``sqlite:////absolute/path``.
+
+    Raises:
+        SettingsError: the URL names no database that this version knows.
+        MissingExtraError: the database's library is not installed.
+    """
+    scheme = urlsplit(database).scheme.partition("+")[0].lower()
+    if scheme == "sqlite":
+        path = sqlite_path(database)
+        try:
+            from ringfence.stores.sqlite import SQLiteStores  # noqa: PLC0415 - late: picks a backend
+        except ImportError as error:
+            raise MissingExtraError(
+                error.name or "sqlalchemy", "identity", "keep accounts and sessions"
+            ) from error
+        return SQLiteStores(path)
+    if scheme in _PLANNED:
+        message = (
+            f"the database {scheme}:// is not available in this version; "
+            "write sqlite:///path/to/file.db"
+        )
+        raise SettingsError(message)
+    message = (
+        f"the database is not a URL that ringfence knows (its scheme is {scheme!r}); "
+        "write sqlite:///path/to/file.db"
+    )
+    raise SettingsError(message)
+
+
+def sqlite_path(database: str) -> Path:
+    """Return the file that a ``sqlite:`` URL names.
+
+    Raises:
+        SettingsError: it names none, or a database in memory, which would forget
+            every account at the end of the process.
+    """
+    parts = urlsplit(database)
+    path = unquote(parts.path[1:])
+    if parts.netloc or not path or path == ":memory:" or parts.query or parts.fragment:
+        message = (
+            f"the database {database!r} names no file; write "
+            "sqlite:///var/ringfence.db (three slashes, relative) or "
+            "sqlite:////srv/ringfence.db (four, absolute)"
+        )
+        raise SettingsError(message)
+    return Path(path)

@@ -1,0 +1,56 @@
+"""The tables, once for every SQL database.
+
+Names carry ``ringfence_``, so that the tables can stand in the application's own
+database. What changes here needs a migration beside it (``migrations/versions``); a
+test compares the two.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    Boolean,
+    Column,
+    Double,
+    ForeignKey,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+)
+
+metadata = MetaData()
+
+accounts = Table(
+    "ringfence_accounts",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("email", String(254), nullable=False),
+    Column("email_key", String(1024), nullable=False, unique=True),
+    Column("password_hash", String(512), nullable=False),
+    Column("roles", String, nullable=False),  # a JSON array, sorted
+    Column("disabled", Boolean(create_constraint=False), nullable=False),
+    Column("created", Double, nullable=False),
+    Column("epoch", Integer, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+sessions = Table(
+    "ringfence_sessions",
+    metadata,
+    Column("token_hash", LargeBinary(32), primary_key=True),
+    Column("public_id", String(64), nullable=False),
+    Column(
+        "account_id",
+        String(64),
+        ForeignKey("ringfence_accounts.id", ondelete="CASCADE"),
+        nullable=False,
+        index=True,
+    ),
+    Column("factors", String, nullable=False),  # a JSON array, sorted
+    Column("created", Double, nullable=False),
+    Column("last_seen", Double, nullable=False, index=True),
+    Column("address", String(64), nullable=False),
+    Column("device", String(128), nullable=False),
+    sqlite_with_rowid=False,
+)

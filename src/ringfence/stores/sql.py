@@ -1,0 +1,284 @@
+"""Accounts and sessions in SQL: one copy, for every database SQLAlchemy speaks to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractAsyncContextManager
+from typing import Any, Protocol
+
+import msgspec
+from sqlalchemy import Row, Select, bindparam, delete, insert, or_, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from ringfence.stores.contracts import AccountRecord, SessionRecord
+from ringfence.stores.schema import accounts, sessions
+
+
+class Database(Protocol):
+    """A database that the stores stand in.
+
+    Both methods raise ``StoreError`` for what the driver or the pool raises, but let
+    ``IntegrityError`` through.
+    """
+
+    def reading(self) -> AbstractAsyncContextManager[AsyncConnection]:
+        """Open a connection for single reads; each sees all that was committed."""
+
+    def writing(self) -> AbstractAsyncContextManager[AsyncConnection]:
+        """Open a transaction, committed at the end of the block or not at all. On
+        SQLite it holds off every other writer from its beginning."""
+
+
+class SqlAccountStore:
+    """Accounts in SQL. See ``contracts.AccountStore``."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def add(self, account: AccountRecord) -> bool:
+        # A taken address is written once more, unchanged: a registration that costs no
+        # write to the disk would tell by its time that the address is known.
+        rewrite = (
+            update(accounts)
+            .where(accounts.c.email_key == account.email_key)
+            .values(email_key=account.email_key)
+        )
+        try:
+            async with self._database.writing() as connection:
+                if (await connection.execute(rewrite)).rowcount:
+                    return False
+                await connection.execute(insert(accounts), _account_values(account))
+        except IntegrityError:  # another writer was faster; not on SQLite
+            return False
+        return True
+
+    async def by_email(self, email_key: str) -> AccountRecord | None:
+        return await self._one(
+            select(accounts).where(accounts.c.email_key == email_key)
+        )
+
+    async def by_id(self, account_id: str) -> AccountRecord | None:
+        return await self._one(select(accounts).where(accounts.c.id == account_id))
+
+    async def _one(self, query: Select[Any]) -> AccountRecord | None:
+        async with self._database.reading() as connection:
+            row = (await connection.execute(query)).one_or_none()
+        return None if row is None else _account(row)
+
+    async def set_password(
+        self, account_id: str, password_hash: str, *, epoch: int
+    ) -> int:
+        change = (
+            update(accounts)
+            .where(accounts.c.id == account_id, accounts.c.epoch == epoch)
+            .values(password_hash=password_hash, epoch=epoch + 1)
+        )
+        async with self._database.writing() as connection:
+            if not (await connection.execute(change)).rowcount:
+                return 0
+            await connection.execute(_sessions_of(account_id))
+        return epoch + 1
+
+    async def upgrade_hash(self, account_id: str, old: str, new: str) -> None:
+        change = (
+            update(accounts)
+            .where(accounts.c.id == account_id, accounts.c.password_hash == old)
+            .values(password_hash=new)
+        )
+        async with self._database.writing() as connection:
+            await connection.execute(change)
+
+    async def set_roles(self, account_id: str, roles: frozenset[str]) -> bool:
+        change = (
+            update(accounts)
+            .where(accounts.c.id == account_id)
+            .values(roles=encode_names(roles), epoch=accounts.c.epoch + 1)
+        )
+        async with self._database.writing() as connection:
+            return bool((await connection.execute(change)).rowcount)
+
+    async def set_disabled(self, account_id: str, *, disabled: bool) -> bool:
+        change = (
+            update(accounts)
+            .where(accounts.c.id == account_id)
+            .values(disabled=disabled, epoch=accounts.c.epoch + 1)
+        )
+        async with self._database.writing() as connection:
+            found = bool((await connection.execute(change)).rowcount)
+            if disabled:
+                await connection.execute(_sessions_of(account_id))
+        return found
+
+    async def page(self, *, after: str, limit: int) -> list[AccountRecord]:
+        query = (
+            select(accounts)
+            .where(accounts.c.id > after)
+            .order_by(accounts.c.id)
+            .limit(limit)
+        )
+        async with self._database.reading() as connection:
+            return [_account(row) for row in await connection.execute(query)]
+
+    async def remove(self, account_id: str) -> bool:
+        removal = delete(accounts).where(accounts.c.id == account_id)
+        async with self._database.writing() as connection:
+            await connection.execute(_sessions_of(account_id))
+            return bool((await connection.execute(removal)).rowcount)
+
+
+class SqlSessionStore:
+    """Sessions in SQL. See ``contracts.SessionStore``."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def read(self, token_hash: bytes) -> SessionRecord | None:
+        query = _LIVE_SESSIONS.where(sessions.c.token_hash == token_hash)
+        async with self._database.reading() as connection:
+            row = (await connection.execute(query)).one_or_none()
+        return None if row is None else _session(row)
+
+    async def add(
+        self, session: SessionRecord, *, epoch: int, replaces: bytes | None
+    ) -> bool:
+        # Locked until the commit, where the database has rows to lock: no change of
+        # password can slip between this look and the new session.
+        still_the_same = (
+            select(accounts.c.id)
+            .where(
+                accounts.c.id == session.account_id,
+                accounts.c.epoch == epoch,
+                accounts.c.disabled.is_(False),
+            )
+            .with_for_update(read=True)
+        )
+        async with self._database.writing() as connection:
+            if (await connection.execute(still_the_same)).one_or_none() is None:
+                return False
+            if replaces is not None:
+                await connection.execute(_session_with(replaces))
+            await connection.execute(insert(sessions), _session_values(session))
+        return True
+
+    async def touch(self, seen: Mapping[bytes, float]) -> None:
+        change = (
+            update(sessions)
+            .where(
+                sessions.c.token_hash == bindparam("session"),
+                sessions.c.last_seen < bindparam("seen"),
+            )
+            .values(last_seen=bindparam("seen"))
+        )
+        rows = [{"session": token_hash, "seen": at} for token_hash, at in seen.items()]
+        if rows:
+            async with self._database.writing() as connection:
+                await connection.execute(change, rows)
+
+    async def of_account(self, account_id: str) -> list[SessionRecord]:
+        query = _LIVE_SESSIONS.where(sessions.c.account_id == account_id).order_by(
+            sessions.c.created.desc(), sessions.c.public_id
+        )
+        async with self._database.reading() as connection:
+            return [_session(row) for row in await connection.execute(query)]
+
+    async def end(self, account_id: str, public_id: str) -> bool:
+        removal = _sessions_of(account_id).where(sessions.c.public_id == public_id)
+        async with self._database.writing() as connection:
+            return bool((await connection.execute(removal)).rowcount)
+
+    async def end_all(self, account_id: str, *, keep: bytes | None) -> int:
+        removal = _sessions_of(account_id)
+        if keep is not None:
+            removal = removal.where(sessions.c.token_hash != keep)
+        async with self._database.writing() as connection:
+            return (await connection.execute(removal)).rowcount
+
+    async def end_token(self, token_hash: bytes) -> bool:
+        async with self._database.writing() as connection:
+            return bool((await connection.execute(_session_with(token_hash))).rowcount)
+
+    async def forget_expired(self, *, created_before: float, seen_before: float) -> int:
+        removal = delete(sessions).where(
+            or_(sessions.c.created < created_before, sessions.c.last_seen < seen_before)
+        )
+        async with self._database.writing() as connection:
+            return (await connection.execute(removal)).rowcount
+
+
+_LIVE_SESSIONS = (
+    select(sessions, accounts.c.roles)
+    .join(accounts, accounts.c.id == sessions.c.account_id)
+    .where(accounts.c.disabled.is_(False))
+)
+
+
+def encode_names(names: Iterable[str]) -> str:
+    """Return names as they stand in a column: a JSON array, sorted."""
+    return msgspec.json.encode(sorted(names)).decode()
+
+
+def decode_names(text: str) -> frozenset[str]:
+    """Return the names that a column holds."""
+    return frozenset(msgspec.json.decode(text, type=list[str]))
+
+
+def _sessions_of(account_id: str) -> Any:
+    return delete(sessions).where(sessions.c.account_id == account_id)
+
+
+def _session_with(token_hash: bytes) -> Any:
+    return delete(sessions).where(sessions.c.token_hash == token_hash)
+
+
+def _account_values(account: AccountRecord) -> dict[str, Any]:
+    return {
+        "id": account.id,
+        "email": account.email,
+        "email_key": account.email_key,
+        "password_hash": account.password_hash,
+        "roles": encode_names(account.roles),
+        "disabled": account.disabled,
+        "created": account.created,
+        "epoch": account.epoch,
+    }
+
+
+def _account(row: Row[Any]) -> AccountRecord:
+    return AccountRecord(
+        id=row.id,
+        email=row.email,
+        email_key=row.email_key,
+        password_hash=row.password_hash,
+        roles=decode_names(row.roles),
+        disabled=row.disabled,
+        created=row.created,
+        epoch=row.epoch,
+    )
+
+
+def _session_values(session: SessionRecord) -> dict[str, Any]:
+    return {
+        "token_hash": session.token_hash,
+        "public_id": session.public_id,
+        "account_id": session.account_id,
+        "factors": encode_names(session.factors),
+        "created": session.created,
+        "last_seen": session.last_seen,
+        "address": session.address,
+        "device": session.device,
+    }
+
+
+def _session(row: Row[Any]) -> SessionRecord:
+    return SessionRecord(
+        token_hash=bytes(row.token_hash),
+        public_id=row.public_id,
+        account_id=row.account_id,
+        roles=decode_names(row.roles),
+        factors=decode_names(row.factors),
+        created=row.created,
+        last_seen=row.last_seen,
+        address=row.address,
+        device=row.device,
+    )

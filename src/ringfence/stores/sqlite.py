@@ -1,0 +1,250 @@
+"""Accounts and sessions in one SQLite file: the embedded default."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sqlite3
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, closing, contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from ringfence.errors import StoreError
+from ringfence.stores.contracts import AccountStore, SessionRecord, SessionStore
+from ringfence.stores.migrate import migrate
+from ringfence.stores.sql import SqlAccountStore, SqlSessionStore, decode_names
+
+_BUSY_SECONDS = 5.0  # how long a writer waits for another before it gives up
+_READ_BUSY_SECONDS = 0.05  # the reader is in the event loop and must not wait
+_CONNECTIONS = 3  # SQLite has one writer at a time; more would only queue
+_MIGRATION_SECONDS = 60.0  # how long a start waits for another start to migrate
+_NAMES_REMEMBERED = 1024
+_OWNER_ONLY = 0o600  # the file holds password hashes
+
+_READ_SESSION = """
+    SELECT s.public_id, s.account_id, a.roles, s.factors, s.created, s.last_seen,
+           s.address, s.device
+    FROM ringfence_sessions AS s
+    JOIN ringfence_accounts AS a ON a.id = s.account_id
+    WHERE s.token_hash = ? AND a.disabled = 0
+"""
+
+
+class SQLiteStores:
+    """The shelves in one SQLite file, in WAL mode.
+
+    Every commit is synced to the disk (``synchronous=FULL``): neither killing the
+    process nor losing power brings a revoked session back.
+
+    Args:
+        path: the file; made with mode 0600, with its folder, if it is not there.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._file = SQLiteFile(path)
+        self._sessions = SQLiteSessionStore(self._file)
+        self.accounts: AccountStore = SqlAccountStore(self._file)
+        self.sessions: SessionStore = self._sessions
+
+    async def start(self) -> None:
+        """Migrate and open. See ``contracts.Stores``."""
+        await self._file.open()
+        self._sessions.open()
+
+    async def stop(self) -> None:
+        """Close everything. See ``contracts.Stores``."""
+        self._sessions.close()
+        await self._file.close()
+
+
+class SQLiteFile:
+    """The database as ``sql`` needs it: reads outside transactions, and write
+    transactions that take their lock at once.
+
+    A deferred transaction that turns into a writer fails with "database is locked",
+    however long it would be ready to wait; ``BEGIN IMMEDIATE`` waits.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._engine: AsyncEngine | None = None
+        self._reader: AsyncEngine | None = None
+
+    async def open(self) -> None:
+        """Make and migrate the file, then open the pool."""
+        try:
+            await asyncio.to_thread(prepare, self.path)
+        except (OSError, sqlite3.Error, SQLAlchemyError) as error:
+            raise _unusable(self.path, error) from error
+        self._engine = _engine(self.path)
+        self._reader = self._engine.execution_options(isolation_level="AUTOCOMMIT")
+
+    async def close(self) -> None:
+        """Close the pool and its threads."""
+        engine, self._engine, self._reader = self._engine, None, None
+        if engine is not None:
+            await engine.dispose()
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[AsyncConnection]:
+        """See ``sql.Database``."""
+        with _store_errors():
+            async with self._opened(self._reader).connect() as connection:
+                yield connection
+
+    @asynccontextmanager
+    async def writing(self) -> AsyncIterator[AsyncConnection]:
+        """See ``sql.Database``."""
+        with _store_errors():
+            async with self._opened(self._engine).begin() as connection:
+                yield connection
+
+    def _opened(self, engine: AsyncEngine | None) -> AsyncEngine:
+        if engine is None:
+            raise StoreError(f"the store {self.path} is not open")
+        return engine
+
+
+class SQLiteSessionStore(SqlSessionStore):
+    """Sessions, with the one synchronous call that the event loop makes: the read of
+    a session by its primary key, prepared once, over a read-only connection of its own.
+
+    In WAL mode a reader waits for no writer, and what another process has committed
+    is seen at once. A hop to a thread and back would cost ten times the read.
+    """
+
+    def __init__(self, file: SQLiteFile) -> None:
+        super().__init__(file)
+        self._path = file.path
+        self._reader: sqlite3.Connection | None = None
+        self._cursor: sqlite3.Cursor | None = None
+        self._names: dict[str, frozenset[str]] = {}
+
+    def open(self) -> None:
+        """Open the connection that ``read`` uses; the file must be there."""
+        try:
+            self._reader = sqlite3.connect(
+                f"file:{quote(str(self._path.absolute()))}?mode=ro",
+                uri=True,
+                timeout=_READ_BUSY_SECONDS,
+                isolation_level=None,
+                check_same_thread=False,  # opened in one loop, closed after it
+            )
+            self._cursor = self._reader.cursor()
+            self._cursor.execute(_READ_SESSION, (b"",)).fetchall()
+        except sqlite3.Error as error:
+            raise _unusable(self._path, error) from error
+
+    def close(self) -> None:
+        """Close it. Idempotent."""
+        reader, self._reader, self._cursor = self._reader, None, None
+        if reader is not None:
+            reader.close()
+
+    async def read(self, token_hash: bytes) -> SessionRecord | None:
+        """See ``contracts.SessionStore``."""
+        cursor = self._cursor
+        if cursor is None:
+            raise StoreError(f"the store {self._path} is not open")
+        try:
+            row = cursor.execute(_READ_SESSION, (token_hash,)).fetchone()
+        except sqlite3.Error as error:
+            raise StoreError(f"the session could not be read: {error}") from error
+        if row is None:
+            return None
+        public_id, account_id, roles, factors, created, last_seen, address, device = row
+        names = self._names
+        return SessionRecord(
+            token_hash,
+            public_id,
+            account_id,
+            names[roles] if roles in names else self._remember(roles),
+            names[factors] if factors in names else self._remember(factors),
+            created,
+            last_seen,
+            address,
+            device,
+        )
+
+    def _remember(self, text: str) -> frozenset[str]:
+        """Decode names once; an application has a handful of combinations."""
+        if len(self._names) >= _NAMES_REMEMBERED:
+            self._names.clear()
+        names = self._names[text] = decode_names(text)
+        return names
+
+
+def prepare(path: Path) -> None:
+    """Make the file, bring its schema up to date and switch it to WAL mode.
+
+    Safe to be called by several processes at once.
+
+    Raises:
+        OSError: the folder or the file cannot be made.
+        sqlite3.Error, SQLAlchemyError: the file is no database, or is locked.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT, _OWNER_ONLY))
+    engine = create_engine(
+        _url("sqlite", path),
+        poolclass=NullPool,
+        connect_args={"timeout": _MIGRATION_SECONDS},
+    )
+    _take_the_lock_at_begin(engine)
+    with engine.begin() as connection:
+        migrate(connection)
+    with closing(sqlite3.connect(path, timeout=_BUSY_SECONDS)) as connection:
+        connection.execute("PRAGMA journal_mode=WAL")
+
+
+def _engine(path: Path) -> AsyncEngine:
+    engine = create_async_engine(
+        _url("sqlite+aiosqlite", path),
+        pool_size=_CONNECTIONS,
+        max_overflow=0,
+        pool_timeout=_BUSY_SECONDS,
+        connect_args={"timeout": _BUSY_SECONDS},
+    )
+    _take_the_lock_at_begin(engine.sync_engine)
+    return engine
+
+
+def _url(driver: str, path: Path) -> URL:
+    return URL.create(driver, database=str(path))
+
+
+def _take_the_lock_at_begin(engine: Engine) -> None:
+    @event.listens_for(engine, "connect")
+    def settle(connection: Any, _: object) -> None:
+        cursor = connection.cursor()
+        cursor.execute("PRAGMA foreign_keys=ON")
+        cursor.execute("PRAGMA synchronous=FULL")
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        if connection.get_execution_options().get("isolation_level") != "AUTOCOMMIT":
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+@contextmanager
+def _store_errors() -> Iterator[None]:
+    try:
+        yield
+    except IntegrityError:
+        raise
+    except (SQLAlchemyError, sqlite3.Error, OSError) as error:
+        raise StoreError(f"the database did not answer: {error}") from error
+
+
+def _unusable(path: Path, error: Exception) -> StoreError:
+    return StoreError(
+        f"the database {path} cannot be used ({error}); is its folder writable, and "
+        "is the file one that ringfence made?"
+    )
