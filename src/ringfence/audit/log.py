@@ -188,7 +188,7 @@ class AuditLog:
         return losses
 
 
-def open_audit(
+def open_log(
     settings: AuditSettings, *, data: Path, clock: Clock = system_clock
 ) -> AuditLog:
     """Return the ledger that the settings describe, not yet started.

@@ -1,0 +1,143 @@
+"""What production and development each refuse to start with."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterator
+from urllib.parse import SplitResult, urlsplit
+
+from ringfence.errors import SettingsError
+from ringfence.settings.settings import Settings
+
+_CURE = "; to try things out on this machine run: ringfence dev TARGET"
+
+
+def refuse_unsafe(settings: Settings, *, debug: bool = False) -> None:
+    """Stop the start-up if these settings are not safe where they are used.
+
+    Production needs its keys, its public addresses and its proxies stated, and nothing
+    that shows or loses what is inside. Development accepts this machine only.
+
+    Args:
+        settings: as loaded.
+        debug: the application sends traces to its clients.
+
+    Raises:
+        SettingsError: everything that is unsafe, at once, each with the likely fix.
+
+    Source: ASVS 5.0 V13.4.2 (debug modes), V3.3.1, V13.3.1; CWE-489, CWE-1188.
+
+    Not covered: the strength of the keys, which ``Keyring.open`` judges.
+    """
+    if settings.development:
+        found = list(_wrong_in_development(settings))
+    else:
+        found = list(_wrong_in_production(settings, debug=debug))
+    if not found:
+        return
+    listed = "".join(f"\n  - {line}" for line in found)
+    cure = "" if settings.development else _CURE
+    raise SettingsError(f"not safe for {settings.env}:{listed}\n{cure.lstrip('; ')}")
+
+
+def _wrong_in_production(settings: Settings, *, debug: bool) -> Iterator[str]:
+    if debug:
+        yield (
+            "the application's debug mode is on, which sends traces to anybody; "
+            "make it with debug=False"
+        )
+    if settings.keys_file is None:
+        yield (
+            "keys_file is not set, so no session or token would outlive the process; "
+            "make one with: ringfence keys create FILE - and set RINGFENCE_KEYS_FILE"
+        )
+    if not settings.public_origins:
+        yield (
+            "public_origins is not set; name where browsers reach the backend, as in "
+            "RINGFENCE_PUBLIC_ORIGINS=https://shop.example"
+        )
+    for origin in settings.public_origins:
+        yield from _wrong_origin(origin)
+    if not settings.proxies:
+        yield (
+            "proxies is not set, so nobody knows who the client is; write "
+            "RINGFENCE_PROXIES=none if clients connect directly, or the networks of "
+            "your proxies, as in RINGFENCE_PROXIES=10.0.0.0/8"
+        )
+    if _is_in_memory(settings.database):
+        yield (
+            "database is in memory, so every account and every revoked session is "
+            "forgotten at a restart; name a file, as in "
+            "RINGFENCE_DATABASE=sqlite:////srv/shop/ringfence.db"
+        )
+    for host in settings.traffic.allowed_hosts:
+        if "*" in host or host.count(".") == 1 and host.startswith("."):  # noqa: RUF021 - reads as said
+            yield (
+                f"traffic.allowed_hosts has {host!r}, which anybody can own a name "
+                "below; write the names of this service"
+            )
+
+
+def _wrong_in_development(settings: Settings) -> Iterator[str]:
+    for origin in settings.public_origins:
+        if not _is_loopback(_split(origin)):
+            yield (
+                f"public_origins has {origin!r}, but development is for this machine "
+                "only; write http://127.0.0.1:8000, or unset RINGFENCE_ENV for "
+                "production"
+            )
+    if settings.proxies not in {(), ("none",)}:
+        yield (
+            "proxies are set, but development takes no forwarded requests (a proxy "
+            "in front of it would open it to others); unset RINGFENCE_PROXIES"
+        )
+
+
+def _wrong_origin(origin: str) -> Iterator[str]:
+    parts = _split(origin)
+    if parts.scheme == "http":
+        yield (
+            f"public_origins has {origin!r}: over http everybody on the way reads and "
+            f"changes what is sent; write https://{parts.netloc}"
+        )
+    elif parts.scheme != "https" or not parts.hostname:
+        yield (
+            f"public_origins has {origin!r}, which is no origin; write "
+            "https://shop.example"
+        )
+    elif "*" in parts.netloc:
+        yield (
+            f"public_origins has {origin!r}; a pattern would trust names that others "
+            "can get, so write each origin in full"
+        )
+    elif parts.path or parts.query or parts.fragment or "@" in parts.netloc:
+        yield (
+            f"public_origins has {origin!r}; an origin is scheme, host and port only: "
+            f"https://{parts.netloc.rpartition('@')[2]}"
+        )
+
+
+def _split(origin: str) -> SplitResult:
+    try:
+        parts = urlsplit(origin)
+        parts.port  # noqa: B018 - raises if it is none
+    except ValueError:
+        return SplitResult("", "", origin, "", "")
+    return parts
+
+
+def _is_loopback(parts: SplitResult) -> bool:
+    host = parts.hostname or ""
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _is_in_memory(database: str) -> bool:
+    scheme, _, rest = database.partition("://")
+    if ":memory:" in database or "mode=memory" in database:
+        return True
+    return scheme == "memory" or (scheme.startswith("sqlite") and rest in {"", "/"})
