@@ -1,0 +1,60 @@
+"""Puts the shop together: routes, errors, storage, and the guard around it all."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from fastapi import FastAPI
+from starlette.routing import Mount
+from starlette.staticfiles import StaticFiles
+
+from examples.shop import api, web
+from examples.shop.openapi import describe
+from examples.shop.refusals import install_refusals
+from examples.shop.storage.database import Database
+from ringfence import Guard, Rule, Settings, access
+
+STATIC = Path(__file__).parent / "static"
+
+# What FastAPI adds by itself cannot carry a decorator.
+RULES = (
+    Rule("GET", "/docs", access.public),
+    Rule("GET", "/openapi.json", access.public),
+)
+
+
+def create(settings: Settings) -> Guard:
+    """Build the shop. No file is opened before the start-up."""
+    shop = build(Database(settings.data / "shop.db"))
+    guard = Guard(shop, settings, rules=RULES)
+    shop.state.accounts = guard.accounts
+    return guard
+
+
+def build(database: Database) -> FastAPI:
+    shop = FastAPI(
+        title="Walled Garden",
+        summary="Seeds, tools and pots, behind a wall that holds.",
+        version="1.0.0",
+        lifespan=_lifespan,
+        redoc_url=None,
+        swagger_ui_oauth2_redirect_url=None,
+    )
+    shop.state.database = database
+    shop.include_router(api.router)
+    shop.include_router(web.router)
+    static = Mount("/static", StaticFiles(directory=STATIC), name="static")
+    shop.router.routes.extend(access.routes([static], access.public))
+    install_refusals(shop)
+    describe(shop)
+    return shop
+
+
+@asynccontextmanager
+async def _lifespan(shop: FastAPI) -> AsyncIterator[None]:
+    database: Database = shop.state.database
+    await database.prepare()
+    yield
+    await database.close()

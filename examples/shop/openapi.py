@@ -1,0 +1,59 @@
+"""Adds to the description of the API what the guard demands of a caller."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import FastAPI
+
+from examples.shop.shapes import Problem
+
+UNSAFE = ("post", "put", "patch", "delete")
+SCHEMES = {
+    "session": {
+        "type": "apiKey",
+        "in": "cookie",
+        "name": "__Host-session",
+        "description": (
+            "Set by POST /auth/login. Its name is __Host-session in production and "
+            "session-PORT in development, where http is allowed on loopback."
+        ),
+    },
+    "csrf": {
+        "type": "apiKey",
+        "in": "header",
+        "name": "X-CSRF-Token",
+        "description": (
+            "The csrf_token that POST /auth/login and GET /auth/me answer. Needed "
+            "with the session cookie by callers that are no browsers."
+        ),
+    },
+}
+
+
+def describe(shop: FastAPI) -> None:
+    """Declare the security schemes in force, and who needs them: an operation that can
+    answer 401 needs a session, and if it changes something the token as well."""
+    plain = shop.openapi
+
+    def openapi() -> dict[str, Any]:
+        if shop.openapi_schema is None:
+            document = plain()
+            components = document.setdefault("components", {})
+            components["securitySchemes"] = SCHEMES
+            components.setdefault("schemas", {})["Problem"] = (
+                Problem.model_json_schema()
+            )
+            for path in document["paths"].values():
+                for method, operation in path.items():
+                    operation["security"] = _needed(method, operation)
+        return shop.openapi_schema or {}
+
+    # FastAPI's documented way to extend the description is to replace this method.
+    shop.openapi = openapi  # type: ignore[method-assign]
+
+
+def _needed(method: str, operation: dict[str, Any]) -> list[dict[str, list[str]]]:
+    if "401" not in operation["responses"]:
+        return []
+    return [{"session": [], "csrf": []} if method in UNSAFE else {"session": []}]

@@ -1,0 +1,1 @@
+"""The shop's own database: tables, sessions, migrations and the first stock."""
