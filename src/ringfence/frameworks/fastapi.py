@@ -32,6 +32,7 @@ from ringfence.exchange import ASGIApp, Receive, Scope, Send
 from ringfence.frameworks.fastapi_docs import reference_page
 from ringfence.frameworks.place import place_of
 from ringfence.frameworks.sealed import RouteList
+from ringfence.frameworks.segments import Reach, Tail
 from ringfence.frameworks.starlette import (
     MATCHING,
     Above,
@@ -172,6 +173,9 @@ class FastAPIReader(StarletteReader):
                 place=place_of(unbound(route.app)),
                 policy=both(above.policy, _policy_of_dependant(dependant)),
                 bind=bind(route),
+                reach=Reach(
+                    tuple(path.split("/")[1:]) if path != "/" else (), Tail.ALL
+                ),
                 sample=path.rstrip("/") + "/ringfence-sample",
                 host=above.host,
             )

@@ -9,7 +9,8 @@ from ringfence.errors import PlanError
 from ringfence.exchange import ASGIApp
 from ringfence.frameworks.place import place_of
 from ringfence.frameworks.rule import Rule
-from ringfence.frameworks.table import Application, Leaf, Segments, Table, Wrap
+from ringfence.frameworks.segments import ANY_TEXT, Parameter, Reach, Segment, Tail
+from ringfence.frameworks.table import Application, Leaf, Table, Wrap
 
 _PARAMETER = re.compile(r"{([a-zA-Z_][a-zA-Z0-9_]*)(:path)?}")
 
@@ -47,7 +48,6 @@ def read(app: ASGIApp, rules: Sequence[Rule]) -> Application:
 
 def _leaf(app: ASGIApp, rule: Rule) -> Leaf:
     websocket = rule.method == "WEBSOCKET"
-    segments, tail = _segments(rule.path)
     return Leaf(
         kind="websocket" if websocket else "http",
         path=rule.path,
@@ -57,8 +57,7 @@ def _leaf(app: ASGIApp, rule: Rule) -> Leaf:
         place=place_of(app),
         policy=rule.policy,
         bind=_bind_nothing,
-        segments=segments,
-        tail=tail,
+        reach=_reach(rule.path),
     )
 
 
@@ -70,14 +69,18 @@ def _pattern(path: str) -> re.Pattern[str]:
     return re.compile(text + r"\Z")
 
 
-def _segments(path: str) -> tuple[Segments, bool]:
-    segments: list[str | None] = []
-    for segment in path[1:].split("/"):
-        parameters = _PARAMETER.findall(segment)
-        if any(rest for _, rest in parameters):
-            return tuple(segments), True
-        segments.append(None if parameters else segment)
-    return tuple(segments), False
+def _reach(path: str) -> Reach:
+    segments: list[Segment] = []
+    pieces = path[1:].split("/")
+    for place, piece in enumerate(pieces, start=1):
+        parts = _PARAMETER.split(piece)
+        if any(parts[2::3]):
+            last = place == len(pieces) and _PARAMETER.fullmatch(piece)
+            return Reach(tuple(segments), Tail.ALL if last else Tail.SOME)
+        pattern = ANY_TEXT.join(map(re.escape, parts[::3]))
+        alone = len(parts) == 1
+        segments.append(piece if alone else Parameter(pattern, parts[0], parts[-1]))
+    return Reach(tuple(segments), Tail.NONE)
 
 
 def _bind_nothing(wrap: Wrap) -> None:

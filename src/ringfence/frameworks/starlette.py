@@ -29,6 +29,7 @@ from ringfence.access.marks import policy_of
 from ringfence.errors import PlanError
 from ringfence.frameworks.place import place_of
 from ringfence.frameworks.sealed import RouteList
+from ringfence.frameworks.segments import Reach, Tail
 from ringfence.frameworks.table import Application, Branch, Leaf, Table, Wrap
 from ringfence.frameworks.template import read_template
 
@@ -183,8 +184,7 @@ class StarletteReader:
             place=place_of(route._base_app if mount else route.endpoint),  # noqa: SLF001 - as in ``_mount``
             policy=both(above.policy, declared),
             bind=bind_attribute(owner, "app"),
-            segments=read.segments,
-            tail=read.tail,
+            reach=read.reach,
             integers=read.integers,
             sample=read.sample or "",
             host=above.host,
@@ -202,7 +202,7 @@ class StarletteReader:
             pattern=mount.path_regex,
             template=template,
             table=self.table(base, above.below(mount.path, mark)),
-            segments=read.segments,
+            reach=read.reach,
             integers=read.integers,
             sample=sample,
             transparent=mount.app is base and not has_middleware(base),
@@ -238,6 +238,7 @@ class StarletteReader:
             place=place_of(unbound(getattr(owner, name))),
             policy=both(above.policy, declared),
             bind=bind_attribute(owner, name),
+            reach=Reach((), Tail.ALL),
             sample="/ringfence-sample",
             host=above.host,
         )

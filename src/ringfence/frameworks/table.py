@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from ringfence.access import Policy
 from ringfence.exchange import ASGIApp
 from ringfence.frameworks.sealed import RouteList
+from ringfence.frameworks.segments import EVERYWHERE, Reach
 
 Wrap = Callable[[ASGIApp], ASGIApp]
 
@@ -37,10 +38,6 @@ class Place:
         return f"{self.name} ({where})" if self.name else where
 
 
-Segments = tuple[str | None, ...]
-"""A template cut at its slashes; ``None`` stands for a segment with a parameter."""
-
-
 @dataclass(frozen=True, slots=True)
 class Leaf:
     """One entry point of the application.
@@ -58,9 +55,8 @@ class Leaf:
         policy: what the developer declared, all marks combined; ``None`` if nothing.
         bind: replaces the application that the framework calls for this entry by
             ``wrap(that application)``. Called once.
-        segments: the template's first segments, to narrow a search; whatever
-            ``pattern`` matches begins with them.
-        tail: more segments may follow. ``()`` with a tail is always a candidate.
+        reach: the paths that the template can match, wide enough to hold whatever
+            ``pattern`` matches.
         integers: names of the pattern's groups that the framework turns into ``int``.
         sample: a path (as it arrives in this table) that the pattern matches and that
             is used to rehearse; empty when none can be made.
@@ -76,8 +72,7 @@ class Leaf:
     place: Place
     policy: Policy | None
     bind: Callable[[Wrap], None]
-    segments: Segments = ()
-    tail: bool = True
+    reach: Reach = EVERYWHERE
     integers: tuple[str, ...] = ()
     sample: str = ""
     is_docs: bool = False
@@ -94,7 +89,7 @@ class Branch:
             that holds the rest without its slash.
         template: the prefix that the pattern was compiled from, or the host.
         table: what begins behind it.
-        segments: as on a leaf.
+        reach: as on a leaf.
         integers: as on a leaf.
         by_host: the pattern is matched against the host, without port, lower case.
         sample: a path prefix (or a host) that the pattern matches, to rehearse; for a
@@ -106,7 +101,7 @@ class Branch:
     pattern: re.Pattern[str]
     template: str
     table: Table
-    segments: Segments = ()
+    reach: Reach = EVERYWHERE
     integers: tuple[str, ...] = ()
     by_host: bool = False
     sample: str | None = None

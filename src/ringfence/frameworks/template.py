@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import islice, product
 from typing import Protocol
 
-from ringfence.frameworks.table import Segments
+from ringfence.frameworks.segments import EVERYWHERE, Parameter, Reach, Segment, Tail
 
 _PARAMETER = re.compile(r"{([a-zA-Z_][a-zA-Z0-9_]*)(?::[a-zA-Z_][a-zA-Z0-9_]*)?}")
 
@@ -27,6 +27,7 @@ _WITHIN_A_SEGMENT = frozenset(
     }
 )
 _DIGITS = "[0-9]+"
+_REST = ".*"
 
 # Texts to try for a parameter, until the framework's own pattern accepts one.
 _CANDIDATES = (
@@ -63,14 +64,12 @@ class Template:
     """A path template, read.
 
     Args:
-        segments: as on ``table.Leaf``.
-        tail: as on ``table.Leaf``.
+        reach: as on ``table.Leaf``.
         integers: as on ``table.Leaf``.
         sample: a text that the pattern matches, ``None`` if none was found.
     """
 
-    segments: Segments
-    tail: bool
+    reach: Reach
     integers: tuple[str, ...]
     sample: str | None
 
@@ -85,10 +84,8 @@ def read_template(
         pattern: what the framework compiled from it.
         convertors: the framework's convertors by the parameter's name.
     """
-    segments, tail = _segments(template, pattern, convertors)
     return Template(
-        segments,
-        tail,
+        _reach(template, pattern, convertors),
         tuple(name for name, one in convertors.items() if one.regex == _DIGITS),
         next(
             (text for text in samples(template, convertors) if pattern.match(text)),
@@ -113,22 +110,31 @@ def _fitting(convertor: Convertor) -> tuple[str, ...]:
     return tuple(text for text in _CANDIDATES if whole.fullmatch(text))
 
 
-def _segments(
+def _reach(
     template: str, pattern: re.Pattern[str], convertors: Mapping[str, Convertor]
-) -> tuple[Segments, bool]:
-    """Return the segments that every matching path begins with, and whether more may
-    follow. In doubt there are none: then the pattern is asked about every path."""
+) -> Reach:
     if not template.startswith("/") or pattern.flags & re.IGNORECASE:
-        return (), True
+        return EVERYWHERE
     if pattern.pattern != _expected(template, convertors):
-        return (), True
-    segments: list[str | None] = []
-    for segment in template[1:].split("/"):
-        names = _PARAMETER.findall(segment)
+        return EVERYWHERE
+    segments: list[Segment] = []
+    pieces = template[1:].split("/")
+    for place, piece in enumerate(pieces, start=1):
+        names = _PARAMETER.findall(piece)
         if any(convertors[name].regex not in _WITHIN_A_SEGMENT for name in names):
-            return tuple(segments), True
-        segments.append(None if names else segment)
-    return tuple(segments), False
+            alone = place == len(pieces) and _PARAMETER.fullmatch(piece)
+            rest = alone and convertors[names[0]].regex == _REST
+            return Reach(tuple(segments), Tail.ALL if rest else Tail.SOME)
+        segments.append(_segment(piece, convertors) if names else piece)
+    return Reach(tuple(segments), Tail.NONE)
+
+
+def _segment(piece: str, convertors: Mapping[str, Convertor]) -> Parameter:
+    parts = _PARAMETER.split(piece)
+    pattern = re.escape(parts[0])
+    for name, literal in zip(parts[1::2], parts[2::2], strict=True):
+        pattern += convertors[name].regex + re.escape(literal)
+    return Parameter(pattern, prefix=parts[0], suffix=parts[-1])
 
 
 def _expected(template: str, convertors: Mapping[str, Convertor]) -> str | None:

@@ -12,9 +12,10 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, cast
 
-from ringfence.frameworks.table import Application, Branch, Leaf, Segments, Table
+from ringfence.frameworks.segments import Parameter, Reach, Segments
+from ringfence.frameworks.table import Application, Branch, Leaf, Table
 from ringfence.guard.plan import RoutePlan
 
 PlanOf = Callable[[Leaf], RoutePlan]
@@ -72,8 +73,7 @@ class _Candidate:
 
     order: int
     match: Callable[[str], re.Match[str] | None]
-    segments: Segments
-    tail: bool
+    reach: Reach
     http: bool
     websocket: bool
     methods: frozenset[str] | None
@@ -168,9 +168,13 @@ class _Level:
     def _fixed_paths(self, entries: _Candidates) -> Iterator[tuple[str, _Fixed]]:
         """Yield each path without parameters with its plan for each method, and for
         all other methods; ``None`` where that depends on more than the method."""
-        for segments in {one.segments for one in entries if not one.tail}:
-            if None in segments:
-                continue
+        literal = {
+            cast("tuple[str, ...]", one.reach.segments)
+            for one in entries
+            if not one.reach.tail
+            and all(isinstance(segment, str) for segment in one.reach.segments)
+        }
+        for segments in literal:
             path = "".join(f"/{segment}" for segment in segments)
             candidates = self._tree.candidates(path)
             named = {_WEBSOCKET}.union(*(one.methods or () for one in candidates))
@@ -217,15 +221,15 @@ class _Node:
         """Grow the tree; what has the shortest segments first, so that tails are known
         to all nodes below."""
         root = cls(())
-        for one in sorted(entries, key=lambda one: (len(one.segments), not one.tail)):
-            root.reach(one.segments).hold(one)
+        for one in sorted(entries, key=lambda one: len(one.reach.segments)):
+            root.grow(one.reach.segments).hold(one)
         return root
 
-    def reach(self, segments: Segments) -> _Node:
+    def grow(self, segments: Segments) -> _Node:
         """Return the node that these segments lead to, grown as needed."""
         node = self
         for segment in segments:
-            if segment is None:
+            if isinstance(segment, Parameter):
                 following = node.other = node.other or _Node(node.rest)
             else:
                 following = node.literals.setdefault(segment, _Node(node.rest))
@@ -235,7 +239,7 @@ class _Node:
     def hold(self, one: _Candidate) -> None:
         """Add an entry whose segments lead here."""
         self.ends = _in_order((*self.ends, one))
-        if one.tail:
+        if one.reach.tail:
             self.rest = _in_order((*self.rest, one))
 
     def candidates(self, path: str) -> _Candidates:
@@ -278,8 +282,7 @@ def _of_leaf(order: int, leaf: Leaf, plan: RoutePlan) -> _Candidate:
     return _Candidate(
         order=order,
         match=leaf.pattern.match,
-        segments=leaf.segments,
-        tail=leaf.tail,
+        reach=leaf.reach,
         http=leaf.kind != "websocket",
         websocket=leaf.kind != "http",
         methods=leaf.methods,
@@ -294,8 +297,7 @@ def _of_branch(order: int, branch: Branch, below: _Level) -> _Candidate:
     return _Candidate(
         order=order,
         match=branch.pattern.match,
-        segments=branch.segments,
-        tail=True,
+        reach=branch.reach,
         http=True,
         websocket=True,
         methods=None,
