@@ -1,0 +1,234 @@
+"""Turn a refusal into an answer: problem+json, a page, or a closed WebSocket."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import html
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from urllib.parse import quote
+
+import msgspec.json
+
+from ringfence.denial import Denial
+from ringfence.exchange import Exchange, Send
+from ringfence.guard.plan import Headers
+
+PROBLEM = b"application/problem+json"
+PAGE = b"text/html; charset=utf-8"
+POLICY_VIOLATION = 1008  # RFC 6455, 7.4.1
+_LONGEST_NEXT = 2_048  # bytes of an address that sign-in leads back to
+_LONGEST_ACCEPT = 1_024  # bytes of Accept that are read
+
+# What the answer depends on, should a cache keep it against no-store.
+_VARY = b"accept, cookie, origin, sec-fetch-site"
+
+_STYLE = """
+:root{color-scheme:light dark;--ink:#1c2330;--soft:#5b6575;--paper:#f6f7f9;
+--card:#fff;--line:#dfe3ea;--link:#1f56c3}
+@media (prefers-color-scheme:dark){:root{--ink:#e7eaf0;--soft:#a3acbb;--paper:#12151b;
+--card:#1a1f28;--line:#2c3440;--link:#8fb4ff}}
+*{box-sizing:border-box}
+body{margin:0;min-height:100vh;min-height:100dvh;display:grid;place-items:center;
+padding:1.5rem;background:var(--paper);color:var(--ink);
+font:1rem/1.6 system-ui,-apple-system,"Segoe UI",Roboto,sans-serif}
+main{width:100%;max-width:34rem;padding:2rem;background:var(--card);
+border:1px solid var(--line);border-radius:.75rem}
+.status{margin:0;color:var(--soft);font-variant-numeric:tabular-nums}
+h1{margin:.25rem 0 .75rem;font-size:1.5rem;line-height:1.25}
+p{margin:0 0 1rem;overflow-wrap:anywhere}
+a{color:var(--link)}
+a:focus-visible{outline:3px solid var(--link);outline-offset:3px;border-radius:2px}
+dl{margin:1.5rem 0 0;padding-top:1rem;border-top:1px solid var(--line);
+display:grid;grid-template-columns:auto 1fr;gap:.25rem 1rem;
+color:var(--soft);font-size:.875rem}
+dt{margin:0}dd{margin:0;overflow-wrap:anywhere;
+font-family:ui-monospace,SFMono-Regular,Menlo,Consolas,monospace}
+"""
+
+_PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="robots" content="noindex">
+<title>{title}</title>
+<style>{style}</style>
+</head>
+<body>
+<main>
+<p class="status">{status}</p>
+<h1>{title}</h1>
+<p>{detail}</p>
+<p><a href="{home}">Go to the start page</a></p>
+<dl>
+<dt>Reason</dt><dd>{code}</dd>
+<dt>Request</dt><dd>{request_id}</dd>
+</dl>
+</main>
+</body>
+</html>
+"""
+
+# The page has one style and nothing else, so its policy allows that one by its hash.
+_STYLE_HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
+_PAGE_POLICY = (
+    f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; base-uri 'none'; "
+    f"form-action 'none'; frame-ancestors 'none'"
+).encode()
+
+Member = str | int | Sequence[Mapping[str, str]]
+
+
+async def respond(  # noqa: PLR0913 - most are bound at start-up
+    denial: Denial,
+    exchange: Exchange,
+    send: Send,
+    *,
+    document_headers: Headers = (),
+    data_headers: Headers = (),
+    sign_in: str = "",
+    errors: Sequence[Mapping[str, str]] = (),
+) -> None:
+    """Answer a request with a refusal.
+
+    A browser gets a page, or the way to the sign-in page where signing in would help;
+    a program gets a problem document; a WebSocket is refused before it opens. All say
+    the same: the status, a stable code, one sentence, and the request's id, under
+    which the ledger knows the rest.
+
+    Args:
+        denial: what is refused, and what the public may know.
+        exchange: the request; headers that stages left in ``response_headers`` (CORS)
+            go along, so that a script of an allowed origin can read the refusal.
+        send: the server's.
+        document_headers: security headers of pages.
+        data_headers: security headers of problem documents.
+        sign_in: path of the sign-in page, ``""`` for none.
+        errors: members of a problem about single fields.
+
+    Source: RFC 9457; RFC 9110, 12.5.1 and 15; ASGI, Websocket Denial Response;
+    CWE-209; ASVS 5.0 V16.5.1.
+    """
+    kind = "http.response"
+    if exchange.kind == "websocket":
+        extensions = exchange.scope.get("extensions") or {}
+        if "websocket.http.response" not in extensions:
+            await send({"type": "websocket.close", "code": POLICY_VIOLATION})
+            return
+        kind = "websocket.http.response"
+    page = wants_page(exchange.headers.get(b"accept", b""))
+    location = _way_to_sign_in(denial, exchange, sign_in) if page else b""
+    if location:
+        status, body = 303, b""
+        headers = [(b"location", location), *data_headers]
+    elif page:
+        status, body = denial.status, _page(denial, exchange)
+        headers = [(b"content-type", PAGE), *_own_policy(document_headers)]
+    else:
+        status, body = denial.status, problem(denial, exchange, errors)
+        headers = [(b"content-type", PROBLEM), *data_headers]
+    headers += denial.headers
+    headers += exchange.response_headers
+    headers += (
+        (b"cache-control", b"no-store"),
+        (b"vary", _VARY),
+        (b"x-request-id", exchange.request_id.encode("latin-1")),
+        (b"content-length", b"%d" % len(body)),
+    )
+    await send({"type": f"{kind}.start", "status": status, "headers": headers})
+    if exchange.method == "HEAD":
+        body = b""
+    await send({"type": f"{kind}.body", "body": body})
+
+
+def problem(
+    denial: Denial, exchange: Exchange, errors: Sequence[Mapping[str, str]] = ()
+) -> bytes:
+    """Return a refusal as a problem document (RFC 9457)."""
+    members: dict[str, Member] = {
+        "type": "about:blank",
+        "title": _title(denial.status),
+        "status": denial.status,
+        "detail": denial.detail,
+        "code": denial.code,
+        "request_id": exchange.request_id,
+    }
+    if errors:
+        members["errors"] = errors
+    return msgspec.json.encode(members)
+
+
+def wants_page(accept: bytes) -> bool:
+    """Tell whether a client would rather see a page than a problem document.
+
+    Browsers name ``text/html``; programs name JSON, or everything (``*/*``).
+    """
+    if b"text/html" not in accept:
+        return False
+    weights = {b"text/html": 0.0, b"application/json": 0.0, PROBLEM: 0.0}
+    for part in accept[:_LONGEST_ACCEPT].split(b","):
+        media_type, *parameters = (piece.strip() for piece in part.lower().split(b";"))
+        if media_type in weights:
+            weights[media_type] = _weight(parameters)
+    return weights[b"text/html"] > max(weights[b"application/json"], weights[PROBLEM])
+
+
+def _weight(parameters: Sequence[bytes]) -> float:
+    for parameter in parameters:
+        name, _, value = parameter.partition(b"=")
+        if name.strip() == b"q":
+            try:
+                return min(1.0, max(0.0, float(value)))
+            except ValueError:
+                return 0.0
+    return 1.0
+
+
+def _way_to_sign_in(denial: Denial, exchange: Exchange, sign_in: str) -> bytes:
+    """Return where to sign in and how to come back, ``b""`` if that would not help.
+
+    Only pages are worth coming back to: a request that changes something must be made
+    again on purpose. The way back is a path of this service, never an origin.
+    """
+    if denial.status != HTTPStatus.UNAUTHORIZED or not sign_in:
+        return b""
+    if exchange.method not in {"GET", "HEAD"} or exchange.kind != "http":
+        return b""
+    if exchange.path == sign_in:
+        return b""
+    scope = exchange.scope
+    here: bytes = scope.get("raw_path") or quote(exchange.path).encode()
+    if scope.get("query_string"):
+        here += b"?" + scope["query_string"]
+    root: str = scope.get("root_path", "")
+    target = quote(root + sign_in).encode()
+    if len(here) > _LONGEST_NEXT or not here.startswith(b"/") or here[1:2] in b"/\\":
+        return target
+    return target + b"?next=" + quote(here, safe="").encode()
+
+
+def _page(denial: Denial, exchange: Exchange) -> bytes:
+    return _PAGE.format(
+        style=_STYLE,
+        status=denial.status,
+        title=html.escape(_title(denial.status)),
+        detail=html.escape(denial.detail),
+        code=html.escape(denial.code),
+        request_id=html.escape(exchange.request_id),
+        home=html.escape(quote(exchange.scope.get("root_path", "")) + "/"),
+    ).encode()
+
+
+def _own_policy(headers: Headers) -> Headers:
+    """The page's own policy in place of the application's."""
+    others = tuple(line for line in headers if line[0] != b"content-security-policy")
+    return ((b"content-security-policy", _PAGE_POLICY), *others)
+
+
+def _title(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return "Refused"

@@ -1,0 +1,246 @@
+"""What the application's own answers lose and gain on their way out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+
+from ringfence.access.policy import Public
+from ringfence.browser.cookies import harden
+from ringfence.denial import Denial
+from ringfence.exchange import Exchange, Message
+from ringfence.guard.field_errors import read_errors
+from ringfence.guard.plan import RoutePlan
+
+_CSP = b"content-security-policy"
+
+# Only the guard says these: two values would be two opinions, of which browsers take
+# either the first, the last or none. A policy of the application's is the exception:
+# browsers enforce both, so that it can only make things stricter.
+_GUARDED = frozenset(
+    {
+        b"cross-origin-opener-policy",
+        b"cross-origin-resource-policy",
+        b"permissions-policy",
+        b"referrer-policy",
+        b"strict-transport-security",
+        b"x-content-type-options",
+        b"x-frame-options",
+        b"x-request-id",
+        b"x-xss-protection",
+    }
+)
+# Names and versions of what runs here help only who looks for a known hole.
+_TALKATIVE = frozenset(
+    {
+        b"server",
+        b"x-aspnet-version",
+        b"x-generator",
+        b"x-powered-by",
+        b"x-runtime",
+        b"x-version",
+    }
+)
+_DROPPED = _GUARDED | _TALKATIVE
+# Names that need no look, as applications that keep to the rule write them.
+_PASSED = frozenset(
+    {
+        b"accept-ranges",
+        b"content-disposition",
+        b"content-encoding",
+        b"content-length",
+        b"etag",
+        b"last-modified",
+        b"location",
+        b"vary",
+    }
+)
+
+# What a browser shows as a page, or runs: a script may become a worker, which lives
+# under the policy that came with it.
+_DOCUMENTS = (
+    b"text/html",
+    b"application/xhtml",
+    b"image/svg",
+    b"text/xml",
+    b"application/xml",
+    b"multipart/x-mixed-replace",
+    b"text/javascript",
+    b"application/javascript",
+)
+
+_NO_CONTENT = 204
+_REDIRECTS = 3  # hundred
+_NOT_MODIFIED = 304
+_UNPROCESSABLE = 422
+_SERVER_ERRORS = 500
+
+_NO_STORE = (b"cache-control", b"no-store")
+_PRIVATE = (b"cache-control", b"private, no-cache")
+
+
+def finish_start(  # noqa: PLR0913 - the last three are bound at start-up
+    message: Message,
+    exchange: Exchange,
+    plan: RoutePlan,
+    *,
+    secure: bool,
+    readable_cookies: frozenset[str],
+    csp: Callable[[str], bytes],
+) -> Message:
+    """Return the start of the application's answer as it may leave.
+
+    Adds the plan's security headers (in place of the application's), hardens cookies,
+    takes out what tells versions, and keeps answers for somebody signed in out of
+    caches unless the application has said something about that itself.
+
+    Args:
+        message: ``http.response.start``, or ``websocket.accept``.
+        exchange: the request that is answered.
+        plan: of its route.
+        secure: the service is reached by https.
+        readable_cookies: names of cookies that scripts may read.
+        csp: gives the policy for a nonce.
+
+    Raises:
+        ValueError: a line break in a header (response splitting, CVE-2020-7695).
+
+    Source: ASVS 5.0 V3.4, V14.3.2, V13.4.6; CWE-113, CWE-525.
+    """
+    given = message.get("headers", ())
+    kept, content_type, cached = _keep(given, secure=secure, readable=readable_cookies)
+    status = message.get("status")
+    if status is None:  # websocket.accept shows nothing
+        message["headers"] = kept + exchange.response_headers
+        return message
+    if status == _NOT_MODIFIED:
+        # Its headers replace those of the stored answer, among them the policy of a
+        # page by one without its nonce, or by that of data: so it says nothing.
+        pass
+    elif not _is_document(content_type, status):
+        kept += plan.data_headers
+    elif exchange.nonce:
+        kept.append((_CSP, csp(exchange.nonce)))
+        kept += plan.document_headers[1:]
+    else:
+        kept += plan.document_headers
+    if exchange.principal is not None and not cached:
+        kept.append(_PRIVATE if isinstance(plan.policy, Public) else _NO_STORE)
+    kept.append((b"x-request-id", exchange.request_id.encode("latin-1")))
+    if exchange.response_headers:
+        kept += exchange.response_headers
+    message["headers"] = kept
+    return message
+
+
+def _keep(
+    given: Iterable[tuple[bytes, bytes]], *, secure: bool, readable: frozenset[str]
+) -> tuple[list[tuple[bytes, bytes]], bytes, bool]:
+    """Return what stays of the application's headers, in one pass, with its content
+    type and whether it spoke about caches."""
+    kept: list[tuple[bytes, bytes]] = []
+    content_type = b""
+    cached = False
+    for line in given:
+        name, value = line
+        if b"\n" in value or b"\r" in value:
+            raise ValueError(f"the response header {name!r} contains a line break")
+        if name not in _PASSED:
+            name = name.lower()
+            if name in _DROPPED:
+                continue
+            if name == b"content-type":
+                content_type = value
+            elif name == b"cache-control":
+                cached = True
+            elif name == b"set-cookie":
+                cookie = harden(value, secure=secure, readable=readable)
+                line = (name, cookie)  # noqa: PLW2901 - the hardened one goes out
+        kept.append(line)
+    return kept, content_type, cached
+
+
+def _is_document(content_type: bytes, status: int) -> bool:
+    if content_type:
+        media_type = content_type.lower()
+        return media_type.startswith(_DOCUMENTS) or b"+xml" in media_type
+    # A body without a type could be taken for a page; these have no body.
+    return status != _NO_CONTENT and status // 100 != _REDIRECTS
+
+
+APPLICATION_ERROR = Denial(
+    500, "guard.application_error", "Something went wrong on our side."
+)
+NOT_ACCEPTED = Denial(
+    422, "guard.unprocessable", "The request was understood, but not accepted."
+)
+INVALID_INPUT = Denial(
+    422, "guard.invalid_input", "Some of what was sent is missing or not valid."
+)
+
+_LARGEST_REPORT = 65_536  # bytes of a 422 that are read
+
+
+def must_rewrite(status: int) -> bool:
+    """Tell whether the body of an answer with this status must not leave as it is."""
+    return status == _UNPROCESSABLE or status >= _SERVER_ERRORS
+
+
+class Rewriter:
+    """Holds an answer back whose body must not leave, and makes the one that does.
+
+    FastAPI's 422 repeats what was sent, a password among it; a server error may carry
+    a trace, a query or a version. Feed it the application's messages, beginning with
+    the start; when ``take`` returns true, send ``denial`` with ``errors`` instead and
+    swallow the rest.
+
+    Not covered: what an application says with another status (400, say). Streams that
+    fail after their start.
+
+    Source: CWE-209; ASVS 5.0 V16.5.1, V14.2.1.
+    """
+
+    __slots__ = ("_body", "_decided", "_status", "denial", "errors")
+
+    def __init__(self, start: Message) -> None:
+        self._status: int = start["status"]
+        self._body = bytearray()
+        self._decided = False
+        self.errors: list[dict[str, str]] = []
+        self.denial = APPLICATION_ERROR
+        retry_after = tuple(
+            (b"retry-after", value)
+            for name, value in start.get("headers", ())
+            if name.lower() == b"retry-after" and value.isdigit()
+        )
+        if self._status != APPLICATION_ERROR.status or retry_after:
+            self.denial = replace(
+                APPLICATION_ERROR, status=self._status, headers=retry_after
+            )
+        if self._status == _UNPROCESSABLE:
+            self.denial = NOT_ACCEPTED
+
+    def take(self, message: Message) -> bool:
+        """Swallow one message; return whether it is the moment to answer instead.
+
+        That moment comes once: a server error needs no body to be known, a 422 is
+        read up to its end or to its cap.
+        """
+        if self._decided:
+            return False
+        if self._status != _UNPROCESSABLE:
+            self._decided = True
+            return True
+        if "body" not in message and message["type"].endswith(".start"):
+            return False
+        self._body += message.get("body", b"")
+        too_large = len(self._body) > _LARGEST_REPORT
+        if message.get("more_body", False) and not too_large:
+            return False
+        self._decided = True
+        if not too_large:
+            self.errors = read_errors(bytes(self._body))
+        if self.errors:
+            self.denial = INVALID_INPUT
+        self._body.clear()
+        return True
