@@ -67,11 +67,12 @@ def protect(key: Callable[[], bytes], *, public_origins: tuple[str, ...] = ()) -
     opened_key = functools.cache(key)
 
     async def csrf(exchange: Exchange) -> Denial | None:
+        # Asked for late: a sign-in gives the request another session than it came with.
+        exchange.csrf_token = lambda: _token_of(exchange.session, opened_key)
         session = exchange.session
         if not isinstance(session, SessionRecord):
             return None
         bound = session.token_hash
-        exchange.csrf_token = lambda: mint(opened_key(), bound)
         headers = exchange.headers
         if exchange.method in SAFE_METHODS:
             return judge_read(headers, ours) if b"sec-fetch-site" in headers else None
@@ -84,6 +85,10 @@ def protect(key: Callable[[], bytes], *, public_origins: tuple[str, ...] = ()) -
         return await _demand_token(exchange, opened_key(), bound)
 
     return csrf
+
+
+def _token_of(session: object, key: Callable[[], bytes]) -> str:
+    return mint(key(), session.token_hash) if isinstance(session, SessionRecord) else ""
 
 
 async def _demand_token(exchange: Exchange, key: bytes, bound: bytes) -> Denial | None:
