@@ -1,17 +1,20 @@
-"""Take secrets and control characters out of a text before it is written down."""
+"""What is written down loses its secrets and stays on its line.
+
+``redact`` does it to one text, ``install_log_redaction`` to every record that anybody
+in the process logs through ``logging``, whatever handler writes it.
+"""
 
 from __future__ import annotations
 
+import logging
 import re
-from collections.abc import Iterator
-from typing import NamedTuple
-from urllib.parse import unquote
+import traceback
+from collections.abc import Callable, Mapping
+from numbers import Number
+from typing import Any
 
+from ringfence.audit.hide import hide_secrets, is_sensitive
 from ringfence.secrets.secret import MASK
-
-# Every pattern takes time linear in the text: what follows a match is never read
-# again, and possessive quantifiers (``++``) never go back (CVE-2025-53539 was a scanner
-# of this field that did).
 
 _CONTROL = re.compile(
     "[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
@@ -19,116 +22,31 @@ _CONTROL = re.compile(
 """Ends a line, moves a terminal's cursor, turns the reading direction, or cannot be
 encoded. Tabs, joiners and direction marks of honest scripts are not among them."""
 
-_SELF_EVIDENT = re.compile(
-    r"""
-    (?P<pem> -----BEGIN\ [A-Z0-9\ ]{0,40}PRIVATE\ KEY-----
-        (?: (?!-----END) [A-Za-z0-9+/=\s\\:,_.-] )*+
-        (?: -----END\ [A-Z0-9\ ]{0,40}PRIVATE\ KEY----- )?+ )
-    | (?P<hash> \$ (?: argon2(?:id|i|d) | scrypt | pbkdf2[a-z0-9-]*+ | 2[abxy] ) \$
-        [^\s"'<>;)\]}]++ )
-    | (?P<crypt> \$ [1567y] \$ [^\s"'$]{1,64}+ \$ [./A-Za-z0-9$]{20,}+ )
-    | (?P<django> (?<![\w$]) (?: pbkdf2_sha(?:1|256) | bcrypt(?:_sha256)? | scrypt )
-        (?: : [0-9:]{1,32}+ )?+ \$ [^\s"'<>;)\]}]{16,}+ )
-    | (?P<jwt> (?<![A-Za-z0-9_-]) eyJ [A-Za-z0-9_-]{8,}+ \. [A-Za-z0-9_-]*+
-        (?: \. [A-Za-z0-9_-]*+ ){0,3}+ )
-    | (?P<known> (?<![A-Za-z0-9_-]) (?: gh[pousr]_ | github_pat_ | glpat- | xox[abeprs]-
-        | [rs]k_(?:live|test)_ | AIza | hvs\. | npm_ | pypi- )
-        [A-Za-z0-9_.-]{16,}+ )
-    """,
-    re.VERBOSE,
+_ACCESS_LOGS = (
+    *("uvicorn", "hypercorn", "gunicorn", "granian", "_granian", "daphne"),
+    *("httpx", "httpx2", "httpcore", "httpcore2", "aiohttp", "urllib3", "requests"),
 )
+_DATABASE_LOGS = ("sqlalchemy", "aiosqlite", "asyncpg", "psycopg", "pymongo")
 
-_AUTHORITY = re.compile(
-    r"""
-    (?<=://)
-    (?: [^\s/?#"'<>@:\[]*+ : (?! \d*+ (?: [/?#\s"'<>] | $ ) ) [^\s"'<>@]{0,256}+ @ )?+
-    [^\s/?#"'<>]*+
-    """,
-    re.VERBOSE,
+_QUERY = re.compile(r"(?<=\?)[^\s\"'<>#]++")
+_SQL_TEXT = re.compile(r"'(?:[^']|'')*+'?")
+_MONGO_DOCUMENT = re.compile(
+    r'("(?:command|reply|failure|documents?|filter|update)"[ ]*+:[ ]*+)'
+    r'(?:"(?:[^"\\]|\\.)*+"?|\{.*+)',
+    re.DOTALL,
 )
-"""The authority of a URL, which may begin with a name and a password. Drivers take a
-password with a bare slash in it, so we do too; what follows a port is no password."""
+_HIDDEN = "[hidden]"
+_FRAME = re.compile(r"[\s|+-]*+File \"")
 
-_BEARER = re.compile(
-    r"\b((?:bearer|basic|dpop|token)[ \t]++)([\w.~+/-]{8,}+)={0,2}+(?![\w=])",
-    re.IGNORECASE,
-)
-
-_FAILING_ROW = re.compile(r"(Failing row contains \()[^\n]*+|(\)=\()[^()\n]*+(?=\))")
-"""PostgreSQL quotes the row that it refused."""
-
-_STEMS = re.compile(
-    r"pass|pwd|pw|secret|token|key|auth|cookie|sess|sid|csrf|xsrf|otp|pin|cvv|cvc|cred|"
-    r"jwt|sig|code|state|ticket|assertion|input|dsn|connection|parameters",
-    re.IGNORECASE,
-)
-"""Without one of these in it a text has no name that would be looked at."""
-
-_SEPARATOR = re.compile(r"(?<=[\w\]\"' \t])(?:[=:](?![=:])|,(?=[ \t]*+[brBR]?[\"']))")
-
-_NAME = re.compile(r"[ \t]{0,3}+([\"']\\*+)?+([\w.\-\[\]%]{1,64}+)")
-"""What stands before a separator, read backwards."""
-
-_WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
-
-_SENSITIVE_ENDS = (
-    *("password", "passwd", "passphrase", "passcode", "secret", "token", "cookie"),
-    *("apikey", "accesskey", "privatekey", "secretkey", "signingkey", "masterkey"),
-    *("encryptionkey", "rangekey", "sessionkey", "sharedkey", "keymaterial"),
-    *("authorization", "authentication", "session", "sessionid", "credential"),
-    *("credentials", "cookies", "connectionstring", "recoverycode", "recoverycodes"),
-    *("cardnumber", "inputvalue", "assertion"),
-)
-_SENSITIVE_WORDS = frozenset(
-    {"pass", "pwd", "pw", "auth", "sid", "csrf", "xsrf", "otp", "totp", "pin", "cvv"}
-    | {"cvc", "jwt", "dsn", "sessid"}
-)
-"""A name is sensitive that ends so, or whose last word is one of these, once small
-words at its end are taken off."""
-
-_PASSWORDS = ("password", "passwd", "passphrase", "passcode", "pwd", "pass")
-_HEADERS = frozenset({"authorization", "proxyauthorization", "cookie", "setcookie"})
-_ONLY_IN_QUERY = frozenset(
-    {"code", "state", "key", "sig", "signature", "ticket", "nonce", "hash"}
-)
-_SMALL_WORDS = frozenset(
-    {"again", "b", "confirm", "confirmation", "confirmed", "current", "digest"}
-    | {"encoded", "encrypted", "hash", "hashed", "hex", "new", "old", "plain"}
-    | {"plaintext", "raw", "repeat", "repeated", "text"}
-)
-_HARMLESS = frozenset(
-    {"str", "bytes", "secret", "secretstr", "string", "none", "null", "true", "false"}
-    | {"int", "bool", "any", "object"}
-)
-"""Types and empty values, as code and schemas have them after a name."""
-
-_OPENING_QUOTE = re.compile(r"[bBrRuUfF]{0,2}+(\\*+)([\"'])")
-_QUOTED = {
-    '"': re.compile(r'(?:[^"\\]|\\.)*+', re.DOTALL),
-    "'": re.compile(r"(?:[^'\\]|\\.)*+", re.DOTALL),
-}
-_BRACKETS = re.compile(r"[\[({\])}]")
-_PLAIN = re.compile(
-    r"""(?: [^\s,;&)\]}"'<>]
-    | [)\]}"'] (?=\w)
-    | [,;] (?! \s | $ | [\w.-]{1,32}+= )
-    )*+""",
-    re.VERBOSE,
-)
-"""A bare value. Quotes, brackets and commas in the middle of it belong to it."""
-_PLAIN_PASSWORD = re.compile(r"[^\r\n,;&)\]}\"'<>]*+")
-_REST_OF_LINE = re.compile(r"[^\r\n]*+")
-_BLANK = re.compile(r"[ \t]*+")
+_Factory = Callable[..., logging.LogRecord]
+_Clean = Callable[[str], str]
 
 
 def redact(text: str) -> str:
     """Return the text without secrets, on one line.
 
-    Values of names such as ``password``, ``token`` or ``cookie`` are replaced in
-    ``key=value``, JSON, Python and header notation and in query strings; so are
-    credentials in URLs, bearer tokens, JWTs, password hashes and private keys.
-    Control characters become visible escapes. All else stays as it is. Redacting
-    twice changes nothing more.
+    Secrets become ``[secret]`` (``hide_secrets`` says which), control characters
+    become visible escapes. All else stays. Redacting twice changes nothing more.
 
     Args:
         text: of any length; the time taken is linear in it.
@@ -150,20 +68,72 @@ def escape_controls(text: str) -> str:
     return _CONTROL.sub(_escaped, text)
 
 
-def hide_secrets(text: str) -> str:
-    """Return the text with each secret replaced by ``[secret]``."""
-    text = _SELF_EVIDENT.sub(MASK, text)
-    if "://" in text:
-        text = _AUTHORITY.sub(_without_userinfo, text)
-    text = _BEARER.sub(_without_bearer, text)
-    if ")=(" in text or "Failing row" in text:
-        text = _FAILING_ROW.sub(lambda found: f"{found[1] or found[2]}{MASK}", text)
-    return _hide_named(text) if _STEMS.search(text) else text
+def install_log_redaction() -> Callable[[], None]:
+    """Redact every record that is logged in this process, from now on.
+
+    It sits where records are made, so that handlers and formatters that the
+    application adds later cannot be forgotten. Messages, their arguments, extra fields
+    and tracebacks are redacted; access logs lose the values of query strings; database
+    libraries lose the parameters and literals of their statements.
+
+    Returns:
+        A function that ends it. Installing twice redacts once, until both have ended.
+
+    Not covered: ``print``, handlers that read locals out of a traceback, and loggers
+    that do not build on ``logging``.
+    """
+    current = logging.getLogRecordFactory()
+    if isinstance(current, _RedactingFactory):
+        factory = current
+    else:
+        factory = _RedactingFactory(current)
+        logging.setLogRecordFactory(factory)
+    factory.users += 1
+    ended = False
+
+    def end() -> None:
+        nonlocal ended
+        if not ended:
+            ended = True
+            factory.release()
+
+    return end
 
 
-def is_sensitive(name: str) -> bool:
-    """Return whether a value of this name is a secret."""
-    return _is_sensitive(_words(name))
+class _RedactingFactory:
+    """Makes records as the factory before it did, and cleans them."""
+
+    def __init__(self, previous: _Factory) -> None:
+        self._previous = previous
+        self.users = 0
+
+    def __call__(self, *args: Any, **kwargs: Any) -> logging.LogRecord:
+        record = self._previous(*args, **kwargs)
+        if self.users:
+            _clean_message(record)
+            _clean_trace(record)
+            record.__dict__ = _Fields(record.__dict__)
+        return record
+
+    def release(self) -> None:
+        self.users -= 1
+        # Another factory may stand on this one; then it stays and hands on only.
+        if not self.users and logging.getLogRecordFactory() is self:
+            logging.setLogRecordFactory(self._previous)
+
+
+class _Fields(dict[str, Any]):
+    """A record's attributes; cleans what ``extra=`` adds after the record is made."""
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        if isinstance(value, str):
+            if is_sensitive(name):
+                value = MASK
+            elif name == "color_message":  # uvicorn's template, coloured by escapes
+                value = hide_secrets(value)
+            else:
+                value = redact(value)
+        super().__setitem__(name, value)
 
 
 def _escaped(found: re.Match[str]) -> str:
@@ -172,168 +142,114 @@ def _escaped(found: re.Match[str]) -> str:
     return known or (f"\\x{code:02x}" if code <= 0xFF else f"\\u{code:04x}")  # noqa: PLR2004 - one byte
 
 
-def _without_userinfo(found: re.Match[str]) -> str:
-    authority = found[0]
-    userinfo, at, host = authority.rpartition("@")
-    if not at or not (":" in userinfo or _looks_secret(userinfo)):
-        return authority
-    return f"{MASK}@{host}"
+def _clean_message(record: logging.LogRecord) -> None:
+    """Clean each argument, then the sentence that they make together.
 
-
-def _without_bearer(found: re.Match[str]) -> str:
-    return found[1] + MASK if _looks_secret(found[2]) else found[0]
-
-
-def _looks_secret(value: str) -> bool:
-    """Return whether a bare word is more likely random than a word of a sentence."""
-    has_digit = any(character.isdigit() for character in value)
-    return len(value) >= 24 or (len(value) >= 6 and has_digit)  # noqa: PLR2004 - a guess that the tests pin down
-
-
-def _is_sensitive(words: tuple[str, ...]) -> bool:
-    return "".join(words).endswith(_SENSITIVE_ENDS) or (
-        bool(words) and words[-1] in _SENSITIVE_WORDS
-    )
-
-
-def _words(name: str) -> tuple[str, ...]:
-    """Return the name's words in small letters, without small words at its end."""
-    words = [word.lower() for word in _WORD.findall(unquote(name))]
-    while len(words) > 1 and words[-1] in _SMALL_WORDS:
-        words.pop()
-    return tuple(words)
-
-
-def _hide_named(text: str) -> str:
-    pieces: list[str] = []
-    done = 0
-    has_echo = "'loc'" in text or '"loc"' in text
-    for start, end in _spans(text, has_echo=has_echo):
-        pieces += (text[done:start], MASK)
-        done = end
-    if not pieces:
-        return text
-    pieces.append(text[done:])
-    return "".join(pieces)
-
-
-def _spans(text: str, *, has_echo: bool) -> Iterator[tuple[int, int]]:
-    """Yield where the values of sensitive names stand, from left to right."""
-    done = 0
-    for separator in _SEPARATOR.finditer(text):
-        at = separator.start()
-        if at < done:
-            continue
-        name = _NAME.match(text[max(0, at - 80) : at][::-1])
-        if name is None:
-            continue
-        spelled = name[2][::-1].lstrip("[")
-        begin = at - name.end() + len(name[2]) - len(spelled)
-        words = _words(spelled)
-        place = _Place(
-            name="".join(words),
-            quote=name[1] or "",
-            before=text[begin - 1] if begin > 0 else "",
-            mark=separator[0],
-        )
-        if place.mark == "," and not (place.quote and _is_pair(text, begin)):
-            continue
-        if not (_is_sensitive(words) or place.is_sensitive(has_echo=has_echo)):
-            continue
-        start = _end_of(_BLANK, text, separator.end())
-        if text.startswith(MASK, start):
-            continue
-        span = _value_span(text, start, place)
-        if span is not None:
-            yield span
-            done = span[1]
-
-
-class _Place(NamedTuple):
-    """What stands around a name.
-
-    Args:
-        name: its words, joined.
-        quote: the quotation mark behind it, if there is one.
-        before: the character before it or before its quotation mark.
-        mark: ``=``, ``:`` or ``,``.
+    Arguments stay what they are where that is enough: formatters such as uvicorn's
+    read them one by one.
     """
-
-    name: str
-    quote: str
-    before: str
-    mark: str
-
-    def is_sensitive(self, *, has_echo: bool) -> bool:
-        """Return whether the name is sensitive just here.
-
-        A validation error echoes what was sent as ``input``, a driver what it was
-        given as ``[parameters: ...]``.
-        """
-        if self.name == "input":
-            return has_echo and bool(self.quote)
-        if self.name == "parameters":
-            return self.before == "["
-        return self.name in _ONLY_IN_QUERY and self.before in {"?", "&"}
-
-
-def _is_pair(text: str, begin: int) -> bool:
-    """Return whether a quoted name at this place opens a pair, ``('cookie', ...)``."""
-    return text[max(0, begin - 3) : max(0, begin - 1)].endswith(("(", "(b"))
-
-
-def _value_span(text: str, start: int, place: _Place) -> tuple[int, int] | None:
-    opening = _OPENING_QUOTE.match(text, start)
-    if opening is not None:
-        return _quoted_span(text, opening)
-    if text[start : start + 1] in {"[", "(", "{"}:
-        return start, _after_bracket(text, start)
-    is_bare_colon = place.mark == ":" and not place.quote
-    if is_bare_colon and place.name in _HEADERS:
-        return _unless_harmless(text, start, _end_of_header(text, start, place.before))
-    if not is_bare_colon:
-        return _unless_harmless(text, start, _end_of(_PLAIN, text, start))
-    if place.name.endswith(_PASSWORDS):
-        return _unless_harmless(text, start, _end_of(_PLAIN_PASSWORD, text, start))
-    end = _end_of(_PLAIN, text, start)
-    # "Invalid token: expired" is a sentence.
-    return (start, end) if _looks_secret(text[start:end]) else None
-
-
-def _end_of_header(text: str, start: int, before: str) -> int:
-    end = _end_of(_REST_OF_LINE, text, start)
-    if before in {'"', "'"}:  # -H "Authorization: Bearer ..."
-        found = text.find(before, start, end)
-        return found if found >= 0 else end
-    return end
-
-
-def _quoted_span(text: str, opening: re.Match[str]) -> tuple[int, int] | None:
-    start = opening.end()
-    if opening[1]:  # \"...\" inside another text
-        found = text.find(opening[1] + opening[2], start)
-        end = found if found >= 0 else len(text)
+    logger = record.name or ""
+    is_database = _belongs(logger, _DATABASE_LOGS)
+    clean = _cleaner(logger, is_database=is_database)
+    args = _clean_args(record.args, clean, hide_objects=is_database)
+    if args and logger == "uvicorn.access":
+        record.args = args
+        return
+    try:
+        template = str(record.msg)
+        text = template % args if args else template
+    except Exception:  # noqa: BLE001 - foreign __str__; its arguments must not be printed
+        record.msg = f"{redact(repr(record.msg))} [its arguments do not fit]"
+        record.args = ()
+        return
+    if args and text.count("\n") == template.count("\n"):
+        cleaned = "\n".join(map(clean, text.split("\n")))  # the developer's own lines
     else:
-        end = _end_of(_QUOTED[opening[2]], text, start)
-    return _unless_harmless(text, start, end)
+        cleaned = clean(text.rstrip("\r\n"))
+    if cleaned == text:
+        record.args = args
+    else:
+        record.msg, record.args = cleaned, ()
 
 
-def _unless_harmless(text: str, start: int, end: int) -> tuple[int, int] | None:
-    value = text[start:end].strip()
-    if not value or value == MASK or value.lower() in _HARMLESS:
-        return None
-    return start, end
+def _belongs(logger: str, families: tuple[str, ...]) -> bool:
+    return logger.partition(".")[0] in families
 
 
-def _end_of(pattern: re.Pattern[str], text: str, start: int) -> int:
-    found = pattern.match(text, start)
-    return found.end() if found else start
+def _cleaner(logger: str, *, is_database: bool) -> _Clean:
+    if is_database:
+        return _without_data
+    return _without_query if _belongs(logger, _ACCESS_LOGS) else redact
 
 
-def _after_bracket(text: str, start: int) -> int:
-    depth = 0
-    for bracket in _BRACKETS.finditer(text, start):
-        depth += 1 if bracket[0] in "[({" else -1
-        if depth == 0:
-            return bracket.end()
-    return len(text)
+def _without_query(text: str) -> str:
+    """Keep the names of a query string: its values are what people typed."""
+    if "?" in text:
+        text = _QUERY.sub(_blank_query, text)
+    return redact(text)
+
+
+def _blank_query(found: re.Match[str]) -> str:
+    pairs = (part.partition("=") for part in found[0].split("&"))
+    return "&".join(f"{name}={MASK}" if mark else MASK for name, mark, _ in pairs)
+
+
+def _without_data(text: str) -> str:
+    """Keep a statement, on one line, without its literals."""
+    text = _MONGO_DOCUMENT.sub(rf'\1"{_HIDDEN}"', text)
+    text = _SQL_TEXT.sub(_without_literal, text)
+    return redact(" ".join(text.split("\n")))
+
+
+def _without_literal(found: re.Match[str]) -> str:
+    return found[0] if found[0] == f"'{_HIDDEN}'" else "'?'"
+
+
+def _clean_args(args: Any, clean: _Clean, *, hide_objects: bool) -> Any:
+    if isinstance(args, Mapping):
+        return {
+            name: MASK
+            if is_sensitive(str(name)) and not isinstance(value, Number)
+            else _clean_arg(value, clean, hide_objects=hide_objects)
+            for name, value in args.items()
+        }
+    if not args:
+        return ()
+    return tuple(_clean_arg(value, clean, hide_objects=hide_objects) for value in args)
+
+
+def _clean_arg(value: object, clean: _Clean, *, hide_objects: bool) -> object:
+    if isinstance(value, str):
+        return clean(value)
+    if value is None or isinstance(value, Number) or not hide_objects:
+        return value
+    return _HIDDEN
+
+
+def _clean_trace(record: logging.LogRecord) -> None:
+    if record.stack_info:
+        record.stack_info = _clean_lines(record.stack_info, "\n")
+    error = record.exc_info[1] if record.exc_info else None
+    if error is None:
+        return
+    pieces = traceback.format_exception(error)
+    record.exc_text = "".join(map(_clean_piece, pieces)).rstrip("\n")
+    if record.exc_text != "".join(pieces).rstrip("\n"):
+        # A handler with an own way to print it would print what was just hidden.
+        record.exc_info = None
+
+
+def _clean_piece(piece: str) -> str:
+    """Clean a frame or a message of a traceback.
+
+    The lines of a frame are Python's; those of a message may be an attacker's, and
+    are indented so that none of them passes for a log line of its own.
+    """
+    body = piece.strip("\n")
+    before, _, after = piece.partition(body)
+    joint = "\n" if _FRAME.match(body) else "\n    | "
+    return before + _clean_lines(body, joint) + after
+
+
+def _clean_lines(text: str, joint: str) -> str:
+    return joint.join(map(escape_controls, hide_secrets(text).split("\n")))

@@ -10,7 +10,8 @@ from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
-from ringfence.audit.redact import is_sensitive, redact
+from ringfence.audit.hide import is_sensitive
+from ringfence.audit.redact import redact
 from ringfence.errors import SettingsError
 from ringfence.secrets.secret import MASK
 from ringfence.settings.values import from_native, from_text
