@@ -2,6 +2,19 @@
 
 from ringfence import access, current
 from ringfence.denial import Denial
+from ringfence.frameworks.rule import Rule
+from ringfence.guard.asgi import Guard
 from ringfence.principal import Principal
+from ringfence.secrets.secret import Secret
+from ringfence.settings import Settings
 
-__all__ = ["Denial", "Principal", "access", "current"]
+__all__ = [
+    "Denial",
+    "Guard",
+    "Principal",
+    "Rule",
+    "Secret",
+    "Settings",
+    "access",
+    "current",
+]

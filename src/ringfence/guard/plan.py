@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 
-from ringfence.access import Policy
+from ringfence.access.policy import Closed, Policy, Public
 from ringfence.denial import Denial
+from ringfence.errors import PlanError
 from ringfence.exchange import ASGIApp, Exchange
-from ringfence.frameworks.table import Place
+from ringfence.frameworks.rule import Rule
+from ringfence.frameworks.table import Application, Leaf, Place
 
 Stage = Callable[[Exchange], Awaitable[Denial | None]]
 Headers = tuple[tuple[bytes, bytes], ...]
@@ -37,6 +40,7 @@ class RoutePlan:
         body_limit: largest request body in bytes.
         document_headers: response headers for documents, pre-encoded.
         data_headers: response headers for everything else, pre-encoded.
+        is_own: a route of the guard itself, whose answers need no rewriting.
     """
 
     kind: str
@@ -52,3 +56,84 @@ class RoutePlan:
     body_limit: int
     document_headers: Headers
     data_headers: Headers
+    is_own: bool = False
+
+
+def resolve_policies(
+    application: Application, rules: Sequence[Rule], *, development: bool
+) -> dict[int, Policy]:
+    """Return the policy of each leaf, by ``id(leaf)``.
+
+    Marks and rules add up: each of them must allow. Documentation pages that a
+    framework makes by itself are public in development and closed in production,
+    unless a rule says otherwise (ASVS 5.0 V13.4.5).
+
+    Raises:
+        PlanError: a route has no policy, or a rule names no route.
+    """
+    policies: dict[int, Policy] = {}
+    undeclared: list[Leaf] = []
+    unused = list(rules)
+    for leaf in application.leaves():
+        policy = leaf.policy
+        for rule in rules:
+            if _covers(rule, leaf):
+                policy = rule.policy if policy is None else policy & rule.policy
+                if rule in unused:
+                    unused.remove(rule)
+        if policy is None and leaf.is_docs:
+            policy = Public() if development else Closed()
+        if policy is None:
+            undeclared.append(leaf)
+        else:
+            policies[id(leaf)] = policy
+    if undeclared:
+        raise PlanError(_undeclared_message(undeclared))
+    if unused:
+        raise PlanError(_unused_message(unused, application))
+    return policies
+
+
+def _covers(rule: Rule, leaf: Leaf) -> bool:
+    if rule.path != leaf.path:
+        return False
+    if rule.method == "*":
+        return True
+    if leaf.kind == "websocket":
+        return rule.method == "WEBSOCKET"
+    return leaf.methods is not None and leaf.methods <= {rule.method, "HEAD", "OPTIONS"}
+
+
+def _undeclared_message(undeclared: Sequence[Leaf]) -> str:
+    lines = [
+        f"  {_methods_text(leaf)} {leaf.host}{leaf.path}  {leaf.place}"
+        for leaf in undeclared
+    ]
+    cure = (
+        "Give each a policy: @access.require(access.signed_in) next to its def, "
+        "access.depends(...) on its router, access.routes([...], ...) around the "
+        'route, or Guard(rules=[Rule("GET", "/path", access.public)]) for what '
+        "cannot be decorated."
+    )
+    count = len(undeclared)
+    what = "1 route has" if count == 1 else f"{count} routes have"
+    return "\n".join((f"{what} no policy, so nothing is served:", *lines, cure))
+
+
+def _unused_message(unused: Sequence[Rule], application: Application) -> str:
+    known = sorted({leaf.path for leaf in application.leaves()})
+    lines = []
+    for rule in unused:
+        near = get_close_matches(rule.path, known, n=1)
+        if rule.path in known:
+            guess = 'name all of the route\'s methods, or use "*"'
+        else:
+            guess = f"did you mean {near[0]}?" if near else "no route is like it"
+        lines.append(f"  {rule.method} {rule.path}: {guess}")
+    return "\n".join(("these rules name no route of the application:", *lines))
+
+
+def _methods_text(leaf: Leaf) -> str:
+    if leaf.kind != "http":
+        return leaf.kind.upper()
+    return ",".join(sorted(leaf.methods)) if leaf.methods else "ANY"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from ringfence.audit.log import AuditLog
 from ringfence.clock import Clock, system_clock
@@ -23,6 +23,8 @@ from ringfence.stores.contracts import Stores
 from ringfence.stores.open import open_stores
 
 if TYPE_CHECKING:
+    from starlette.routing import Router
+
     from ringfence.identity.routes import IdentityRoute
 
 _IDENTIFIER_BYTES = 16
@@ -36,7 +38,7 @@ class Identity:
         passwords: hashes and verifies.
         accounts: decides about accounts; also for ``ringfence accounts``.
         sessions: opens, recognises and ends sessions.
-        routes: the addresses under ``/auth``; each carries ``identity_access``.
+        app: answers the addresses under ``/auth``.
     """
 
     def __init__(
@@ -45,13 +47,18 @@ class Identity:
         passwords: Passwords,
         accounts: Accounts,
         sessions: Sessions,
-        routes: Sequence[IdentityRoute],
+        app: Router,
     ) -> None:
         self._stores = stores
         self._passwords = passwords
         self.accounts = accounts
         self.sessions = sessions
-        self.routes = list(routes)
+        self.app = app
+
+    @property
+    def routes(self) -> list[IdentityRoute]:
+        """The addresses under ``/auth``; each carries ``identity_access``."""
+        return cast("list[IdentityRoute]", list(self.app.routes))
 
     async def authenticate(self, exchange: Exchange) -> Denial | None:
         """Find out who sends a request. See ``Sessions.authenticate``."""
@@ -137,4 +144,4 @@ def open_identity(  # noqa: PLR0913 - the settings, and what stands below this r
         after_sign_in=settings.after_sign_in,
         registration=settings.registration,
     )
-    return Identity(stores, passwords, accounts, sessions, gatehouse.routes())
+    return Identity(stores, passwords, accounts, sessions, gatehouse.app())

@@ -14,7 +14,7 @@ from urllib.parse import quote
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import Route, Router
 
 from ringfence import current
 from ringfence.denial import Denial
@@ -50,6 +50,9 @@ _NO_STORE = {"cache-control": "no-store"}
 _FORGET_CACHE = {**_NO_STORE, "clear-site-data": '"cache"'}
 _FOREVER = {"cache-control": "public, max-age=31536000, immutable"}
 
+_REWRITTEN = 422
+_REWRITTEN_FROM = 500
+
 _T = TypeVar("_T", bound=msgspec.Struct)
 Handler = Callable[[Request, Exchange], Awaitable[Response]]
 
@@ -77,6 +80,10 @@ class Gatehouse:
     pages: Pages
     after_sign_in: str
     registration: bool
+
+    def app(self) -> Router:
+        """Return the application that answers under ``/auth``."""
+        return Router(routes=self.routes())
 
     def routes(self) -> list[IdentityRoute]:
         """Return every route, with what each of them asks for."""
@@ -272,20 +279,11 @@ class Gatehouse:
         """Answer a refusal: a problem to programs, to people the page that they came
         from, with what they typed (but never a password)."""
         if _wants_page(exchange):
-            return self._page(
-                request,
-                page,
-                refusal,
-                next="" if sent is None else sent.next,
-                email="" if sent is None else sent.value.email,
-            )
-        response = Response(
-            problem(refusal, exchange.request_id),
-            refusal.status,
-            _NO_STORE,
-            "application/problem+json",
-        )
-        return _with_headers(response, refusal)
+            values = {} if sent is None else {"next": sent.next}
+            if sent is not None:
+                values["email"] = sent.value.email
+            return self._page(request, page, refusal, **values)
+        return _problem(refusal, exchange)
 
     def _page(
         self,
@@ -304,19 +302,20 @@ class Gatehouse:
                 "note": NOTES.get(request.query_params.get("note", ""), ""),
                 "root": _root(request),
                 "registration": self.registration,
+                "shortest": self.accounts.shortest_password,
                 "csrf_token": current.csrf_token(),
                 "faults": faults,
                 "message": message,
                 **values,
             },
         )
-        response = Response(
-            text,
-            200 if refusal is None else refusal.status,
-            _NO_STORE,
-            "text/html",
-        )
-        return response if refusal is None else _with_headers(response, refusal)
+        if refusal is None:
+            return Response(text, 200, _NO_STORE, "text/html")
+        # A browser makes no use of 422, and guards rewrite its body: a form that is
+        # shown again says 400.
+        status = 400 if isinstance(refusal, Invalid) else refusal.status
+        response = Response(text, status, _NO_STORE, "text/html")
+        return _with_headers(response, refusal)
 
     def _destination(self, wanted: str) -> str:
         return same_site_path(wanted, self.after_sign_in)
@@ -336,9 +335,9 @@ def _route(
         try:
             return await handler(request, exchange)
         except StoreBusyError as error:
-            return _unavailable(exchange, error, error.retry_after)
+            return _problem(unavailable(str(error), error.retry_after), exchange)
         except StoreError as error:
-            return _unavailable(exchange, error)
+            return _problem(unavailable(str(error)), exchange)
 
     endpoint.__qualname__ = handler.__qualname__
     route = IdentityRoute(f"/auth/{path}", endpoint, methods=[method])
@@ -357,10 +356,9 @@ async def _decode(request: Request, type_: type[_T]) -> Submission[_T] | Denial:
     return bodies.decode(bytes(body), content_type, type_)
 
 
-def _unavailable(
-    exchange: Exchange, error: StoreError, retry_after: int = 5
-) -> Response:
-    refusal = unavailable(str(error), retry_after)
+def _problem(refusal: Denial, exchange: Exchange) -> Response:
+    if refusal.status == _REWRITTEN or refusal.status >= _REWRITTEN_FROM:
+        exchange.denial = refusal  # the guard rewrites such bodies, to this refusal
     response = Response(
         problem(refusal, exchange.request_id),
         refusal.status,
@@ -389,8 +387,10 @@ def _see_other(
 
 
 def _wants_page(exchange: Exchange) -> bool:
-    """A browser asks for ``text/html``; whoever does not is a program."""
-    return b"text/html" in exchange.headers.get(b"accept", b"")
+    """Return whether a browser asks; a program does not ask for ``text/html``, or
+    names JSON as well."""
+    accept = exchange.headers.get(b"accept", b"").lower()
+    return b"text/html" in accept and b"application/json" not in accept
 
 
 def _next(request: Request) -> str:

@@ -1,0 +1,112 @@
+"""How the guard answers, and what it writes down about it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from functools import partial
+
+from ringfence.audit.events import AccessRefused, RequestFailed, RequestRefused
+from ringfence.audit.log import AuditLog
+from ringfence.browser.csp import compile_policy
+from ringfence.browser.headers import compile_headers
+from ringfence.denial import Denial
+from ringfence.exchange import Exchange, Message, Send
+from ringfence.guard.plan import RoutePlan
+from ringfence.guard.refuse import respond
+from ringfence.guard.rewrite import finish_start
+from ringfence.settings import Settings
+
+logger = logging.getLogger("ringfence")
+
+
+class Answers:
+    """Sends refusals, finishes the application's answers, and keeps the ledger.
+
+    Args:
+        settings: as loaded; headers are encoded here, once.
+        audit: takes the events.
+        sign_in: path of the sign-in page, ``""`` for none.
+    """
+
+    def __init__(self, settings: Settings, audit: AuditLog, *, sign_in: str) -> None:
+        secure = not settings.development
+        self.headers = compile_headers(settings.browser, secure=secure)
+        self._audit = audit
+        self._finish = partial(
+            finish_start,
+            secure=secure,
+            readable_cookies=settings.browser.readable_cookies,
+            csp=compile_policy(settings.browser, secure=secure),
+        )
+        document_headers, data_headers = self.headers
+        self._respond = partial(
+            respond,
+            document_headers=document_headers,
+            data_headers=data_headers,
+            sign_in=sign_in,
+        )
+
+    def finish_start(
+        self, message: Message, exchange: Exchange, plan: RoutePlan
+    ) -> Message:
+        """Return the start of the application's answer as it may leave."""
+        return self._finish(message, exchange, plan)
+
+    async def respond(
+        self,
+        denial: Denial,
+        exchange: Exchange,
+        send: Send,
+        errors: Sequence[Mapping[str, str]] = (),
+    ) -> None:
+        """Send a denial."""
+        exchange.status = denial.status
+        await self._respond(denial, exchange, send, errors=errors)
+
+    async def refuse(self, denial: Denial, exchange: Exchange, send: Send) -> None:
+        """Send a denial and write down that, whom and why."""
+        kind = AccessRefused if denial.code.startswith("access.") else RequestRefused
+        self._audit.record(
+            kind(
+                request_id=exchange.request_id,
+                client=exchange.client,
+                account=_account(exchange),
+                method=exchange.method,
+                path=exchange.path,
+                status=denial.status,
+                code=denial.code,
+                private=denial.private,
+            )
+        )
+        await self.respond(denial, exchange, send)
+
+    def record_failure(self, exchange: Exchange, error: Exception | None) -> None:
+        """Write down that something failed: a trace for the log, a line for the ledger.
+
+        Args:
+            exchange: the request.
+            error: what was raised; ``None`` if the application answered so itself.
+        """
+        if error is not None:
+            logger.error(
+                "%s %s failed (request %s)",
+                exchange.method,
+                exchange.path,
+                exchange.request_id,
+                exc_info=error,
+            )
+        self._audit.record(
+            RequestFailed(
+                request_id=exchange.request_id,
+                client=exchange.client,
+                account=_account(exchange),
+                method=exchange.method,
+                path=exchange.path,
+                error="" if error is None else type(error).__qualname__,
+            )
+        )
+
+
+def _account(exchange: Exchange) -> str:
+    return exchange.principal.id if exchange.principal else ""

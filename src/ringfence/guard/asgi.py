@@ -1,0 +1,211 @@
+"""The guard itself: the only ASGI class, one pass for http, websocket and lifespan."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import secrets
+from collections.abc import Sequence
+from functools import partial
+
+from ringfence.access.roles import expand
+from ringfence.audit.events import Started
+from ringfence.denial import Denial
+from ringfence.errors import StoreError
+from ringfence.exchange import ASGIApp, Exchange, Receive, Scope, Send, active
+from ringfence.frameworks.rule import Rule
+from ringfence.guard.answers import Answers
+from ringfence.guard.bind import SCOPE_KEY
+from ringfence.guard.compile import Guarded, compile_guarded, refuse_overlap
+from ringfence.guard.lifespan import Steps, run_lifespan
+from ringfence.guard.outbound import Outbound
+from ringfence.guard.plan import RoutePlan
+from ringfence.guard.rooms import Rooms
+from ringfence.guard.stages import StageMaker, street
+from ringfence.settings import Settings, refuse_unsafe
+
+IDENTITY_PREFIX = "/auth"
+SIGN_IN = "/auth/login"
+
+NO_ROUTE = Denial(404, "guard.no_route", "There is nothing at this address.")
+STAGE_FAILED = Denial(
+    500, "guard.stage_failed", "The request could not be checked, so it was refused."
+)
+STORE_DOWN = Denial(
+    503,
+    "guard.store_unavailable",
+    "The request could not be checked just now. Try again shortly.",
+    headers=((b"retry-after", b"5"),),
+)
+ROUTES_REPLACED = Denial(
+    500,
+    "guard.routes_replaced",
+    "The addresses of this service have changed since it was started.",
+)
+
+
+class Guard:
+    """Put a complete security layer around an ASGI application.
+
+    Compiles a plan for every route when it is made, opens its stores and binds the
+    plans at ``lifespan.startup``. From then on the application's route tables are
+    sealed. Serve the guard in place of the application::
+
+        app = Guard(api)
+
+    Args:
+        app: a Starlette or FastAPI application.
+        settings: as loaded; ``None`` loads them from the environment and
+            ``ringfence.toml``.
+        rules: policies for routes that cannot carry one (mounts, documentation pages).
+
+    Raises:
+        SettingsError: settings that cannot be understood.
+        PlanError: a route without a policy, of an unknown kind, or shadowed.
+        MissingExtraError: an optional library that the settings ask for is missing.
+
+    Not covered: what runs outside requests, and routes answered by middleware placed
+    outside the guard.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        settings: Settings | None = None,
+        *,
+        rules: Sequence[Rule] = (),
+    ) -> None:
+        self.app = app
+        self.settings = settings = Settings.load() if settings is None else settings
+        self._rules = tuple(rules)
+        self._rooms = rooms = Rooms(settings)
+        self._answers = Answers(
+            settings, rooms.audit, sign_in=SIGN_IN if rooms.identity else ""
+        )
+        self._street = street(settings)
+        self._maker = StageMaker(
+            settings,
+            hierarchy=expand(settings.access.hierarchy),
+            authenticate=rooms.identity.authenticate if rooms.identity else None,
+            csrf_key=partial(rooms.keyring.derive, "browser.csrf"),
+        )
+        self._process = secrets.token_hex(6)
+        self._numbers = itertools.count(1)
+        self._starting = asyncio.Lock()
+        self._started = False
+        self._own: Guarded | None = None
+        self._guarded = self._compile()
+
+    def _compile(self) -> Guarded:
+        """Read the routes and plan them, with no I/O and nothing changed in them."""
+        plan = partial(
+            compile_guarded, maker=self._maker, headers=self._answers.headers
+        )
+        guarded = plan(self.app, self._rules)
+        if self._rooms.identity is not None:
+            self._own = plan(self._rooms.identity.app, (), is_own=True)
+            refuse_overlap(guarded, self._own, IDENTITY_PREFIX)
+        return guarded
+
+    @property
+    def plan(self) -> tuple[RoutePlan, ...]:
+        """The plans of all routes, the guard's own first."""
+        return (*(self._own.plans if self._own else ()), *self._guarded.plans)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one connection, as an ASGI 3 application."""
+        if scope["type"] == "lifespan":
+            await self._lifespan(scope, receive, send)
+            return
+        if not self._started:
+            await self._start_late()
+        exchange = Exchange(scope, receive)
+        exchange.request_id = f"{self._process}-{next(self._numbers)}"
+        token = active.set(exchange)
+        try:
+            admitted = await self._admit(exchange)
+            if isinstance(admitted, Denial):
+                await self._answers.refuse(admitted, exchange, send)
+            else:
+                await self._pass_on(exchange, admitted, send)
+        finally:
+            active.reset(token)
+
+    async def _admit(self, exchange: Exchange) -> RoutePlan | Denial:
+        """Return the plan that lets the request in, or why it stays out. What fails,
+        refuses."""
+        try:
+            return await self._ask(exchange)
+        except StoreError as error:
+            self._answers.record_failure(exchange, error)
+            return STORE_DOWN
+        except Exception as error:  # noqa: BLE001 - whatever fails here refuses
+            self._answers.record_failure(exchange, error)
+            return STAGE_FAILED
+
+    async def _ask(self, exchange: Exchange) -> RoutePlan | Denial:
+        """Ask every stage in order."""
+        for stage in self._street:
+            denial = await stage(exchange)
+            if denial is not None:
+                return denial
+        plan = self._find(exchange)
+        if plan is None:
+            return NO_ROUTE
+        exchange.plan = plan
+        for stage in plan.stages:
+            denial = await stage(exchange)
+            if denial is not None:
+                return denial
+        return plan if self._guarded.intact() else ROUTES_REPLACED
+
+    def _find(self, exchange: Exchange) -> RoutePlan | None:
+        method, path, host = exchange.method, exchange.path, exchange.host
+        root_path: str = exchange.scope.get("root_path", "")
+        if self._own is not None:
+            plan = self._own.index.find(method, path, host, root_path)
+            if plan is not None:
+                return plan
+        return self._guarded.index.find(method, path, host, root_path)
+
+    async def _pass_on(self, exchange: Exchange, plan: RoutePlan, send: Send) -> None:
+        """Let the application answer, and see its answer out."""
+        exchange.scope[SCOPE_KEY] = exchange
+        outbound = Outbound(exchange, plan, send, self._answers)
+        try:
+            await plan.application(exchange.scope, exchange.receive, outbound.send)
+        except Exception as error:  # nothing of the inside may leave
+            if not await outbound.give_up(error):
+                raise  # half an answer is out: the server must drop the connection
+        else:
+            await outbound.finish()
+
+    async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
+        steps = Steps(self._open, self._close_plans, self._close)
+        await run_lifespan(self.app, steps, scope, receive, send)
+
+    async def _start_late(self) -> None:
+        """Start at the first request, where the server runs no lifespan."""
+        async with self._starting:
+            if not self._started:
+                await self._open()
+                await self._close_plans()
+
+    async def _open(self) -> None:
+        refuse_unsafe(self.settings, debug=self._guarded.application.debug)
+        await self._rooms.open()
+
+    async def _close_plans(self) -> None:
+        """Read the routes once more, those of the lifespan too, and close the plans."""
+        self._guarded = self._compile()
+        await self._guarded.close()
+        if self._own is not None:
+            await self._own.close()
+        self._rooms.audit.record(
+            Started(environment=self.settings.env, routes=len(self.plan))
+        )
+        self._started = True
+
+    async def _close(self) -> None:
+        self._started = False
+        await self._rooms.close()

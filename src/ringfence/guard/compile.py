@@ -1,0 +1,150 @@
+"""From a framework's route table to plans and the index that finds them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from ringfence.access.policy import Public
+from ringfence.errors import PlanError
+from ringfence.exchange import ASGIApp
+from ringfence.frameworks.open import open_adapter
+from ringfence.frameworks.rule import Rule
+from ringfence.frameworks.table import Application, Leaf, Place
+from ringfence.guard.bind import bind, intact, seal
+from ringfence.guard.index import Index, compile_index
+from ringfence.guard.plan import (
+    Headers,
+    RoutePlan,
+    resolve_policies,
+)
+from ringfence.guard.precedence import check_precedence
+from ringfence.guard.rehearse import rehearse
+from ringfence.guard.stages import StageMaker
+
+
+@dataclass(frozen=True, slots=True)
+class Guarded:
+    """One application, read and planned.
+
+    Args:
+        application: as its adapter read it.
+        plans: one a leaf, in the framework's order.
+        plan_of: the plan of a leaf.
+        index: finds the plan of a request.
+    """
+
+    application: Application
+    plans: tuple[RoutePlan, ...]
+    plan_of: Callable[[Leaf], RoutePlan]
+    index: Index
+
+    def intact(self) -> bool:
+        """Return whether the framework still searches the lists that were read."""
+        return intact(self.application)
+
+    async def close(self) -> None:
+        """Bind each plan to the endpoint that the framework calls, seal the tables,
+        and rehearse every route.
+
+        Raises:
+            PlanError: a rehearsal reached another endpoint than its plan's.
+        """
+        bind(self.application, self.plan_of)
+        seal(self.application)
+        await rehearse(self.application, self.index, self.plan_of)
+
+
+def compile_guarded(
+    asgi: ASGIApp,
+    rules: Sequence[Rule],
+    *,
+    maker: StageMaker,
+    headers: tuple[Headers, Headers],
+    is_own: bool = False,
+) -> Guarded:
+    """Read an application's routes and decide everything about each of them.
+
+    Args:
+        asgi: the application, of a known framework.
+        rules: policies for what cannot carry a mark.
+        maker: makes the stages of a route.
+        headers: response headers for documents and for data.
+        is_own: the application is a part of the guard.
+
+    Raises:
+        PlanError: a route has no policy, is of an unknown kind, or is shadowed.
+    """
+    settings = maker.settings
+    application = open_adapter(asgi, rules)
+    policies = resolve_policies(application, rules, development=settings.development)
+    check_precedence(application, lambda leaf: policies[id(leaf)], maker.hierarchy)
+    found = tuple(application.leaves())
+    document_headers, data_headers = headers
+    by_leaf = {
+        id(leaf): RoutePlan(
+            kind=leaf.kind,
+            methods=tuple(sorted(leaf.methods or ())),
+            path=leaf.path,
+            host=leaf.host,
+            policy=policies[id(leaf)],
+            csrf="handshake" if leaf.kind == "websocket" else "unsafe",
+            limits=(),
+            place=leaf.place,
+            application=asgi,
+            stages=maker.stages(leaf.kind, policies[id(leaf)]),
+            body_limit=settings.traffic.max_body,
+            document_headers=document_headers,
+            data_headers=data_headers,
+            is_own=is_own,
+        )
+        for leaf in found
+    }
+
+    def plan_of(leaf: Leaf) -> RoutePlan:
+        return by_leaf[id(leaf)]
+
+    return Guarded(
+        application=application,
+        plans=tuple(plan_of(leaf) for leaf in found),
+        plan_of=plan_of,
+        index=compile_index(application, plan_of, _answer_plan(asgi, headers)),
+    )
+
+
+def refuse_overlap(guarded: Guarded, own: Guarded, prefix: str) -> None:
+    """Stop when the application has routes where the guard's own would hide them.
+
+    Raises:
+        PlanError: a route of the application begins with the guard's prefix.
+    """
+    paths = {plan.path for plan in own.plans}
+    for plan in guarded.plans:
+        if plan.path in paths or plan.path.startswith(f"{prefix}/"):
+            message = (
+                f"{plan.path} {plan.place} lies under {prefix}, where the guard serves "
+                "sign-in; move it, or set RINGFENCE_IDENTITY_ENABLED=false if the "
+                "application brings its own sign-in"
+            )
+            raise PlanError(message)
+
+
+def _answer_plan(asgi: ASGIApp, headers: tuple[Headers, Headers]) -> RoutePlan:
+    """The plan for what a framework answers by itself (405, slash redirects): let it
+    through to the framework, but into no endpoint."""
+    document_headers, data_headers = headers
+    return RoutePlan(
+        kind="answer",
+        methods=(),
+        path="",
+        host="",
+        policy=Public(),
+        csrf="off",
+        limits=(),
+        place=Place(),
+        application=asgi,
+        stages=(),
+        body_limit=0,
+        document_headers=document_headers,
+        data_headers=data_headers,
+    )

@@ -1,0 +1,55 @@
+"""The plans as a table, for people, and as data, for reviews and other programs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ringfence.guard.plan import RoutePlan
+
+FORMAT_VERSION = 1
+
+
+def describe(plans: Sequence[RoutePlan]) -> str:
+    """Return the plans as a table of plain text, one line a route.
+
+    Args:
+        plans: in the order in which the framework tries them.
+    """
+    header = ("METHODS", "PATH", "KIND", "POLICY", "CSRF", "HANDLER")
+    rows = [
+        (
+            ", ".join(plan.methods) or "any",
+            plan.host + plan.path,
+            plan.kind,
+            str(plan.policy),
+            plan.csrf,
+            plan.place.name or "-",
+        )
+        for plan in plans
+    ]
+    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
+    lines = (
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        for row in (header, *rows)
+    )
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def describe_json(plans: Sequence[RoutePlan]) -> dict[str, object]:
+    """Return the plans as JSON-ready data: ``{"version": 1, "routes": [...]}``."""
+    return {
+        "version": FORMAT_VERSION,
+        "routes": [
+            {
+                "methods": list(plan.methods),
+                "path": plan.path,
+                "host": plan.host,
+                "kind": plan.kind,
+                "policy": str(plan.policy),
+                "limits": list(plan.limits),
+                "csrf": plan.csrf,
+                "endpoint": plan.place.name,
+            }
+            for plan in plans
+        ],
+    }

@@ -1,0 +1,141 @@
+"""The application's answer on its way out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from ringfence.denial import Denial
+from ringfence.exchange import Exchange, Message, Send
+from ringfence.guard.answers import Answers
+from ringfence.guard.plan import RoutePlan
+from ringfence.guard.rewrite import APPLICATION_ERROR, Rewriter, must_rewrite
+
+INTERNAL_ERROR = 1011  # RFC 6455, section 7.4.1
+_SWITCHING_PROTOCOLS = 101
+_STARTS = frozenset(
+    {"http.response.start", "websocket.accept", "websocket.http.response.start"}
+)
+
+WRONG_ENDPOINT = Denial(
+    500,
+    "guard.plan_mismatch",
+    "The request reached another address than it was checked for.",
+)
+
+
+class Outbound:
+    """Sees one answer out, and sends a refusal in its place where it must not leave.
+
+    Args:
+        exchange: the request that is answered.
+        plan: of its route.
+        send: the server's.
+        answers: finishes what leaves, and refuses.
+    """
+
+    __slots__ = (
+        "_answers",
+        "_complete",
+        "_exchange",
+        "_plan",
+        "_replaced",
+        "_rewriter",
+        "_send",
+        "_started",
+    )
+
+    def __init__(
+        self, exchange: Exchange, plan: RoutePlan, send: Send, answers: Answers
+    ) -> None:
+        self._exchange = exchange
+        self._plan = plan
+        self._send = send
+        self._answers = answers
+        self._rewriter: Rewriter | None = None
+        self._started = False
+        self._complete = False
+        self._replaced = False
+
+    async def send(self, message: Message) -> None:
+        """Take one message of the application's."""
+        if self._replaced:
+            return  # another answer has been sent in place of this one
+        kind = message["type"]
+        if kind in _STARTS:
+            await self._start(message)
+            return
+        if self._rewriter is not None:
+            await self._rewrite(self._rewriter, message)
+            return
+        if kind == "http.response.body":
+            self._complete = not message.get("more_body", False)
+        elif kind == "websocket.close":
+            self._complete = True
+        await self._send(message)
+
+    async def _start(self, message: Message) -> None:
+        exchange = self._exchange
+        denial = self._objection()
+        if denial is not None:
+            await self._refuse(denial)
+            return
+        status = message.get("status", _SWITCHING_PROTOCOLS)
+        if must_rewrite(status) and not self._plan.is_own:
+            self._rewriter = Rewriter(message)
+            await self._rewrite(self._rewriter, message)
+            return
+        exchange.status = status
+        self._started = True
+        await self._send(self._answers.finish_start(message, exchange, self._plan))
+
+    async def _rewrite(self, rewriter: Rewriter, message: Message) -> None:
+        if rewriter.take(message):
+            await self._respond(rewriter.denial, rewriter.errors)
+
+    async def _respond(
+        self, denial: Denial, errors: Sequence[Mapping[str, str]] = ()
+    ) -> None:
+        self._replaced = True
+        if denial.status >= APPLICATION_ERROR.status:
+            self._answers.record_failure(self._exchange, None)
+        await self._answers.respond(denial, self._exchange, self._send, errors)
+
+    async def _refuse(self, denial: Denial) -> None:
+        self._replaced = True
+        await self._answers.refuse(denial, self._exchange, self._send)
+
+    def _objection(self) -> Denial | None:
+        """Return why the application's answer must not leave, if anything."""
+        exchange = self._exchange
+        if exchange.mismatch is not None:
+            return WRONG_ENDPOINT
+        return exchange.denial  # a cap was passed while the body was read, say
+
+    async def finish(self) -> None:
+        """The application has returned: answer, if it has not."""
+        if self._started or self._replaced:
+            return
+        denial = self._objection()
+        if denial is None:
+            await self._respond(APPLICATION_ERROR)
+        else:
+            await self._refuse(denial)
+
+    async def give_up(self, error: Exception) -> bool:
+        """The application has raised: return whether the client has a whole answer."""
+        if not self._replaced and not self._started:
+            denial = self._objection()
+            if denial is not None:
+                await self._refuse(denial)
+                return True
+        self._answers.record_failure(self._exchange, error)
+        if self._replaced or self._complete:
+            return True
+        if not self._started:
+            self._replaced = True
+            await self._answers.respond(APPLICATION_ERROR, self._exchange, self._send)
+            return True
+        if self._exchange.kind == "websocket":
+            await self._send({"type": "websocket.close", "code": INTERNAL_ERROR})
+            return True
+        return False

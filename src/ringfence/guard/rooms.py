@@ -1,0 +1,70 @@
+"""The rooms that hold something open while the guard runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ringfence import access
+from ringfence.audit.events import Stopped
+from ringfence.audit.log import AuditLog, open_log
+from ringfence.audit.redact import install_log_redaction
+from ringfence.identity.open import Identity, open_identity
+from ringfence.secrets.keyring import Keyring
+from ringfence.settings import Settings
+
+
+class Rooms:
+    """Keys, ledger and identity of one guard. Made without I/O, opened at start-up.
+
+    Args:
+        settings: as loaded.
+
+    Raises:
+        MissingExtraError: a library that the settings ask for is not installed.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.keyring = Keyring(settings.keys_path, create=settings.development)
+        self.audit: AuditLog = open_log(settings.audit, data=settings.data)
+        self.identity = self._identity(settings) if settings.identity.enabled else None
+        self._restore_logging: Callable[[], None] | None = None
+
+    def _identity(self, settings: Settings) -> Identity:
+        identity = open_identity(
+            settings.identity,
+            database=settings.database,
+            development=settings.development,
+            audit=self.audit,
+            keyring=self.keyring,
+        )
+        for route in identity.routes:
+            signed_in = route.identity_access == "signed_in"
+            access.routes([route], access.signed_in if signed_in else access.public)
+        return identity
+
+    async def open(self) -> None:
+        """Open keys, ledger and stores; close again what was opened if one fails.
+
+        Raises:
+            SettingsError: the keys cannot be used.
+            StoreError: the database cannot be used.
+        """
+        self.keyring.open()
+        self.audit.start()
+        self._restore_logging = install_log_redaction()
+        if self.identity is not None:
+            try:
+                await self.identity.start()
+            except BaseException:
+                await self.close()
+                raise
+
+    async def close(self) -> None:
+        """Close in reverse what ``open`` opened."""
+        if self.identity is not None:
+            await self.identity.stop()
+        self.audit.record(Stopped())
+        self.audit.close()
+        if self._restore_logging is not None:
+            self._restore_logging()
+            self._restore_logging = None

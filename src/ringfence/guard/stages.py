@@ -1,0 +1,64 @@
+"""The order of the stages: the one list to read first.
+
+A request crosses ``street`` before anything is known about its route, then the stages
+of its plan, then the application; the response crosses ``rewrite`` on its way out.
+Each stage returns ``None`` to let the request go on, or the ``Denial`` that ends it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ringfence.access.policy import Hierarchy, Policy
+from ringfence.access.stage import enforce
+from ringfence.browser.csrf import protect
+from ringfence.browser.fetch_metadata import same_origin
+from ringfence.guard.plan import Stage
+from ringfence.settings import Settings
+from ringfence.traffic.body_limit import limit_body
+from ringfence.traffic.client_ip import locate
+from ringfence.traffic.host import allow_hosts
+from ringfence.traffic.request_line import refuse_ambiguous
+
+
+def street(settings: Settings) -> tuple[Stage, ...]:
+    """Return what every request passes, whatever its route."""
+    traffic, development = settings.traffic, settings.development
+    return (
+        refuse_ambiguous(traffic),
+        locate(traffic, development=development),
+        allow_hosts(
+            traffic, development=development, public_origins=settings.public_origins
+        ),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class StageMaker:
+    """Makes the stages of one route, from settings and what the rooms have opened.
+
+    Args:
+        settings: as loaded.
+        hierarchy: roles with what they include, expanded.
+        authenticate: the session stage, or ``None`` where identity is switched off.
+        csrf_key: returns the key that CSRF tokens are made with.
+    """
+
+    settings: Settings
+    hierarchy: Hierarchy
+    authenticate: Stage | None
+    csrf_key: Callable[[], bytes]
+
+    def stages(self, kind: str, policy: Policy) -> tuple[Stage, ...]:
+        """Return what a request passes once its route is known, in order."""
+        settings = self.settings
+        websocket = kind == "websocket"
+        stages = (
+            None if websocket else limit_body(settings.traffic.max_body),
+            same_origin(settings.public_origins, development=settings.development),
+            self.authenticate,
+            enforce(policy, self.hierarchy),
+            None if websocket else protect(self.csrf_key),
+        )
+        return tuple(stage for stage in stages if stage is not None)

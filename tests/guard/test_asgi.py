@@ -1,0 +1,351 @@
+"""The guard as a whole, around real applications."""
+
+import contextlib
+import logging
+
+import httpx2
+import pytest
+from fastapi import APIRouter, Depends, FastAPI
+from pydantic import BaseModel
+from starlette.applications import Starlette
+from starlette.responses import JSONResponse, PlainTextResponse
+from starlette.routing import Mount, Route, WebSocketRoute
+
+from ringfence import Guard, Rule, access, current
+from ringfence.errors import PlanError
+
+
+@access.require(access.public)
+async def hello(request):
+    return PlainTextResponse("hello")
+
+
+@access.require(access.signed_in)
+async def private(request):
+    return JSONResponse({"id": current.principal().id})
+
+
+@access.require(access.role("admin"))
+async def admin(request):
+    return PlainTextResponse("secret")
+
+
+async def unmarked(request):
+    return PlainTextResponse("open to all")
+
+
+def shop():
+    return Starlette(
+        routes=[
+            Route("/", hello),
+            Route("/private", private, methods=["GET", "POST"]),
+            Route("/admin", admin, methods=["GET", "DELETE"]),
+        ]
+    )
+
+
+async def sign_up(client, email="ann@example.com", password="correct horse battery"):
+    body = {"email": email, "password": password}
+    assert (await client.post("/auth/register", json=body)).status_code == 202
+    signed_in = await client.post("/auth/login", json=body)
+    assert signed_in.status_code == 200
+    return signed_in.json()
+
+
+@pytest.mark.anyio
+async def test_a_public_page_answers_everybody(guarded):
+    async with guarded(shop()) as started, started.client() as client:
+        response = await client.get("/")
+        assert response.text == "hello"
+
+
+@pytest.mark.anyio
+async def test_a_signed_in_page_answers_only_who_signed_in(guarded):
+    async with guarded(shop()) as started, started.client() as client:
+        refused = await client.get("/private")
+        assert refused.status_code == 401
+        assert refused.json()["code"] == "access.not_signed_in"
+        await sign_up(client)
+        answer = await client.get("/private")
+        assert answer.status_code == 200
+        me = (await client.get("/auth/me")).json()
+        assert answer.json()["id"] == me["id"]
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("method", ["GET", "DELETE", "HEAD"])
+async def test_an_admin_page_refuses_somebody_else(guarded, method):
+    async with guarded(shop()) as started, started.client() as client:
+        assert (await client.request(method, "/admin")).status_code == 401
+        token = (await sign_up(client))["csrf_token"]
+        headers = {"X-CSRF-Token": token}
+        refused = await client.request(method, "/admin", headers=headers)
+        assert refused.status_code == 403
+
+
+@pytest.mark.anyio
+async def test_an_unknown_address_is_refused_before_the_application(guarded):
+    calls = []
+
+    async def application(scope, receive, send):
+        calls.append(scope["path"])
+
+    app = shop()
+    app.add_middleware(lambda inner: application)
+    async with guarded(app) as started, started.client() as client:
+        response = await client.get("/nothing")
+    assert response.status_code == 404
+    assert response.json()["code"] == "guard.no_route"
+    assert calls == []
+
+
+@pytest.mark.anyio
+async def test_what_the_framework_answers_by_itself_stays(guarded):
+    async with guarded(shop()) as started, started.client() as client:
+        wrong_method = await client.post("/", json={})
+        assert wrong_method.status_code == 405
+        assert "GET" in wrong_method.headers["allow"]
+        assert (await client.get("/private/")).status_code == 307
+
+
+def test_a_route_without_a_policy_stops_the_start_up_and_is_named(settings):
+    app = Starlette(routes=[Route("/open", unmarked), Route("/", hello)])
+    with pytest.raises(PlanError) as refusal:
+        Guard(app, settings)
+    message = str(refusal.value)
+    assert "GET,HEAD /open" in message
+    assert "test_asgi.py:" in message
+    assert "access.require" in message
+
+
+@pytest.mark.anyio
+async def test_a_route_added_in_lifespan_needs_a_policy_too(settings, guarded):
+    app = shop()
+    app.router.lifespan_context = adding(app, Route("/late", unmarked))
+    with pytest.raises(RuntimeError, match="/late"):
+        async with guarded(app):
+            pytest.fail("started")
+
+
+def adding(app, route):
+    @contextlib.asynccontextmanager
+    async def lifespan(_app):
+        app.router.routes.append(route)
+        yield
+
+    return lifespan
+
+
+@pytest.mark.anyio
+async def test_a_route_added_in_lifespan_is_guarded(guarded):
+    app = shop()
+    app.router.lifespan_context = adding(app, Route("/late", private))
+    async with guarded(app) as started, started.client() as client:
+        assert (await client.get("/late")).status_code == 401
+
+
+@pytest.mark.anyio
+async def test_a_route_added_after_the_start_up_raises(guarded):
+    app = shop()
+    async with guarded(app):
+        with pytest.raises(PlanError, match="start-up"):
+            app.router.routes.append(Route("/late", unmarked))
+        with pytest.raises(PlanError, match="start-up"):
+            app.add_route("/late", unmarked)
+
+
+@pytest.mark.anyio
+async def test_replacing_the_whole_route_list_is_refused_per_request(guarded):
+    app = shop()
+    async with guarded(app) as started, started.client() as client:
+        app.router.routes = [Route("/", unmarked)]
+        response = await client.get("/")
+        assert response.status_code == 500
+        assert response.json()["code"] == "guard.routes_replaced"
+
+
+@pytest.mark.anyio
+async def test_without_a_lifespan_the_first_request_starts_the_guard(settings):
+    transport = httpx2.ASGITransport(app=Guard(shop(), settings))
+    base = "http://127.0.0.1:8000"
+    async with httpx2.AsyncClient(transport=transport, base_url=base) as client:
+        assert (await client.get("/")).text == "hello"
+        assert (await client.get("/private")).status_code == 401
+
+
+@pytest.mark.anyio
+async def test_a_rule_gives_a_policy_to_a_mount(guarded):
+    async def foreign(scope, receive, send):
+        await PlainTextResponse("foreign")(scope, receive, send)
+
+    app = Starlette(routes=[Mount("/files", app=foreign)])
+    rules = [Rule("*", "/files", access.signed_in)]
+    async with guarded(app, rules) as started, started.client() as client:
+        assert (await client.get("/files/a.txt")).status_code == 401
+
+
+def test_a_rule_for_no_route_is_refused_with_a_guess(settings):
+    with pytest.raises(PlanError, match=r"did you mean /private\?"):
+        Guard(shop(), settings, rules=[Rule("GET", "/privat", access.public)])
+
+
+def test_own_routes_under_auth_are_refused(settings):
+    app = Starlette(routes=[Route("/auth/login", hello)])
+    with pytest.raises(PlanError, match="/auth"):
+        Guard(app, settings)
+
+
+@pytest.mark.anyio
+async def test_whatever_the_application_raises_nothing_of_the_inside_leaves(
+    guarded, caplog
+):
+    @access.require(access.public)
+    async def broken(request):
+        raise RuntimeError("SELECT * FROM users WHERE password='hunter2'")
+
+    app = Starlette(debug=True, routes=[Route("/broken", broken)])
+    async with guarded(app) as started, started.client() as client:
+        response = await client.get("/broken", headers={"accept": "text/html"})
+    assert response.status_code == 500
+    assert "SELECT" not in response.text
+    assert "Traceback" not in response.text
+    assert "hunter2" not in caplog.text
+    assert any(record.levelno == logging.ERROR for record in caplog.records)
+
+
+@pytest.mark.anyio
+async def test_an_answer_of_500_is_rewritten_too(guarded):
+    @access.require(access.public)
+    async def leaky(request):
+        return PlainTextResponse("postgresql://app:hunter2@db/", status_code=503)
+
+    app = Starlette(routes=[Route("/leaky", leaky)])
+    async with guarded(app) as started, started.client() as client:
+        response = await client.get("/leaky")
+    assert response.status_code == 503
+    assert response.json()["code"] == "guard.application_error"
+
+
+class Registration(BaseModel):
+    email: str
+    password: int
+
+
+@pytest.mark.anyio
+async def test_a_422_does_not_echo_the_input(guarded):
+    api = FastAPI()
+
+    @api.post("/people")
+    @access.require(access.public)
+    async def create(body: Registration):
+        return {}
+
+    async with guarded(api) as started, started.client() as client:
+        body = {"email": "a@example.com", "password": "hunter2"}
+        response = await client.post("/people", json=body)
+    assert response.status_code == 422
+    assert "hunter2" not in response.text
+    assert response.json()["errors"][0]["field"] == "body.password"
+
+
+@pytest.mark.anyio
+async def test_a_router_policy_holds_for_every_route_in_it(guarded):
+    api = FastAPI()
+    router = APIRouter(dependencies=[access.depends(access.role("admin"))])
+
+    @router.get("/a")
+    async def first():
+        return 1
+
+    nested = APIRouter()
+
+    @nested.get("/b")
+    @access.require(access.public)
+    async def second():
+        return 2
+
+    router.include_router(nested, prefix="/nested")
+    api.include_router(router, prefix="/admin")
+    async with guarded(api) as started, started.client() as client:
+        assert (await client.get("/admin/a")).status_code == 401
+        assert (await client.get("/admin/nested/b")).status_code == 401
+
+
+@pytest.mark.anyio
+async def test_dependencies_do_not_act_before_the_policy(guarded):
+    acted = []
+
+    def dependency():
+        acted.append(1)
+
+    api = FastAPI()
+
+    @api.get("/x", dependencies=[Depends(dependency)])
+    @access.require(access.signed_in)
+    async def read():
+        return 1
+
+    async with guarded(api) as started, started.client() as client:
+        assert (await client.get("/x")).status_code == 401
+    assert acted == []
+
+
+@pytest.mark.anyio
+async def test_a_websocket_is_refused_before_it_is_accepted(guarded):
+    acted = []
+
+    @access.require(access.signed_in)
+    async def socket(websocket):
+        acted.append(1)
+        await websocket.accept()
+
+    app = Starlette(routes=[WebSocketRoute("/ws", socket)])
+    async with guarded(app) as started:
+        sent = await started.call(
+            {"type": "websocket", "path": "/ws", "subprotocols": []},
+            {"type": "websocket.connect"},
+        )
+    assert [message["type"] for message in sent] == ["websocket.close"]
+    assert acted == []
+
+
+@pytest.mark.anyio
+async def test_a_public_websocket_talks(guarded):
+    @access.require(access.public)
+    async def echo(websocket):
+        await websocket.accept()
+        await websocket.send_text(await websocket.receive_text())
+        await websocket.close()
+
+    app = Starlette(routes=[WebSocketRoute("/ws", echo)])
+    async with guarded(app) as started:
+        sent = await started.call(
+            {"type": "websocket", "path": "/ws", "subprotocols": []},
+            {"type": "websocket.connect"},
+            {"type": "websocket.receive", "text": "hi"},
+        )
+    assert [message["type"] for message in sent] == [
+        "websocket.accept",
+        "websocket.send",
+        "websocket.close",
+    ]
+
+
+@pytest.mark.anyio
+async def test_an_exception_in_a_stage_refuses(guarded, monkeypatch):
+    async def broken(exchange):
+        raise ZeroDivisionError
+
+    async with guarded(shop()) as started, started.client() as client:
+        started.guard._street = (*started.guard._street, broken)
+        response = await client.get("/")
+    assert response.status_code == 500
+    assert response.json()["code"] == "guard.stage_failed"
+
+
+@pytest.mark.anyio
+async def test_documentation_is_public_in_development(guarded):
+    api = FastAPI()
+    async with guarded(api) as started, started.client() as client:
+        assert (await client.get("/docs")).status_code == 200
+        assert (await client.get("/openapi.json")).status_code == 200
