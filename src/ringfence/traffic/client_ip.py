@@ -188,11 +188,13 @@ def parse_address(text: str) -> Address | None:
     A port is cut off, an IPv4 address in IPv6 clothes is undressed, so that no
     spelling is a second identity (CVE-2026-45364).
     """
-    if len(text) > _LONGEST_ADDRESS:
+    if len(text) > _LONGEST_ADDRESS or "%" in text:
         return None
     if text.startswith("["):
-        text, _, port = text[1:].partition("]")
-        if port and not (port.startswith(":") and port[1:].isdecimal()):
+        text, bracket, port = text[1:].partition("]")
+        if not bracket or (
+            port and not (port.startswith(":") and port[1:].isdecimal())
+        ):
             return None
     elif text.count(":") == 1:
         text, _, port = text.partition(":")
