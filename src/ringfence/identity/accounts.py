@@ -66,6 +66,11 @@ class Accounts:
         self._identifier = identifier
         self._clock = clock
 
+    @property
+    def shortest_password(self) -> int:
+        """The fewest characters of a new password."""
+        return self._passwords.shortest
+
     async def register(
         self, email: str, password: str, origin: Origin = _NOWHERE
     ) -> Denial | None:

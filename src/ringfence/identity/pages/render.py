@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
 
@@ -39,9 +40,17 @@ class Pages:
         )
         self.stylesheet = (_FOLDER / "ringfence.css").read_bytes()
         self.version = sha256(self.stylesheet).hexdigest()[:16]
+        self._templates.filters["moment"] = _moment
         self._templates.globals["site_name"] = site_name
         self._templates.globals["stylesheet_version"] = self.version
 
     def render(self, name: str, **values: object) -> str:
         """Return the page ``name`` with these values."""
         return self._templates.get_template(f"{name}.html").render(values)
+
+
+def _moment(iso: str) -> str:
+    """Return a moment for people, ``23 November 2026, 08:15 UTC``. Without a script
+    the page cannot know the reader's zone, so it says which one it means."""
+    moment = datetime.fromisoformat(iso)
+    return f"{moment.day} {moment:%B %Y, %H:%M} UTC"

@@ -18,13 +18,13 @@ class Passwords:
 
     def __init__(self, hasher: Argon2id, pool: HashingPool, *, shortest: int) -> None:
         self._hasher = hasher
-        self._shortest = shortest
+        self.shortest = shortest
         self._nobodys = hasher.nobodys()
         self.pool = pool
 
     def fault(self, password: str, *, email: str) -> str:
         """Return what is wrong with a new password, or the empty text."""
-        return rules.fault(password, email=email, shortest=self._shortest)
+        return rules.fault(password, email=email, shortest=self.shortest)
 
     async def hash(self, password: str) -> str:
         """Return a new hash.
