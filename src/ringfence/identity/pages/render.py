@@ -50,7 +50,7 @@ class Pages:
 
 
 def _moment(iso: str) -> str:
-    """Return a moment for people, ``23 November 2026, 08:15 UTC``. Without a script
+    """Return a moment for people, ``23 Nov 2026, 08:15 UTC``. Without a script
     the page cannot know the reader's zone, so it says which one it means."""
     moment = datetime.fromisoformat(iso)
-    return f"{moment.day} {moment:%B %Y, %H:%M} UTC"
+    return f"{moment.day} {moment:%b %Y, %H:%M} UTC"
