@@ -11,7 +11,7 @@ from functools import partial
 from ringfence.access.roles import expand
 from ringfence.audit.events import Started
 from ringfence.denial import Denial
-from ringfence.errors import StoreError
+from ringfence.errors import SettingsError, StoreError
 from ringfence.exchange import ASGIApp, Exchange, Receive, Scope, Send, active
 from ringfence.frameworks.rule import Rule
 from ringfence.guard.answers import Answers
@@ -22,6 +22,7 @@ from ringfence.guard.outbound import Outbound
 from ringfence.guard.plan import RoutePlan
 from ringfence.guard.rooms import Rooms
 from ringfence.guard.stages import StageMaker, street
+from ringfence.identity.directory import Directory
 from ringfence.settings import Settings, refuse_unsafe
 
 IDENTITY_PREFIX = "/auth"
@@ -111,6 +112,19 @@ class Guard:
     def plan(self) -> tuple[RoutePlan, ...]:
         """The plans of all routes, the guard's own first."""
         return (*(self._own.plans if self._own else ()), *self._guarded.plans)
+
+    @property
+    def accounts(self) -> Directory:
+        """The accounts, for pages on which operators look after them.
+
+        Raises:
+            SettingsError: identity is switched off, so that there are none.
+        """
+        if self._rooms.identity is None:
+            raise SettingsError(
+                "this guard keeps no accounts: identity.enabled is off in its settings"
+            )
+        return Directory(self._rooms.identity.accounts)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one connection, as an ASGI 3 application."""

@@ -1,0 +1,97 @@
+"""The accounts as the application's own pages may see them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ringfence.exchange import active
+from ringfence.identity.accounts import Accounts
+from ringfence.identity.origin import Origin
+from ringfence.stores.contracts import AccountRecord
+
+_MOST = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """An account without its password, so that no handler can let the hash slip out.
+
+    Args:
+        id: as in ``Principal.id``.
+        email: as its owner wrote it.
+        roles: roles held.
+        disabled: no sign-in is possible.
+        created: when it was made, Unix seconds.
+    """
+
+    id: str
+    email: str
+    roles: frozenset[str]
+    disabled: bool
+    created: float
+
+    @classmethod
+    def of(cls, record: AccountRecord) -> Account:
+        """Return what a record shows."""
+        return cls(
+            id=record.id,
+            email=record.email,
+            roles=record.roles,
+            disabled=record.disabled,
+            created=record.created,
+        )
+
+
+class Directory:
+    """Look accounts up and remove them. ``Guard.accounts`` is one.
+
+    Each method may raise ``StoreError``.
+
+    Args:
+        accounts: what decides about accounts.
+
+    Not covered: who may do this. Give the routes that use it a policy with a role.
+    """
+
+    def __init__(self, accounts: Accounts) -> None:
+        self._accounts = accounts
+
+    async def find(self, account_id: str) -> Account | None:
+        """Return an account, if it is there."""
+        record = await self._accounts.by_id(account_id)
+        return None if record is None else Account.of(record)
+
+    async def list(self, *, after: str = "", limit: int = 50) -> list[Account]:
+        """Return accounts in the order of their ids.
+
+        Args:
+            after: the last id of the page before, empty for the first page.
+            limit: how many at most, 1 to 1000.
+
+        Raises:
+            ValueError: the limit is out of range.
+        """
+        if not 1 <= limit <= _MOST:
+            raise ValueError(f"limit is {limit}; it must be from 1 to {_MOST}")
+        records = await self._accounts.page(after=after, limit=limit)
+        return [Account.of(record) for record in records]
+
+    async def remove(self, account_id: str) -> bool:
+        """Remove an account with its sessions, and tell the ledger who did it.
+
+        Returns:
+            Whether there was such an account.
+        """
+        record = await self._accounts.by_id(account_id)
+        if record is None:
+            return False
+        return await self._accounts.remove(record.email, _origin()) is None
+
+
+def _origin() -> Origin:
+    """Return the request that asks, with who sent it."""
+    exchange = active.get()
+    if exchange is None:
+        return Origin()
+    by = "" if exchange.principal is None else exchange.principal.id
+    return Origin(request_id=exchange.request_id, client=exchange.client, by=by)
