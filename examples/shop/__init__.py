@@ -6,4 +6,4 @@
 from examples.shop.application import create
 from ringfence import Settings
 
-app = create(Settings.load())
+app = create(Settings.load(identity={"site_name": "Walled Garden"}))

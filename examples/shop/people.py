@@ -33,11 +33,11 @@ class Account(Protocol):
 
 
 class Accounts(Protocol):
-    """The guard's accounts."""
+    """The guard's accounts: ``Guard.accounts``."""
 
-    async def by_id(self, account_id: str) -> Account | None: ...
-    async def page(self, *, after: str, limit: int) -> Sequence[Account]: ...
-    async def remove(self, email: str) -> object: ...
+    async def find(self, account_id: str) -> Account | None: ...
+    async def list(self, *, after: str, limit: int) -> Sequence[Account]: ...
+    async def remove(self, account_id: str) -> bool: ...
 
 
 def address_key(email: str) -> str:
@@ -47,7 +47,7 @@ def address_key(email: str) -> str:
 
 
 async def account_of(accounts: Accounts, account_id: str) -> Account:
-    account = await accounts.by_id(account_id)
+    account = await accounts.find(account_id)
     if account is None:
         raise not_found("user")
     return account

@@ -1,6 +1,7 @@
 """Answers when the shop itself says no: problem+json to programs, a page to people.
 
-The guard answers for what it refuses before the shop is asked.
+The guard answers for what it refuses before the shop is asked, and rewrites FastAPI's
+422, which would repeat what was sent.
 """
 
 from __future__ import annotations
@@ -8,7 +9,6 @@ from __future__ import annotations
 from http import HTTPStatus
 
 from fastapi import FastAPI, Request
-from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
@@ -21,7 +21,6 @@ from ringfence import current
 def install_refusals(shop: FastAPI) -> None:
     shop.add_exception_handler(ShopError, _shop_error)
     shop.add_exception_handler(HTTPException, _http_exception)
-    shop.add_exception_handler(RequestValidationError, _wrong_shape)
 
 
 async def _shop_error(request: Request, error: Exception) -> Response:
@@ -42,17 +41,6 @@ async def _http_exception(request: Request, error: Exception) -> Response:
     )
     response.headers.update(error.headers or {})
     return response
-
-
-async def _wrong_shape(request: Request, error: Exception) -> Response:
-    """Name the fields that are wrong. What was sent is not repeated: it may be a
-    password in the wrong place."""
-    if not isinstance(error, RequestValidationError):
-        raise error
-    fields = {".".join(str(part) for part in e["loc"][1:]) for e in error.errors()}
-    named = ", ".join(sorted(field[:40] for field in fields if field)[:5])
-    detail = f"Not accepted as sent: {named}." if named else "Not accepted as sent."
-    return _refuse(request, 422, "shop.wrong_shape", detail)
 
 
 def _refuse(request: Request, status: int, code: str, detail: str) -> Response:

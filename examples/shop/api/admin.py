@@ -24,7 +24,7 @@ async def list_users(
     after: Annotated[str, Query(max_length=64, description="The last id seen.")] = "",
     limit: Annotated[int, Query(ge=1, le=100)] = 50,
 ) -> object:
-    return await accounts.page(after=after, limit=limit)
+    return await accounts.list(after=after, limit=limit)
 
 
 @router.delete(
@@ -34,5 +34,5 @@ async def list_users(
 )
 async def remove_user(user_id: str, db: Writing, accounts: People) -> None:
     account = await people.dismissable(accounts, current.principal(), user_id)
-    await accounts.remove(account.email)
+    await accounts.remove(account.id)
     await people.forget(db, account.id)

@@ -16,7 +16,7 @@ PAGE = 50
 
 @router.get("")
 async def users(request: Request, accounts: People, after: str = "") -> Response:
-    listed = await accounts.page(after=after[:64], limit=PAGE + 1)
+    listed = await accounts.list(after=after[:64], limit=PAGE + 1)
     return page(
         request,
         "users.html",
@@ -35,6 +35,6 @@ async def ask(request: Request, user_id: str, accounts: People) -> Response:
 @router.post("/{user_id}/remove")
 async def remove(user_id: str, db: Writing, accounts: People) -> Response:
     account = await people.dismissable(accounts, current.principal(), user_id)
-    await accounts.remove(account.email)
+    await accounts.remove(account.id)
     await people.forget(db, account.id)
     return see("/admin/users", done="removed")

@@ -48,7 +48,7 @@ async def _orders_page(
     return page(
         request,
         "orders.html",
-        status=422 if wrong else 200,
+        status=400 if wrong else 200,
         orders=mine,
         total=sum(order.total for order in mine),
         wrong=wrong,

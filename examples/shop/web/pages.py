@@ -22,7 +22,6 @@ NOTICES = {
     "renamed": "Your name has been saved.",
     "removed": "The account has been removed.",
 }
-STAFF = frozenset({"operator", "admin"})
 
 
 def money(cents: int) -> str:
@@ -52,11 +51,13 @@ def page(
     request: Request, template: str, *, status: int = 200, **context: object
 ) -> HTMLResponse:
     visitor = current.visitor()
+    roles = visitor.roles if visitor else frozenset()
     html = _templates.get_template(template).render(
         context,
         path=request.url.path,
         visitor=visitor,
-        is_operator=visitor is not None and not STAFF.isdisjoint(visitor.roles),
+        is_operator=not roles.isdisjoint({"operator", "admin"}),
+        is_admin="admin" in roles,
         csrf_token=current.csrf_token(),
         notice=NOTICES.get(request.query_params.get("done", "")),
     )

@@ -59,7 +59,7 @@ async def _product_page(
     return page(
         request,
         "product.html",
-        status=422 if form else 200,
+        status=400 if form else 200,
         product=await catalogue.read(db, product_id),
         reviews=await reviews.of_product(db, product_id, Window()),
         form=form,

@@ -39,7 +39,7 @@ async def _profile_page(
     return page(
         request,
         "profile.html",
-        status=422 if form else 200,
+        status=400 if form else 200,
         profile=await profile_of(db, account),
         roles=sorted(account.roles),
         form=form,

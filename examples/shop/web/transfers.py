@@ -45,7 +45,8 @@ async def _transfers_page(
     return page(
         request,
         "transfers.html",
-        status=refused.status if refused else 422 if form else 200,
+        status=refused.status if refused else 400 if form else 200,
+        welcome=credit.WELCOME,
         balance=await credit.balance(db, account),
         sent=await credit.sent_by(db, account.id),
         form=form,
