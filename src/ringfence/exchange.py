@@ -62,7 +62,8 @@ class Exchange:
         self.scope = scope
         self.receive = receive  # guard; traffic and browser wrap it to cap or replay
         self.kind: str = scope["type"]
-        self.method: str = scope.get("method", "WEBSOCKET")
+        # A handshake's GET is not a method that a route could ask for.
+        self.method: str = scope["method"] if self.kind == "http" else "WEBSOCKET"
         self.path: str = scope["path"]
         raw = scope["headers"]
         headers: dict[bytes, bytes] = dict(raw)
