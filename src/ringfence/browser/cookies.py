@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+_SAME_SITE = re.compile(rb"samesite\s*(?:=|\Z)", re.IGNORECASE)
 _CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 
 
@@ -40,9 +41,7 @@ def harden(value: bytes, *, secure: bool, readable: frozenset[str]) -> bytes:
     if b"httponly" not in wishes and name not in readable:
         added.append(b"HttpOnly")
     if not _keeps_site(wishes):
-        attributes = [
-            part for part in attributes if not part.lower().startswith(b"samesite")
-        ]
+        attributes = [part for part in attributes if not _SAME_SITE.match(part)]
         added.append(b"SameSite=Lax")
     if not added:
         return value

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import ipaddress
+import re
 from collections.abc import Awaitable, Callable
 
 from ringfence.denial import Denial
@@ -21,6 +22,11 @@ _SECURE_SCHEMES = frozenset({"https", "wss"})
 _LOOPBACK = frozenset({"127.0.0.1", "::1"})
 _LONGEST_CHAIN = 32  # proxies; the rest is one text that is no address
 _LONGEST_ADDRESS = 64  # characters of an address with port
+_SPELLING = re.compile(
+    r"\[(?P<six>[0-9a-fA-F:.]+)\](?::[0-9]{1,5})?"
+    r"|(?P<four>[0-9.]+):[0-9]{1,5}"
+    r"|(?P<bare>[0-9a-fA-F:.]+)"
+)
 _ADDRESSES_REMEMBERED = 4_096
 
 _FORWARDED_IN_DEVELOPMENT = Denial(
@@ -188,20 +194,11 @@ def parse_address(text: str) -> Address | None:
     A port is cut off, an IPv4 address in IPv6 clothes is undressed, so that no
     spelling is a second identity (CVE-2026-45364).
     """
-    if len(text) > _LONGEST_ADDRESS or "%" in text:
+    match = _SPELLING.fullmatch(text[:_LONGEST_ADDRESS])
+    if match is None:
         return None
-    if text.startswith("["):
-        text, bracket, port = text[1:].partition("]")
-        if not bracket or (
-            port and not (port.startswith(":") and port[1:].isdecimal())
-        ):
-            return None
-    elif text.count(":") == 1:
-        text, _, port = text.partition(":")
-        if not port.isdecimal():
-            return None
     try:
-        address = ipaddress.ip_address(text)
+        address = ipaddress.ip_address(match[match.lastgroup or 0])
     except ValueError:
         return None
     if isinstance(address, ipaddress.IPv6Address):
