@@ -26,6 +26,9 @@ _ACCESS_LOGS = (
     *("uvicorn", "hypercorn", "gunicorn", "granian", "_granian", "daphne"),
     *("httpx", "httpx2", "httpcore", "httpcore2", "aiohttp", "urllib3", "requests"),
 )
+_SERVER_LOG = "uvicorn.error"
+"""Tells why a start-up failed, in lines; what clients send comes as arguments."""
+
 _DATABASE_LOGS = ("sqlalchemy", "aiosqlite", "asyncpg", "psycopg", "pymongo")
 
 _QUERY = re.compile(r"(?<=\?)[^\s\"'<>#]++")
@@ -162,7 +165,8 @@ def _clean_message(record: logging.LogRecord) -> None:
         record.msg = f"{redact(repr(record.msg))} [its arguments do not fit]"
         record.args = ()
         return
-    if args and text.count("\n") == template.count("\n"):
+    own_lines = bool(args) or logger == _SERVER_LOG
+    if own_lines and text.count("\n") == template.count("\n"):
         cleaned = "\n".join(map(clean, text.split("\n")))  # the developer's own lines
     else:
         cleaned = clean(text.rstrip("\r\n"))

@@ -1,0 +1,161 @@
+"""``ringfence accounts``: accounts made and listed by an operator of the machine."""
+
+from __future__ import annotations
+
+import asyncio
+import getpass
+import json
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+
+from rich.console import Console
+from rich.table import Column, Table
+from rich.text import Text
+
+from ringfence.audit.log import open_log
+from ringfence.audit.redact import escape_controls
+from ringfence.denial import Denial
+from ringfence.errors import SettingsError
+from ringfence.identity.accounts import Accounts
+from ringfence.identity.open import open_identity
+from ringfence.identity.origin import Origin
+from ringfence.secrets.keyring import Keyring
+from ringfence.settings import Settings
+from ringfence.stores.contracts import AccountRecord
+
+_REFUSED = 1
+_OPERATOR = Origin(by="command line")
+_LONGEST_PASSWORD = 4096
+_PAGE = 200
+
+
+def create(email: str, roles: tuple[str, ...], *, from_stdin: bool) -> int:
+    """Make an account.
+
+    Raises:
+        SettingsError: the settings are wrong, or there is no way to ask for a password.
+        StoreError: the database cannot be used.
+    """
+    settings = Settings.load()
+    password = _first_line() if from_stdin else _asked()
+    made = asyncio.run(_create(settings, email, password, roles))
+    if isinstance(made, Denial):
+        sys.stderr.write(f"ringfence: {escape_controls(made.detail)}\n")
+        return _REFUSED
+    held = ", ".join(sorted(made.roles)) or "no roles"
+    sys.stdout.write(f"Made {escape_controls(made.email)} ({held}), id {made.id}.\n")
+    sys.stdout.write("Sign in at /auth/login of the application.\n")
+    return 0
+
+
+def show(*, as_json: bool) -> int:
+    """List all accounts.
+
+    Raises:
+        SettingsError: the settings are wrong.
+        StoreError: the database cannot be used.
+    """
+    found = asyncio.run(_all(Settings.load()))
+    if as_json:
+        for account in found:
+            sys.stdout.write(json.dumps(_shown(account)) + "\n")
+    elif found:
+        Console().print(_table(found))
+    else:
+        sys.stdout.write(
+            "There are no accounts. Make one with: "
+            "ringfence accounts create --email you@example.com --role operator\n"
+        )
+    return 0
+
+
+async def _create(
+    settings: Settings, email: str, password: str, roles: tuple[str, ...]
+) -> AccountRecord | Denial:
+    async with _opened(settings) as accounts:
+        return await accounts.create(email, password, roles, _OPERATOR)
+
+
+async def _all(settings: Settings) -> list[AccountRecord]:
+    found: list[AccountRecord] = []
+    async with _opened(settings) as accounts:
+        while page := await accounts.page(
+            after=found[-1].id if found else "", limit=_PAGE
+        ):
+            found += page
+    return found
+
+
+@asynccontextmanager
+async def _opened(settings: Settings) -> AsyncIterator[Accounts]:
+    audit = open_log(settings.audit, data=settings.data)
+    identity = open_identity(
+        settings.identity,
+        database=settings.database,
+        development=settings.development,
+        audit=audit,
+        keyring=Keyring(settings.keys_path, create=False),
+    )
+    audit.start()
+    try:
+        await identity.start()
+        try:
+            yield identity.accounts
+        finally:
+            await identity.stop()
+    finally:
+        audit.close()
+
+
+def _first_line() -> str:
+    line = sys.stdin.readline(_LONGEST_PASSWORD + 2)
+    password = line.rstrip("\r\n")
+    if not password:
+        message = (
+            "no password came in; write for instance: "
+            "printf '%s\\n' \"$PASSWORD\" | ringfence accounts create "
+            "--email E --password-stdin"
+        )
+        raise SettingsError(message)
+    return password
+
+
+def _asked() -> str:
+    if not sys.stdin.isatty():
+        message = (
+            "there is no terminal to ask for a password; add --password-stdin and "
+            "send it in"
+        )
+        raise SettingsError(message)
+    password = getpass.getpass("Password: ")
+    if getpass.getpass("The same again: ") != password:
+        raise SettingsError("the two passwords differ; nothing was made, try again")
+    return password
+
+
+def _shown(account: AccountRecord) -> dict[str, object]:
+    return {
+        "id": account.id,
+        "email": account.email,
+        "roles": sorted(account.roles),
+        "disabled": account.disabled,
+        "created": datetime.fromtimestamp(account.created, UTC).isoformat(),
+    }
+
+
+def _table(accounts: list[AccountRecord]) -> Table:
+    table = Table("e-mail", "roles", "created", "state", Column("id", no_wrap=True))
+    for account in accounts:
+        created = datetime.fromtimestamp(account.created, UTC)
+        cells = (
+            account.email,
+            ", ".join(sorted(account.roles)) or "-",
+            f"{created:%Y-%m-%d %H:%M} UTC",
+            "disabled" if account.disabled else "active",
+            account.id,
+        )
+        # Text: an address such as [red]@example.com is no instruction.
+        table.add_row(*(Text(escape_controls(cell)) for cell in cells))
+    return table

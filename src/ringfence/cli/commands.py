@@ -1,0 +1,160 @@
+"""The commands and their options. What they do stands in the files beside this one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import App, CycloptsError, Parameter
+
+from ringfence.cli import accounts, keys, plan, serve
+
+COULD_NOT_RUN = 2
+_DEFAULT_PORT = 8000
+
+app = App(
+    name="ringfence",
+    help="Put a security layer around a Python backend, and look after it.",
+    version=lambda: version("ringfence"),
+)
+_accounts = App(name="accounts", help="Make and list accounts.")
+_keys = App(name="keys", help="Make the keys that production needs.")
+app.command(_accounts)
+app.command(_keys)
+
+Target = Annotated[str, Parameter(help="The guard, as module:attribute.")]
+
+
+def run(words: Sequence[str] | None) -> int:
+    """Run a command line and return its exit code."""
+    try:
+        code = app(
+            words, exit_on_error=False, print_error=True, result_action="return_value"
+        )
+    except CycloptsError:  # printed already
+        return COULD_NOT_RUN
+    return code if isinstance(code, int) else 0
+
+
+@app.command(name="plan")
+def show_plan(target: Target, *, format: Literal["text", "json"] = "text") -> int:  # noqa: A002 - the option's name
+    """Print every entry point of a guarded application, and who may use it.
+
+    Nothing is opened or started.
+
+    Parameters
+    ----------
+    format
+        A table for people, or JSON for reviews and other programs.
+    """
+    return plan.show(target, as_json=format == "json")
+
+
+@app.command(name="serve")
+def serve_target(  # noqa: PLR0913 - one argument an option
+    target: Target,
+    *,
+    host: str = "127.0.0.1",
+    port: int = _DEFAULT_PORT,
+    workers: int = 1,
+    loop: str = "auto",
+    connections: int = 1000,
+) -> int:
+    """Serve a guarded application in production.
+
+    Parameters
+    ----------
+    host
+        The address to listen on.
+    port
+        The port to listen on.
+    workers
+        Processes; only 1 so far.
+    loop
+        auto, asyncio, uvloop, or a loop class as module:Class.
+    connections
+        Most connections at once; more are answered with 503.
+    """
+    listen = serve.Listen(host=host, port=port, loop=loop, connections=connections)
+    return serve.production(target, listen, workers=workers)
+
+
+@app.command(name="dev")
+def serve_development(  # noqa: PLR0913 - one argument an option
+    target: Target,
+    *,
+    host: str = "127.0.0.1",
+    port: int = _DEFAULT_PORT,
+    workers: int = 1,
+    loop: str = "auto",
+    reload: bool = False,
+) -> int:
+    """Serve a guarded application on this machine, to work on it.
+
+    Sets RINGFENCE_ENV=development: only this machine can connect, and keys are made
+    where they are missing.
+
+    Parameters
+    ----------
+    host
+        A loopback address.
+    port
+        The port to listen on.
+    workers
+        Processes; only 1 so far.
+    loop
+        auto, asyncio, uvloop, or a loop class as module:Class.
+    reload
+        Start again when a Python file changes.
+    """
+    listen = serve.Listen(host=host, port=port, loop=loop)
+    return serve.development(target, listen, workers=workers, reload=reload)
+
+
+@_accounts.command(name="create")
+def create_account(
+    *,
+    email: str,
+    role: Annotated[list[str] | None, Parameter(negative=())] = None,
+    password_stdin: Annotated[bool, Parameter(negative=())] = False,
+) -> int:
+    """Make an account, with roles if wanted; asks for its password.
+
+    Works on the database that RINGFENCE_DATA or RINGFENCE_DATABASE names.
+
+    Parameters
+    ----------
+    email
+        The address that its owner signs in with.
+    role
+        A role to give it; may be repeated.
+    password_stdin
+        Read the password from the first line of the input, for scripts.
+    """
+    return accounts.create(email, tuple(role or ()), from_stdin=password_stdin)
+
+
+@_accounts.command(name="list")
+def list_accounts(*, format: Literal["text", "json"] = "text") -> int:  # noqa: A002 - the option's name
+    """List the accounts with their roles.
+
+    Parameters
+    ----------
+    format
+        A table for people, or one line of JSON per account.
+    """
+    return accounts.show(as_json=format == "json")
+
+
+@_keys.command(name="create")
+def create_keys(file: Path) -> int:
+    """Make a keys file with one fresh key.
+
+    Parameters
+    ----------
+    file
+        Where; nothing is overwritten.
+    """
+    return keys.create(file)

@@ -1,0 +1,71 @@
+"""uvicorn, with what it would decide by itself taken out of its hands."""
+
+from __future__ import annotations
+
+import socket
+
+import uvicorn
+from uvicorn.supervisors import ChangeReload
+
+from ringfence.exchange import ASGIApp
+
+_COULD_NOT_RUN = 2
+_BACKLOG = 512
+_KEEP_ALIVE_SECONDS = 5
+_GRACE_SECONDS = 10
+_HEAD_BYTES = 65_536
+_MESSAGE_BYTES = 1_048_576
+
+
+class UvicornServer:
+    """Serve on a socket that is bound already.
+
+    uvicorn's own handling of forwarding headers is off, because it trusts them from
+    every loopback peer before the guard has seen them; so is the header that names the
+    server. WebSocket messages are not compressed: beside a secret, the length of a
+    compressed text tells what it holds (CVE-2012-4929).
+
+    Args:
+        loop: ``auto``, ``asyncio``, ``uvloop`` or ``module:Class``.
+        connections: most at once; more are answered with 503.
+
+    Not covered: clients that send their headers very slowly hold one connection each,
+    for as long as they like. A proxy in front of it ends that.
+    """
+
+    def __init__(self, *, loop: str, connections: int) -> None:
+        self._loop = loop
+        self._connections = connections
+
+    def run(self, app: ASGIApp, bound: socket.socket) -> int:
+        """Serve until told to stop; return the exit code."""
+        server = uvicorn.Server(self._config(app))
+        try:
+            server.run(sockets=[bound])
+        except SystemExit:  # the start-up failed, and uvicorn has said why
+            return _COULD_NOT_RUN
+        return 0 if server.started else _COULD_NOT_RUN
+
+    def run_reloading(self, target: str, bound: socket.socket) -> int:
+        """Serve in a process that begins anew when a Python file changes."""
+        config = self._config(target, reload=True)
+        server = uvicorn.Server(config)
+        ChangeReload(config, target=server.run, sockets=[bound]).run()
+        return 0
+
+    def _config(self, app: ASGIApp | str, *, reload: bool = False) -> uvicorn.Config:
+        return uvicorn.Config(
+            app,
+            loop=self._loop,
+            reload=reload,
+            lifespan="on",
+            proxy_headers=False,
+            server_header=False,
+            limit_concurrency=self._connections,
+            backlog=_BACKLOG,
+            timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+            timeout_graceful_shutdown=_GRACE_SECONDS,
+            h11_max_incomplete_event_size=_HEAD_BYTES,
+            ws_max_size=_MESSAGE_BYTES,
+            ws_per_message_deflate=False,
+        )
