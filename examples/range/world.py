@@ -54,6 +54,11 @@ class World:
         """Run one statement and return its first row."""
         return next(iter(self.rows(statement, *values)), None)
 
+    def count(self, table: str) -> int:
+        """Return how many rows were ever added to ``table``."""
+        newest = self.rows(f"SELECT max(rowid) AS newest FROM {table}")[0]["newest"]
+        return int(newest or 0)
+
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
         with closing(sqlite3.connect(self.path)) as db, db:

@@ -13,10 +13,22 @@ from pathlib import Path
 
 import httpx2
 from examples.range.gate import KEY_HEADER
-from tests.attacks.serving import Process, free_port, lines_of, running
+from tests.attacks.serving import (
+    PYTHON,
+    Process,
+    create_account,
+    free_port,
+    lines_of,
+    running,
+)
 
+# The unguarded side keeps its people as the guide's developer would: in its own table.
 ALICE = {"email": "alice@example.com", "password": "123456"}
 BOB = {"email": "bob@example.com", "password": "letmein"}
+
+# The guarded side knows the same people by the guard's accounts.
+GUARDED_PASSWORD = "a long pass phrase"
+ADMIN = {"email": "root@example.com", "password": "the admin's pass phrase"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,10 +36,44 @@ class Range(Process):
     """A running range and the key of its run."""
 
     key: str = ""
+    guarded: bool = False
 
     def client(self, **options) -> httpx2.Client:
+        """Return somebody who knows the key of the run, and nothing else."""
         headers = {KEY_HEADER: self.key, **options.pop("headers", {})}
         return httpx2.Client(base_url=self.url, headers=headers, **options)
+
+    @property
+    def sign_in_path(self) -> str:
+        return "/auth/login" if self.guarded else "/signin"
+
+    def account(self, person: dict[str, str]) -> dict[str, str]:
+        """Return how ``person`` signs in on this side."""
+        if self.guarded and person is not ADMIN:
+            return {**person, "password": GUARDED_PASSWORD}
+        return person
+
+    @contextmanager
+    def signed_in(self, person: dict[str, str]) -> Iterator[httpx2.Client]:
+        """Sign in as a page of the range's own would, and yield the browser."""
+        own_page = {"origin": self.url, "sec-fetch-site": "same-origin"}
+        with self.client(headers=own_page) as client:
+            account = self.account(person)
+            if self.guarded:
+                client.post("/auth/register", json=account)
+            answer = client.post(self.sign_in_path, json=account)
+            if answer.status_code != 200:
+                raise RuntimeError(answer.text)
+            token = answer.json().get("csrf_token", "") if self.guarded else ""
+            client.headers["x-csrf-token"] = token
+            yield client
+
+    def session(self, client: httpx2.Client) -> tuple[str, str]:
+        """Return name and value of the client's session cookie."""
+        ((name, value),) = (
+            pair for pair in client.cookies.items() if "session" in pair[0]
+        )
+        return name, value
 
 
 @contextmanager
@@ -38,17 +84,31 @@ def running_range(
     folder = Path(tempfile.mkdtemp(prefix="range-test-")) if data is None else data
     port = port or free_port()
     key = secrets.token_urlsafe(24)
-    arguments = ("examples.range", "--guard", guard, "--port", str(port))
-    arguments += ("--data", str(folder), "--key", key, *options)
+    command = (*PYTHON, "examples.range", "--guard", guard, "--port", str(port))
+    command += ("--data", str(folder), "--key", key, *options)
     environ = {"PATH": os.environ["PATH"], **env}
     log = folder.with_suffix(".log")
     try:
-        with running(arguments, env=environ, log=log) as process:
+        with running(command, env=environ, log=log) as process:
             printed = lines_of(process.stdout, 3)
             if not printed[-1]:
                 raise RuntimeError(log.read_text())
-            yield Range(port, process.pid, folder, printed, key)
+            yield Range(
+                port, process.pid, folder, printed, key=key, guarded=guard == "on"
+            )
     finally:
         log.unlink(missing_ok=True)
         if data is None:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def guarded_range(*options: str) -> Iterator[Range]:
+    """Start the guarded range with an account for ``ADMIN``."""
+    folder = Path(tempfile.mkdtemp(prefix="range-test-"))
+    try:
+        create_account(folder, ADMIN, role="admin")
+        with running_range("on", *options, data=folder) as running_one:
+            yield running_one
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

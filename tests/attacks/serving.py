@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 import uvicorn
+from starlette.types import ASGIApp
 
 ROOT = Path(__file__).resolve().parents[2]
+PYTHON = (sys.executable, "-m")
+RINGFENCE = (str(Path(sys.executable).parent / "ringfence"),)
 START_UP = 60.0  # seconds that a command may take on a busy machine
 _TICK = 0.05
 
@@ -58,36 +62,37 @@ def free_port() -> int:
 
 
 @contextmanager
-def served(make_app) -> Iterator[Server]:
+def served(make_app: Callable[[int], ASGIApp]) -> Iterator[Server]:
     """Serve ``make_app(port)`` from a thread, over real HTTP."""
-    bound = listener()
-    port = bound.getsockname()[1]
-    config = uvicorn.Config(
-        make_app(port),
-        log_config=None,
-        proxy_headers=False,
-        server_header=False,
-        timeout_graceful_shutdown=2,
-    )
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, args=([bound],))
-    thread.start()
-    try:
-        yield Server(port)
-    finally:
-        server.should_exit = True
-        thread.join()
-        bound.close()
+    with listener() as bound:
+        port = bound.getsockname()[1]
+        config = uvicorn.Config(
+            make_app(port),
+            log_config=None,
+            proxy_headers=False,
+            server_header=False,
+            timeout_graceful_shutdown=2,
+        )
+        server = uvicorn.Server(config)
+        thread = threading.Thread(target=server.run, args=([bound],))
+        thread.start()
+        try:
+            while not server.started and thread.is_alive():
+                thread.join(_TICK)
+            yield Server(port)
+        finally:
+            server.should_exit = True
+            thread.join()
 
 
 @contextmanager
 def running(
-    arguments: Sequence[str], *, env: Mapping[str, str], log: Path
+    command: Sequence[str], *, env: Mapping[str, str], log: Path
 ) -> Iterator[subprocess.Popen[str]]:
-    """Run ``python -m arguments``; end it, and only it, afterwards."""
+    """Run a command; end it, and only it, afterwards."""
     with log.open("w") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", *arguments],
+            command,
             cwd=ROOT,
             env=dict(env),
             stdout=subprocess.PIPE,
@@ -118,3 +123,43 @@ def await_port(process: subprocess.Popen[str], port: int, log: Path) -> None:
 
 def lines_of(stream: IO[str], count: int) -> tuple[str, ...]:
     return tuple(stream.readline().rstrip("\n") for _ in range(count))
+
+
+async def start_up(app: ASGIApp) -> str:
+    """Start ``app`` as a server does, and stop it; return why it would not start."""
+    asked = [{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}]
+    told = []
+
+    async def receive():
+        return asked.pop(0)
+
+    async def send(message):
+        told.append(message)
+
+    await app({"type": "lifespan", "asgi": {"version": "3.0"}}, receive, send)
+    return told[0].get("message", "")
+
+
+def create_account(data: Path, account: Mapping[str, str], *, role: str) -> None:
+    """Make an account with a role, as an operator does on the command line."""
+    command = [*RINGFENCE, "accounts", "create", "--password-stdin"]
+    command += ["--email", account["email"], "--role", role]
+    subprocess.run(
+        command,
+        cwd=ROOT,
+        env=development(data),
+        input=account["password"] + "\n",
+        text=True,
+        check=True,
+        stdout=subprocess.DEVNULL,
+        timeout=START_UP,
+    )
+
+
+def development(data: Path) -> dict[str, str]:
+    """Return the environment of a server in development, and nothing else of ours."""
+    return {
+        "PATH": os.environ["PATH"],
+        "RINGFENCE_ENV": "development",
+        "RINGFENCE_DATA": str(data),
+    }

@@ -7,10 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from examples.range import __main__ as command
+from examples.range import __main__ as range_command
 from examples.range import confine
 from tests.attacks.ranges import running_range
-from tests.attacks.serving import ROOT, free_port, lines_of, running
+from tests.attacks.serving import PYTHON, ROOT, free_port, lines_of, running
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give root up")
@@ -61,31 +61,31 @@ def test_it_listens_on_loopback_only(off):
 def test_there_is_no_option_for_another_address():
     for option in ("--host", "--bind", "--uds", "--fd"):
         with pytest.raises(SystemExit):
-            command.main(["--guard", "off", option, "0.0.0.0"])
+            range_command.main(["--guard", "off", option, "0.0.0.0"])
 
 
 def test_the_guard_is_on_or_off_and_somebody_says_which(capsys):
     with pytest.raises(SystemExit):
-        command.main([])
+        range_command.main([])
     assert "--guard" in capsys.readouterr().err
 
 
 def test_a_short_key_stops_the_start(capsys):
-    assert command.main(["--guard", "off", "--key", "short"]) == 2
+    assert range_command.main(["--guard", "off", "--key", "short"]) == 2
     assert "16 characters" in capsys.readouterr().err
 
 
 def test_a_busy_port_is_told_with_the_cure(off, capsys):
-    assert command.main(["--guard", "off", "--port", str(off.port)]) == 2
+    assert range_command.main(["--guard", "off", "--port", str(off.port)]) == 2
     assert "Try another PORT" in capsys.readouterr().err
 
 
 def test_a_key_is_made_and_printed_where_none_is_given(tmp_path):
-    arguments = ("examples.range", "--guard", "off", "--port", str(free_port()))
+    command = (*PYTHON, "examples.range", "--guard", "off", "--port", str(free_port()))
     keys, folders = set(), set()
     for run in ("first", "second"):
         log = tmp_path / run
-        with running(arguments, env={"PATH": os.environ["PATH"]}, log=log) as process:
+        with running(command, env={"PATH": os.environ["PATH"]}, log=log) as process:
             printed = "\n".join(lines_of(process.stdout, 2))
         keys |= set(re.findall(r"Key: (\S{32,})", printed))
         folders |= set(re.findall(r"data in (\S+)\)", printed))

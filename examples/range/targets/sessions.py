@@ -28,14 +28,14 @@ async def sign_up(request: Request) -> Response:
         return JSONResponse({"error": "too short", "input": fields}, 422)
     if world.row("SELECT 1 AS found FROM users WHERE email = ?", fields["email"]):
         return JSONResponse({"error": "that address has an account"}, 409)
-    count = world.rows("SELECT count(*) AS n FROM users")[0]["n"]
+    user_id = str(world.count("users") + 1)
     world.rows(
         "INSERT INTO users (id, email, password) VALUES (?, ?, ?)",
-        str(int(count or 0) + 1),
+        user_id,
         fields["email"],
         fields["password"],
     )
-    return JSONResponse({"email": fields["email"]}, 201)
+    return JSONResponse({"id": user_id, "email": fields["email"]}, 201)
 
 
 async def sign_in(request: Request) -> Response:
@@ -46,8 +46,7 @@ async def sign_in(request: Request) -> Response:
         return JSONResponse({"error": "no such user"}, 404)
     if user["password"] != fields["password"]:
         return JSONResponse({"error": "wrong password"}, 401)
-    count = world.rows("SELECT count(*) AS n FROM sessions")[0]["n"]
-    session_id = request.cookies.get(SESSION_COOKIE) or str(int(count or 0) + 1)
+    session_id = request.cookies.get(SESSION_COOKIE) or str(world.count("sessions") + 1)
     world.rows("INSERT OR REPLACE INTO sessions VALUES (?, ?)", session_id, user["id"])
     target = str(fields.get("next", request.query_params.get("next", "")))
     response = RedirectResponse(target, 303) if target else JSONResponse(user)

@@ -1,0 +1,20 @@
+"""Both sides of the range, one process each for a module."""
+
+from __future__ import annotations
+
+import pytest
+from tests.attacks.ranges import guarded_range, running_range
+
+
+@pytest.fixture(scope="module")
+def off():
+    """The range as the guide's developer wrote it."""
+    with running_range("off") as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def on():
+    """The same range with the guard in front of it."""
+    with guarded_range() as running:
+        yield running

@@ -1,0 +1,117 @@
+"""Too much, and from a false address (CWE-400, CWE-770, CWE-348)."""
+
+import socket
+
+import pytest
+from tests.attacks import wire
+
+MEGABYTE = 1024 * 1024
+
+
+def head(side, method, target, **headers):
+    base = {"Host": f"127.0.0.1:{side.port}", "X-Range-Key": side.key}
+    return base | headers, method, target
+
+
+def send(side, method, target, headers=(), body=b""):
+    fixed = {"Host": f"127.0.0.1:{side.port}", "X-Range-Key": side.key}
+    request = wire.request(method, target, {**fixed, **dict(headers)}, body)
+    return wire.send(side.port, request)
+
+
+def test_a_large_body_is_refused_by_what_it_declares(off, on):
+    """A body over the limit is refused before it is read."""
+    kind = {"Content-Type": "application/json"}
+    body = b'{"text": "' + b"x" * (12 * MEGABYTE) + b'"}'
+    assert send(off, "POST", "/comments", kind, body).status == 303
+    answer = send(on, "POST", "/comments", kind, body)
+    assert answer.status == 413
+    assert b"code" in answer.body
+
+
+def test_a_large_body_is_refused_while_it_comes(off, on):
+    """A body that declares no length is cut at the limit (chunked)."""
+    chunk = b"x" * MEGABYTE
+    chunks = [b'{"text": "', *[chunk] * 12, b'"}', b""]
+    body = b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in chunks)
+    headers = {"Content-Type": "application/json", "Transfer-Encoding": "chunked"}
+    fixed = {"X-Range-Key": "", "Host": ""}
+    for side, status in ((off, 303), (on, 413)):
+        fixed = {"Host": f"127.0.0.1:{side.port}", "X-Range-Key": side.key}
+        request = wire.request("POST", "/comments", {**fixed, **headers})
+        assert wire.send(side.port, request + body).status == status
+
+
+def test_an_honest_body_passes(on):
+    kind = {"Content-Type": "application/json"}
+    body = b'{"text": "' + b"x" * 10_000 + b'"}'
+    assert send(on, "POST", "/comments", kind, body).status == 303
+
+
+def test_too_many_headers_are_refused(off, on):
+    """Thousands of header lines cost every reader of headers time (CVE-2025-14550)."""
+    flood = {f"X-Flood-{n}": "x" for n in range(1000)}
+    assert send(off, "GET", "/comments", flood).status == 200
+    assert send(on, "GET", "/comments", flood).status == 431
+
+
+def test_the_same_header_a_thousand_times_is_refused(on):
+    """Repeated lines are joined by many readers in quadratic time."""
+    lines = "".join("X-Flood: x\r\n" for _ in range(1000))
+    request = (
+        f"GET /comments HTTP/1.1\r\nHost: 127.0.0.1:{on.port}\r\n"
+        f"X-Range-Key: {on.key}\r\n{lines}Connection: close\r\n\r\n"
+    )
+    assert wire.send(on.port, request.encode()).status == 431
+
+
+def test_a_huge_header_is_refused(on):
+    """One header of 60 kB is refused like a thousand small ones."""
+    assert send(on, "GET", "/comments", {"X-Flood": "x" * 60_000}).status in {400, 431}
+
+
+def test_a_long_address_is_refused(on):
+    assert send(on, "GET", "/greet?name=" + "x" * 60_000).status in {400, 414}
+
+
+@pytest.mark.parametrize(
+    "length", ["-1", "1e3", "0x10", "10, 10", " ", "99999999999999999999", "+5", "1_0"]
+)
+def test_a_false_length_is_refused(on, length):
+    """A Content-Length that is no number is never guessed at."""
+    headers = {"Content-Length": length, "Content-Type": "application/json"}
+    answer = send(on, "POST", "/comments", headers)
+    assert answer.status in {400, 413}
+
+
+def test_two_lengths_are_refused(on):
+    """Content-Length beside Transfer-Encoding is request smuggling (RFC 9112, 6.1)."""
+    headers = {"Content-Length": "5", "Transfer-Encoding": "chunked"}
+    request = wire.request(
+        "POST",
+        "/comments",
+        {"Host": f"127.0.0.1:{on.port}", "X-Range-Key": on.key, **headers},
+    )
+    with socket.create_connection(("127.0.0.1", on.port), 10) as connection:
+        connection.sendall(request + b"0\r\n\r\n")
+        assert connection.recv(12) == b"HTTP/1.1 400"
+
+
+FORWARDED = {
+    "X-Forwarded-For": "127.0.0.1",
+    "X-Forwarded-Host": "evil.example",
+    "X-Forwarded-Proto": "https",
+    "X-Real-IP": "127.0.0.1",
+    "Forwarded": "for=127.0.0.1;host=evil.example",
+    "CF-Connecting-IP": "127.0.0.1",
+    "X_Forwarded_For": "127.0.0.1",
+    "True-Client-IP": "127.0.0.1",
+}
+
+
+@pytest.mark.parametrize("header", FORWARDED)
+def test_no_header_names_the_client_in_development(on, header):
+    """A development server that sees a forwarding header stands behind a proxy, and
+    refuses to be one in secret (CVE-2025-59152, CVE-2025-46814)."""
+    answer = send(on, "GET", "/comments", {header: FORWARDED[header]})
+    assert answer.status in {400, 403, 421}

@@ -1,0 +1,101 @@
+"""Broken authorization (guide: "Authorization Security"; CWE-285, CWE-639, CWE-915)."""
+
+import pytest
+from tests.attacks.ranges import ADMIN, ALICE, BOB
+
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "FOO")
+
+
+@pytest.mark.parametrize("path", ["/admin/users", "/orders/1002", "/users/2/profile"])
+def test_a_stranger_reads_nothing(off, on, path):
+    """Whoever has not signed in reads no user, no order and no profile."""
+    with off.client() as mallory:
+        assert mallory.get(path).status_code == 200
+    with on.client() as mallory:
+        answer = mallory.get(path)
+        assert answer.status_code == 401
+        assert answer.json()["code"] == "access.not_signed_in"
+        assert "example.com" not in answer.text
+
+
+def test_a_user_is_no_admin(off, on):
+    """GET /admin/users by an ordinary user is refused (BFLA)."""
+    with off.signed_in(ALICE) as alice:
+        assert "root@example.com" in alice.get("/admin/users").text
+    with on.signed_in(ALICE) as alice:
+        answer = alice.get("/admin/users")
+        assert answer.status_code == 403
+        assert "root@example.com" not in answer.text
+
+
+def test_a_user_deletes_nobody(off, on):
+    """POST /admin/deleteUser by an ordinary user is refused (vertical escalation)."""
+    newcomer = {"email": "newcomer@example.com", "password": "letmein"}
+    for side, deleted in ((off, True), (on, False)):
+        with side.signed_in(ALICE) as alice:
+            victim = alice.post("/signup", json=newcomer).json()["id"]
+            alice.post("/admin/deleteUser", json={"id": victim})
+            answer = alice.get(f"/users/{victim}/profile")
+        assert (answer.status_code == 404) is deleted
+
+
+@pytest.mark.parametrize("path", ["/admin/users", "/admin/deleteUser"])
+@pytest.mark.parametrize("method", METHODS)
+def test_no_method_opens_an_admin_route(on, method, path):
+    """What one method is refused no other is given."""
+    with on.client() as stranger, on.signed_in(ALICE) as alice:
+        for somebody in (stranger, alice):
+            answer = somebody.request(method, path)
+            assert answer.status_code in {401, 403, 404, 405, 400, 501}
+            assert "root@example.com" not in answer.text
+
+
+def test_a_role_in_the_profile_is_only_a_word(off, on):
+    """A user who writes ``role: admin`` into their profile becomes no admin: the guard
+    asks its own accounts (mass assignment, "parameters are not modified")."""
+    for side in (off, on):
+        with side.signed_in(BOB) as bob:
+            answer = bob.post("/profile", json={"name": "Bob", "role": "admin"})
+            assert answer.json()["role"] == "admin"
+            listed = bob.get("/admin/users").status_code
+        assert listed == (200 if side is off else 403)
+
+
+def test_a_named_role_is_ignored(on):
+    """Nobody becomes admin by saying so in a header, a cookie or a parameter
+    (CVE-2025-61928: an identity named by the client)."""
+    claims = {
+        "x-user-id": "1",
+        "x-role": "admin",
+        "x-forwarded-user": "root@example.com",
+        "remote-user": "root",
+        "authorization": "Basic cm9vdDpodW50ZXIy",
+    }
+    for name, value in claims.items():
+        with on.client(headers={name: value}, cookies={"role": "admin"}) as mallory:
+            answer = mallory.get("/admin/users?role=admin")
+            assert answer.status_code in {400, 401}
+
+
+def test_registration_gives_no_role(on):
+    """``roles`` in a registration is refused or ignored."""
+    mallory = {"email": "mallory@example.com", "password": "a long pass phrase"}
+    with on.client() as client:
+        client.post("/auth/register", json={**mallory, "roles": ["admin"]})
+        client.post("/auth/register", json={**mallory, "role": "admin"})
+    with on.signed_in(mallory) as client:
+        assert client.get("/auth/me").json()["roles"] == []
+        assert client.get("/admin/users").status_code == 403
+
+
+def test_the_admin_works_on(on):
+    """Honest use is unchanged: an admin lists and deletes."""
+    with on.signed_in(ADMIN) as admin:
+        assert admin.get("/admin/users").status_code == 200
+        answer = admin.post("/admin/deleteUser", json={"id": "77"})
+        assert answer.json() == {"deleted": "77"}
+
+
+def test_a_user_works_on(on):
+    with on.signed_in(ALICE) as alice:
+        assert alice.get("/orders/1001").json()["item"] == "a lamp"
