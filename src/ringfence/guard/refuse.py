@@ -7,6 +7,7 @@ import hashlib
 import html
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
+from pathlib import Path
 from urllib.parse import quote
 
 import msgspec.json
@@ -24,52 +25,9 @@ _LONGEST_ACCEPT = 1_024  # bytes of Accept that are read
 # What the answer depends on, should a cache keep it against no-store.
 _VARY = b"accept, cookie, origin, sec-fetch-site"
 
-_STYLE = """
-:root{color-scheme:light dark;--ink:#1c2330;--soft:#5b6575;--paper:#f6f7f9;
---card:#fff;--line:#dfe3ea;--link:#1f56c3}
-@media (prefers-color-scheme:dark){:root{--ink:#e7eaf0;--soft:#a3acbb;--paper:#12151b;
---card:#1a1f28;--line:#2c3440;--link:#8fb4ff}}
-*{box-sizing:border-box}
-body{margin:0;min-height:100vh;min-height:100dvh;display:grid;place-items:center;
-padding:1.5rem;background:var(--paper);color:var(--ink);
-font:1rem/1.6 system-ui,-apple-system,"Segoe UI",Roboto,sans-serif}
-main{width:100%;max-width:34rem;padding:2rem;background:var(--card);
-border:1px solid var(--line);border-radius:.75rem}
-.status{margin:0;color:var(--soft);font-variant-numeric:tabular-nums}
-h1{margin:.25rem 0 .75rem;font-size:1.5rem;line-height:1.25}
-p{margin:0 0 1rem;overflow-wrap:anywhere}
-a{color:var(--link)}
-a:focus-visible{outline:3px solid var(--link);outline-offset:3px;border-radius:2px}
-dl{margin:1.5rem 0 0;padding-top:1rem;border-top:1px solid var(--line);
-display:grid;grid-template-columns:auto 1fr;gap:.25rem 1rem;
-color:var(--soft);font-size:.875rem}
-dt{margin:0}dd{margin:0;overflow-wrap:anywhere;
-font-family:ui-monospace,SFMono-Regular,Menlo,Consolas,monospace}
-"""
-
-_PAGE = """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="robots" content="noindex">
-<title>{title}</title>
-<style>{style}</style>
-</head>
-<body>
-<main>
-<p class="status">{status}</p>
-<h1>{title}</h1>
-<p>{detail}</p>
-<p><a href="{home}">Go to the start page</a></p>
-<dl>
-<dt>Reason</dt><dd>{code}</dd>
-<dt>Request</dt><dd>{request_id}</dd>
-</dl>
-</main>
-</body>
-</html>
-"""
+_PAGES = Path(__file__).with_name("pages")
+_PAGE = (_PAGES / "refusal.html").read_text("utf-8")
+_STYLE = (_PAGES / "refusal.css").read_text("utf-8")
 
 # The page has one style and nothing else, so its policy allows that one by its hash.
 _STYLE_HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
@@ -124,7 +82,7 @@ async def respond(  # noqa: PLR0913 - most are bound at start-up
         status, body = 303, b""
         headers = [(b"location", location), *data_headers]
     elif page:
-        status, body = denial.status, _page(denial, exchange)
+        status, body = denial.status, _page(denial, exchange, sign_in)
         headers = [(b"content-type", PAGE), *_own_policy(document_headers)]
     else:
         status, body = denial.status, problem(denial, exchange, errors)
@@ -209,15 +167,18 @@ def _way_to_sign_in(denial: Denial, exchange: Exchange, sign_in: str) -> bytes:
     return target + b"?next=" + quote(here, safe="").encode()
 
 
-def _page(denial: Denial, exchange: Exchange) -> bytes:
+def _page(denial: Denial, exchange: Exchange, sign_in: str) -> bytes:
+    signs_in = denial.status == HTTPStatus.UNAUTHORIZED and bool(sign_in)
+    way = exchange.scope.get("root_path", "") + (sign_in if signs_in else "/")
     return _PAGE.format(
         style=_STYLE,
         status=denial.status,
         title=html.escape(_title(denial.status)),
         detail=html.escape(denial.detail),
+        way=html.escape(quote(way)),
+        label="Sign in" if signs_in else "Go to the start page",
         code=html.escape(denial.code),
         request_id=html.escape(exchange.request_id),
-        home=html.escape(quote(exchange.scope.get("root_path", "")) + "/"),
     ).encode()
 
 
