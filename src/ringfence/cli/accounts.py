@@ -6,22 +6,17 @@ import asyncio
 import getpass
 import json
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
 from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
-from ringfence.audit.log import open_log
 from ringfence.audit.redact import escape_controls
 from ringfence.denial import Denial
 from ringfence.errors import SettingsError
-from ringfence.identity.accounts import Accounts
-from ringfence.identity.open import open_identity
+from ringfence.guard.accounts import open_accounts
 from ringfence.identity.origin import Origin
-from ringfence.secrets.keyring import Keyring
 from ringfence.settings import Settings
 from ringfence.stores.contracts import AccountRecord
 
@@ -74,39 +69,18 @@ def show(*, as_json: bool) -> int:
 async def _create(
     settings: Settings, email: str, password: str, roles: tuple[str, ...]
 ) -> AccountRecord | Denial:
-    async with _opened(settings) as accounts:
+    async with open_accounts(settings) as accounts:
         return await accounts.create(email, password, roles, _OPERATOR)
 
 
 async def _all(settings: Settings) -> list[AccountRecord]:
     found: list[AccountRecord] = []
-    async with _opened(settings) as accounts:
+    async with open_accounts(settings) as accounts:
         while page := await accounts.page(
             after=found[-1].id if found else "", limit=_PAGE
         ):
             found += page
     return found
-
-
-@asynccontextmanager
-async def _opened(settings: Settings) -> AsyncIterator[Accounts]:
-    audit = open_log(settings.audit, data=settings.data)
-    identity = open_identity(
-        settings.identity,
-        database=settings.database,
-        development=settings.development,
-        audit=audit,
-        keyring=Keyring(settings.keys_path, create=False),
-    )
-    audit.start()
-    try:
-        await identity.start()
-        try:
-            yield identity.accounts
-        finally:
-            await identity.stop()
-    finally:
-        audit.close()
 
 
 def _first_line() -> str:
