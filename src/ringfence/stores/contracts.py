@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 
@@ -26,7 +26,7 @@ class AccountRecord:
     id: str
     email: str
     email_key: str
-    password_hash: str
+    password_hash: str = field(repr=False)
     roles: frozenset[str]
     disabled: bool
     created: float

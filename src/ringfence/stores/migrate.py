@@ -6,7 +6,10 @@ from threading import Lock
 
 from alembic import command
 from alembic.config import Config
+from alembic.util import CommandError
 from sqlalchemy import Connection
+
+from ringfence.errors import StoreError
 
 VERSION_TABLE = "ringfence_schema"
 """Holds the schema's revision; not ``alembic_version``, which may be the
@@ -23,9 +26,19 @@ def migrate(connection: Connection) -> None:
 
     Args:
         connection: in a transaction, which the caller commits.
+
+    Raises:
+        StoreError: the schema is newer than this version of ringfence.
     """
     config = Config()
     config.set_main_option("script_location", "ringfence.stores:migrations")
     config.attributes["connection"] = connection
-    with _one_at_a_time:
-        command.upgrade(config, "head")
+    try:
+        with _one_at_a_time:
+            command.upgrade(config, "head")
+    except CommandError as error:
+        message = (
+            f"the schema of the database cannot be brought up to date ({error}); was "
+            "it made by a newer version of ringfence?"
+        )
+        raise StoreError(message) from error

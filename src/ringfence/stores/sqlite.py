@@ -188,6 +188,7 @@ def prepare(path: Path) -> None:
     Raises:
         OSError: the folder or the file cannot be made.
         sqlite3.Error, SQLAlchemyError: the file is no database, or is locked.
+        StoreError: it cannot be used for another reason.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     os.close(os.open(path, os.O_RDWR | os.O_CREAT, _OWNER_ONLY))
@@ -200,7 +201,13 @@ def prepare(path: Path) -> None:
     with engine.begin() as connection:
         migrate(connection)
     with closing(sqlite3.connect(path, timeout=_BUSY_SECONDS)) as connection:
-        connection.execute("PRAGMA journal_mode=WAL")
+        (mode,) = connection.execute("PRAGMA journal_mode=WAL").fetchone()
+    if mode != "wal":
+        message = (
+            f"the file system of {path} has no shared memory, which SQLite needs to be "
+            "read while it is written (WAL); is it a network drive?"
+        )
+        raise StoreError(message)
 
 
 def _engine(path: Path) -> AsyncEngine:

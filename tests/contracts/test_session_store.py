@@ -1,0 +1,170 @@
+"""What every session store promises."""
+
+import asyncio
+
+import pytest
+from tests.contracts.records import NOW, account, session
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+async def ann(stores):
+    """The stores, with one account in them."""
+    await stores.accounts.add(account())
+    return stores
+
+
+async def add(stores, record, *, epoch=0, replaces=None):
+    return await stores.sessions.add(record, epoch=epoch, replaces=replaces)
+
+
+async def test_keeps_every_field(stores):
+    await stores.accounts.add(account(roles=frozenset({"staff", "admin"})))
+    kept = session(
+        factors=frozenset({"password", "totp"}),
+        roles=frozenset({"staff", "admin"}),
+        created=0.1 + 0.2,
+        last_seen=NOW + 1e-3,
+        address="203.0.113.9",
+        device="Åbrowser on ☎",
+    )
+    assert await add(stores, kept) is True
+    assert await stores.sessions.read(kept.token_hash) == kept
+    assert await stores.sessions.of_account("id-ann") == [kept]
+
+
+async def test_unknown_tokens_are_none(ann):
+    assert await ann.sessions.read(b"\x00" * 32) is None
+    assert await ann.sessions.read(b"") is None
+    assert await ann.sessions.read(b"' OR '1'='1") is None
+
+
+async def test_a_sign_in_replaces_the_session_it_came_with(ann):
+    """Both happen or neither: no moment with two, none with none."""
+    await add(ann, session("before"))
+    await add(ann, session("after"), replaces=session("before").token_hash)
+    assert await ann.sessions.read(session("before").token_hash) is None
+    assert [found.public_id for found in await ann.sessions.of_account("id-ann")] == [
+        "public-after"
+    ]
+
+
+@pytest.mark.parametrize("epoch", [-1, 1])
+async def test_an_overtaken_sign_in_adds_nothing_and_ends_nothing(ann, epoch):
+    """A sign-in with the old password must not outlive the change of password."""
+    await add(ann, session("before"))
+    late = session("late")
+    assert (
+        await add(ann, late, epoch=epoch, replaces=session("before").token_hash)
+        is False
+    )
+    assert await ann.sessions.read(late.token_hash) is None
+    assert await ann.sessions.read(session("before").token_hash) is not None
+
+
+async def test_no_session_for_a_disabled_or_missing_account(stores):
+    await stores.accounts.add(account(disabled=True))
+    assert await add(stores, session()) is False
+    assert await add(stores, session("other", "nobody")) is False
+    assert await stores.sessions.read(session().token_hash) is None
+
+
+async def test_a_disabled_account_has_no_live_sessions(ann):
+    """Even if a session is still stored, it is not read."""
+    await add(ann, session())
+    await ann.accounts.set_disabled("id-ann", disabled=True)
+    assert await ann.sessions.read(session().token_hash) is None
+    assert await ann.sessions.of_account("id-ann") == []
+
+
+async def test_touch_moves_only_forward_and_only_what_is_there(ann):
+    await add(ann, session("one"))
+    await add(ann, session("two"))
+    gone = session("gone").token_hash
+    one, two = session("one").token_hash, session("two").token_hash
+    await ann.sessions.touch({one: NOW + 60, two: NOW - 60, gone: NOW + 60})
+    assert (await ann.sessions.read(one)).last_seen == NOW + 60
+    assert (await ann.sessions.read(two)).last_seen == NOW
+    assert await ann.sessions.read(gone) is None
+    await ann.sessions.touch({})
+
+
+async def test_sessions_are_listed_latest_first(ann):
+    await ann.accounts.add(account("bob"))
+    for age, name in enumerate(["new", "middle", "old"]):
+        await add(ann, session(name, created=NOW - age))
+    await add(ann, session("bobs", "bob"))
+    listed = [found.public_id for found in await ann.sessions.of_account("id-ann")]
+    assert listed == ["public-new", "public-middle", "public-old"]
+
+
+async def test_an_owner_ends_only_their_own(ann):
+    """Naming another's session ends nothing (CWE-639)."""
+    await ann.accounts.add(account("bob"))
+    await add(ann, session("anns"))
+    await add(ann, session("bobs", "bob"))
+    assert await ann.sessions.end("id-ann", "public-bobs") is False
+    assert await ann.sessions.end("id-ann", "public-anns") is True
+    assert await ann.sessions.end("id-ann", "public-anns") is False
+    assert await ann.sessions.read(session("anns").token_hash) is None
+    assert await ann.sessions.read(session("bobs", "bob").token_hash) is not None
+
+
+async def test_end_all_and_end_all_others(ann):
+    await ann.accounts.add(account("bob"))
+    await add(ann, session("bobs", "bob"))
+    for name in ("one", "two", "three"):
+        await add(ann, session(name))
+    kept = session("two").token_hash
+    assert await ann.sessions.end_all("id-ann", keep=kept) == 2
+    assert [found.token_hash for found in await ann.sessions.of_account("id-ann")] == [
+        kept
+    ]
+    assert await ann.sessions.end_all("id-ann", keep=None) == 1
+    assert await ann.sessions.end_all("id-ann", keep=None) == 0
+    assert await ann.sessions.read(session("bobs", "bob").token_hash) is not None
+
+
+async def test_anothers_token_protects_nothing(ann):
+    await ann.accounts.add(account("bob"))
+    await add(ann, session("anns"))
+    await add(ann, session("bobs", "bob"))
+    keep = session("bobs", "bob").token_hash
+    assert await ann.sessions.end_all("id-ann", keep=keep) == 1
+
+
+async def test_end_token(ann):
+    await add(ann, session())
+    assert await ann.sessions.end_token(session().token_hash) is True
+    assert await ann.sessions.end_token(session().token_hash) is False
+    assert await ann.sessions.read(session().token_hash) is None
+
+
+async def test_a_session_is_ended_once(ann):
+    """Of fifty parallel ends one is told that it ended something."""
+    await add(ann, session())
+    ends = [ann.sessions.end_token(session().token_hash) for _ in range(50)]
+    assert (await asyncio.gather(*ends)).count(True) == 1
+
+
+async def test_touch_never_revives(ann):
+    """A touch that was on its way when the session ended changes nothing."""
+    await add(ann, session())
+    token = session().token_hash
+    touches = [ann.sessions.touch({token: NOW + n}) for n in range(1, 10)]
+    await asyncio.gather(*touches, ann.sessions.end_token(token))
+    assert await ann.sessions.read(token) is None
+
+
+async def test_forget_expired(ann):
+    await add(ann, session("fresh"))
+    await add(ann, session("old", created=NOW - 100))
+    await add(ann, session("idle", last_seen=NOW - 50))
+    forgotten = await ann.sessions.forget_expired(
+        created_before=NOW - 99, seen_before=NOW - 49
+    )
+    assert forgotten == 2
+    assert [found.public_id for found in await ann.sessions.of_account("id-ann")] == [
+        "public-fresh"
+    ]

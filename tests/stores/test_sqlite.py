@@ -1,0 +1,223 @@
+"""What SQLite adds to the contract: the file, the reader, other processes."""
+
+import asyncio
+import gc
+import sqlite3
+import stat
+import threading
+from contextlib import closing, suppress
+
+import pytest
+from sqlalchemy import create_engine, inspect
+from tests.contracts.records import NOW, account, session
+
+from ringfence.errors import StoreError
+from ringfence.stores.migrate import VERSION_TABLE
+from ringfence.stores.open import open_stores
+from ringfence.stores.schema import metadata
+from ringfence.stores.sqlite import _READ_SESSION
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "data" / "store.db"
+
+
+@pytest.fixture
+async def stores(path, anyio_backend):
+    """Open stores with one account and one session."""
+    opened = open_stores(f"sqlite:///{path}")
+    await opened.start()
+    await opened.accounts.add(account())
+    await opened.sessions.add(session(), epoch=0, replaces=None)
+    yield opened
+    await opened.stop()
+
+
+def run_sql(path, sql):
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        return connection.execute(sql).fetchall()
+
+
+async def test_the_file_is_the_owners_alone(stores, path):
+    """It holds password hashes; so do the files that SQLite makes beside it."""
+    files = sorted(path.parent.iterdir())
+    assert [file.name for file in files] == ["store.db", "store.db-shm", "store.db-wal"]
+    assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
+
+
+async def test_every_commit_is_durable(stores, path):
+    """WAL, so that readers never wait; FULL, so that no revocation is lost with the
+    power."""
+    assert run_sql(path, "PRAGMA journal_mode") == [("wal",)]
+    async with stores._file.writing() as connection:
+        full = await connection.exec_driver_sql("PRAGMA synchronous")
+        assert full.scalar_one() == 2
+        keys = await connection.exec_driver_sql("PRAGMA foreign_keys")
+        assert keys.scalar_one() == 1
+
+
+async def test_what_another_process_ends_is_ended_here_at_once(stores, path):
+    token = session().token_hash
+    assert await stores.sessions.read(token) is not None
+    run_sql(path, "DELETE FROM ringfence_sessions")
+    assert await stores.sessions.read(token) is None
+
+
+async def test_reading_does_not_wait_for_a_writer(stores, path):
+    """The event loop is never held up by another process's transaction."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as writer:
+        writer.execute("BEGIN IMMEDIATE")
+        writer.execute("DELETE FROM ringfence_sessions")
+        assert await stores.sessions.read(session().token_hash) is not None
+        writer.execute("ROLLBACK")
+
+
+async def test_the_reader_leaves_no_transaction_open(stores, path):
+    """An open one would keep the log from ever being cut, so that it grows for ever."""
+    assert await stores.sessions.read(session().token_hash) is not None
+    assert await stores.sessions.read(b"unknown") is None
+    await stores.sessions.touch({session().token_hash: NOW + 100})
+    busy, _, _ = run_sql(path, "PRAGMA wal_checkpoint(TRUNCATE)")[0]
+    assert busy == 0
+    assert (path.parent / "store.db-wal").stat().st_size == 0
+
+
+async def test_the_reader_cannot_write(stores):
+    """Whatever reaches the connection in the event loop, it changes nothing."""
+    with pytest.raises(sqlite3.OperationalError, match="readonly"):
+        stores.sessions._cursor.execute("DELETE FROM ringfence_sessions")
+
+
+async def test_the_read_is_by_primary_key(stores, path):
+    """No scan, whatever the number of sessions."""
+    with closing(sqlite3.connect(path)) as connection:
+        plan = connection.execute(f"EXPLAIN QUERY PLAN {_READ_SESSION}", (b"x",))
+        steps = [row[3] for row in plan]
+    assert len(steps) == 2
+    assert all("USING PRIMARY KEY" in step for step in steps), steps
+
+
+async def test_many_role_sets_stay_within_bounds(stores):
+    """The reader remembers decoded roles, but not without limit."""
+    reader = stores.sessions
+    for number in range(3000):
+        reader._remember(f'["role-{number}"]')
+    assert len(reader._names) <= 1024
+    assert reader._remember("[]") == frozenset()
+
+
+async def test_a_lock_held_too_long_is_a_store_error(stores, path, monkeypatch):
+    async with stores._file.writing() as connection:
+        await connection.exec_driver_sql("PRAGMA busy_timeout=1")
+    stores._file._engine.sync_engine.pool._pool.maxsize = 1  # that connection only
+    with closing(sqlite3.connect(path, isolation_level=None)) as writer:
+        writer.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StoreError, match="locked"):
+            await stores.sessions.end_token(session().token_hash)
+        writer.execute("ROLLBACK")
+    assert await stores.sessions.end_token(session().token_hash) is True
+
+
+async def test_a_damaged_table_is_a_store_error(stores, path):
+    run_sql(path, "DROP TABLE ringfence_sessions")
+    with pytest.raises(StoreError):
+        await stores.sessions.read(session().token_hash)
+    with pytest.raises(StoreError):
+        await stores.sessions.of_account("id-ann")
+
+
+async def test_cancelled_writers_hold_nothing(stores):
+    """A client that hangs up in the middle of a write leaves neither a lock nor a
+    used-up connection behind."""
+    for number in range(12):
+        task = asyncio.create_task(
+            stores.sessions.add(session(f"s{number}"), epoch=0, replaces=None)
+        )
+        for _ in range(number):
+            await asyncio.sleep(0)
+        task.cancel()
+        with suppress(asyncio.CancelledError, StoreError):
+            await task
+    await asyncio.wait_for(stores.accounts.add(account("bob")), 10)
+    assert len(await stores.accounts.page(after="", limit=10)) == 2
+
+
+async def test_stopping_ends_every_thread(path):
+    before = threading.active_count()
+    opened = open_stores(f"sqlite:///{path}")
+    await opened.start()
+    adding = [opened.accounts.add(account(f"a{number}")) for number in range(10)]
+    await asyncio.gather(*adding)
+    await opened.stop()
+    gc.collect()
+    assert threading.active_count() <= before + 1  # the loop's own, for the migration
+
+
+async def test_the_schema_and_its_history_agree(stores, path):
+    """What the migrations make is what the code expects."""
+    engine = create_engine(f"sqlite:///{path}")
+    inspector = inspect(engine)
+    made = set(inspector.get_table_names())
+    assert made == {VERSION_TABLE, *metadata.tables}
+    for name, table in metadata.tables.items():
+        columns = {
+            column["name"]: (str(column["type"]), column["nullable"])
+            for column in inspector.get_columns(name)
+        }
+        assert columns == {
+            column.name: (column.type.compile(engine.dialect), column.nullable)
+            for column in table.columns
+        }
+        assert {
+            tuple(index["column_names"]) for index in inspector.get_indexes(name)
+        } == {tuple(column.name for column in index.columns) for index in table.indexes}
+        keys = inspector.get_pk_constraint(name)["constrained_columns"]
+        assert keys == [column.name for column in table.primary_key]
+    unique = inspector.get_unique_constraints("ringfence_accounts")
+    assert [constraint["column_names"] for constraint in unique] == [["email_key"]]
+    (foreign,) = inspector.get_foreign_keys("ringfence_sessions")
+    assert foreign["options"] == {"ondelete": "CASCADE"}
+    engine.dispose()
+
+
+async def test_the_tables_can_stand_in_the_applications_database(path):
+    """Its tables and its own Alembic history are left alone."""
+    path.parent.mkdir()
+    run_sql(path, "CREATE TABLE accounts (id INTEGER)")
+    run_sql(path, "CREATE TABLE alembic_version (version_num TEXT)")
+    run_sql(path, "INSERT INTO alembic_version VALUES ('theirs')")
+    opened = open_stores(f"sqlite:///{path}")
+    await opened.start()
+    await opened.stop()
+    assert run_sql(path, "SELECT * FROM alembic_version") == [("theirs",)]
+
+
+async def test_a_file_that_is_no_database_stops_the_start(path):
+    path.parent.mkdir()
+    path.write_bytes(b"These are my tax returns of last year. " * 50)
+    before = path.read_bytes()
+    with pytest.raises(StoreError, match=r"store\.db cannot be used"):
+        await open_stores(f"sqlite:///{path}").start()
+    assert path.read_bytes() == before
+
+
+async def test_a_folder_in_the_way_stops_the_start(tmp_path):
+    (tmp_path / "a.db").mkdir()
+    with pytest.raises(StoreError, match=r"a\.db cannot be used"):
+        await open_stores(f"sqlite:///{tmp_path / 'a.db'}").start()
+    (tmp_path / "file").touch()
+    with pytest.raises(StoreError, match=r"b\.db cannot be used"):
+        await open_stores(f"sqlite:///{tmp_path / 'file' / 'b.db'}").start()
+
+
+async def test_a_newer_schema_stops_the_start(path):
+    """An older version must not work on tables that it does not understand."""
+    opened = open_stores(f"sqlite:///{path}")
+    await opened.start()
+    await opened.stop()
+    run_sql(path, f"UPDATE {VERSION_TABLE} SET version_num = '9999'")
+    with pytest.raises(StoreError, match="newer version"):
+        await opened.start()
