@@ -144,6 +144,11 @@ class Guard:
                 await self._pass_on(exchange, admitted, send)
         finally:
             active.reset(token)
+            # What points back to the exchange makes a ring of it, which only the
+            # garbage collector opens, at tens of microseconds a request.
+            scope.pop(SCOPE_KEY, None)
+            exchange.csrf_token = None
+            exchange.receive = receive
 
     async def _admit(self, exchange: Exchange) -> RoutePlan | Denial:
         """Return the plan that lets the request in, or why it stays out. What fails,
