@@ -161,6 +161,10 @@ def test_wrong_settings_stop_the_start_up(fields, words):
     assert words in str(caught.value)
 
 
+def test_cookies_can_be_left_readable():
+    assert BrowserSettings(readable_cookies=frozenset({"theme"})).readable_cookies
+
+
 def test_transport_security_can_be_withdrawn():
     settings = BrowserSettings(hsts_max_age=0, hsts_subdomains=False)
     document, _ = compile_headers(settings, secure=True)

@@ -18,6 +18,13 @@ def forwarded(value, *more):
     return [("x-forwarded-for", value), *more]
 
 
+async def test_the_proxy_itself_may_ask(exchange_of):
+    """A health check comes without a forwarding header."""
+    exchange = exchange_of(client=("10.0.0.1", 1))
+    assert await PROXIED(exchange) is None
+    assert (exchange.client, exchange.scheme) == ("10.0.0.1", "http")
+
+
 @pytest.mark.parametrize(
     ("client", "found"),
     [

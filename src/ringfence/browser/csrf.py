@@ -6,7 +6,7 @@ import binascii
 import functools
 import hmac
 import secrets
-from base64 import urlsafe_b64decode, urlsafe_b64encode
+from base64 import b64decode, urlsafe_b64encode
 from collections.abc import Awaitable, Callable
 
 from ringfence.browser.fetch_metadata import SAFE_METHODS, judge_read
@@ -122,10 +122,8 @@ def verify(token: bytes, key: bytes, token_hash: bytes) -> bool:
     if len(token) != _TOKEN_LENGTH:
         return False
     try:
-        raw = urlsafe_b64decode(token + b"==")
+        raw = b64decode(token + b"==", altchars=b"-_", validate=True)
     except binascii.Error:
-        return False
-    if len(raw) != 2 * _MAC_SIZE:
         return False
     pad, hidden = raw[:_MAC_SIZE], raw[_MAC_SIZE:]
     code = hmac.digest(key, _PURPOSE + token_hash, "sha256")

@@ -17,6 +17,7 @@ _GRAMMAR = re.compile(
     rb"(?::(?P<port>[0-9]{1,5}))?"
 )
 _LONGEST_HOST = 259  # a name of 253 characters, a colon and a port
+_SPELLINGS_REMEMBERED = 256  # of allowed hosts: with ports, in capitals
 _LOOPBACK_NAMES = ("localhost", ".localhost", "127.0.0.1", "[::1]")
 
 _MISSING = Denial(400, "traffic.host_missing", "The Host header is missing.")
@@ -53,11 +54,11 @@ def allow_hosts(
         _LOOPBACK_NAMES if development else (*settings.allowed_hosts, *own)
     )
     foreign = _FOREIGN_IN_DEVELOPMENT if development else _FOREIGN
-    usual = {host.encode(): host for host in allowed.exact}
+    seen = {host.encode(): host for host in allowed.exact}
 
     async def host(exchange: Exchange) -> Denial | None:
         raw = exchange.headers.get(b"host")
-        known = usual.get(raw)  # type: ignore[arg-type]  # None is simply not in it
+        known = seen.get(raw)  # type: ignore[arg-type]  # None is simply not in it
         if known is not None:
             exchange.host = known
             return None
@@ -69,6 +70,8 @@ def allow_hosts(
             return _MALFORMED
         if not allowed.allow(text):
             return foreign
+        if len(seen) < _SPELLINGS_REMEMBERED:
+            seen[raw] = text
         exchange.host = text
         return None
 

@@ -88,7 +88,6 @@ _EVERYDAY = frozenset(
         *(f"x-forwarded-{name}".encode() for name in ("for", "host", "port", "proto")),
     }
 )
-_HEADER_CONTROL = re.compile(rb"[\r\n]")
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 # What nearly every honest path looks like: segments of plain characters, none of them
@@ -196,47 +195,46 @@ def refuse_ambiguous(
     plain = _PLAIN.fullmatch
 
     async def request_line(exchange: Exchange) -> Denial | None:
+        # First in each half what nearly every honest request looks like, in as few
+        # steps as can be. Whatever is not so is judged, and may still be honest.
         scope = exchange.scope
-        headers = exchange.headers
         raw = scope.get("raw_path")
-        values = b" ".join(headers.values())
-        if (
-            # What nearly every honest request looks like, in as few steps as can be.
-            # Whatever is not so is judged one by one, and may still be honest.
+        if not (
             raw
             and len(raw) <= path_limit
             and plain(raw)
             and raw.decode("ascii") == exchange.path
-            and exchange.method in methods
-            and not exchange.repeated
+            and not scope.get("root_path")
+        ):
+            root = scope.get("root_path", "")
+            denial = judge_path(raw, exchange.path, root, limit=path_limit)
+            if denial is not None:
+                return denial
+        headers = exchange.headers
+        values = b" ".join(headers.values())
+        if (
+            exchange.method in methods
             and everyday(headers)
+            and not exchange.repeated
             and len(values) < bytes_left
             and b"\n" not in values
             and b"\r" not in values
             and len(scope["query_string"]) <= query_limit
             and (b"content-length" not in headers or not judge_length(headers))
-            and not scope.get("root_path")
         ):
             return None
-        return judge(exchange, settings, methods)
+        return judge_rest(exchange, settings, methods)
 
     return request_line
 
 
-def judge(
+def judge_rest(
     exchange: Exchange, settings: TrafficSettings, methods: AbstractSet[str]
 ) -> Denial | None:
-    """Return why a request could be understood in two ways, or ``None``."""
-    scope = exchange.scope
+    """Return why what stands around the path could be understood in two ways."""
     return (
         judge_method(exchange.method, methods)
-        or judge_path(
-            scope.get("raw_path"),
-            exchange.path,
-            scope.get("root_path", ""),
-            limit=settings.path_limit,
-        )
-        or judge_size(scope, settings)
+        or judge_size(exchange.scope, settings)
         or settle_repeated(exchange)
         or judge_headers(exchange.headers)
         or judge_length(exchange.headers)
@@ -348,9 +346,10 @@ def judge_headers(headers: Mapping[bytes, bytes]) -> Denial | None:
     servers and their heirs read ``X_FORWARDED_FOR`` as ``X-Forwarded-For``; a widely
     used limiter trusted the one and ignored the other.
     """
-    for name, value in headers.items():
-        if _HEADER_CONTROL.search(value):
-            return _BAD_HEADER
+    values = b" ".join(headers.values())
+    if b"\n" in values or b"\r" in values:
+        return _BAD_HEADER
+    for name in headers.keys() - _EVERYDAY:
         if name in _METHOD_OVERRIDES:
             return _METHOD_OVERRIDE
         if b"_" in name and name.replace(b"_", b"-") in _TRUSTED_NAMES:
