@@ -129,6 +129,18 @@ async def test_development_refuses_other_names(exchange_of, host):
     assert denial.code == "traffic.host_not_local"
 
 
+async def test_what_is_remembered_has_an_end(exchange_of):
+    """A thousand ports are a thousand spellings of one allowed name."""
+    for port in range(1, 1_000):
+        assert await PRODUCTION(asking(exchange_of, f"shop.example:{port}")) is None
+    remembered = next(
+        cell.cell_contents
+        for cell in PRODUCTION.__closure__
+        if isinstance(cell.cell_contents, dict)
+    )
+    assert len(remembered) <= 256
+
+
 @given(st.binary(max_size=40))
 def test_what_is_accepted_builds_one_url(raw):
     """No accepted host can move where the path of a URL begins."""
