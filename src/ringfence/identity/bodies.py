@@ -77,7 +77,6 @@ class Submission(Generic[_T]):
     Args:
         value: what it said.
         next: where the browser wants to go; from forms only, not checked yet.
-        typed: the fields of a form as they came, to show them again.
     """
 
     value: _T
@@ -99,6 +98,8 @@ def decode(
         content_type: the header, empty if there was none.
         type_: what is expected.
     """
+    if not body and type_ is Nothing:
+        return Submission(type_())
     media, _, parameters = content_type.partition(b";")
     parameters = parameters.strip().lower().replace(b'"', b"")
     if parameters not in {b"", b"charset=utf-8"}:
@@ -106,7 +107,7 @@ def decode(
     media = media.strip().lower()
     if media == _JSON:
         return _decode_json(body, type_)
-    if media == _FORM or (not media and not body):
+    if media == _FORM:
         return _decode_form(body, type_)
     return WRONG_TYPE
 

@@ -8,6 +8,18 @@ from ringfence.denial import Denial
 
 _CHALLENGE = ((b"www-authenticate", b'Session realm="ringfence"'),)
 
+
+@dataclass(frozen=True, slots=True)
+class Invalid(Denial):
+    """Input that cannot be accepted, with what is wrong with each field.
+
+    Args:
+        fields: pairs of a field's name and a sentence for the public, at least one.
+    """
+
+    fields: tuple[tuple[str, str], ...] = ()
+
+
 SIGN_IN_FAILED = Denial(
     401,
     "identity.sign_in_failed",
@@ -17,8 +29,11 @@ SIGN_IN_FAILED = Denial(
 """One text for an unknown address, a wrong password and a disabled account: an answer
 that told them apart would tell which accounts exist. Source: ASVS 5.0 V6.3.8."""
 
-PASSWORD_WRONG = Denial(
-    403, "identity.password_wrong", "The present password is not right."
+PASSWORD_WRONG = Invalid(
+    403,
+    "identity.password_wrong",
+    "The present password is not right.",
+    fields=(("current_password", "The present password is not right."),),
 )
 CHANGED_MEANWHILE = Denial(
     409,
@@ -50,17 +65,6 @@ BEARER_UNSUPPORTED = Denial(
     "This service does not accept an Authorization header; sign in for a session.",
     headers=_CHALLENGE,
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Invalid(Denial):
-    """Input that cannot be accepted, with what is wrong with each field.
-
-    Args:
-        fields: pairs of a field's name and a sentence for the public, at least one.
-    """
-
-    fields: tuple[tuple[str, str], ...] = ()
 
 
 def invalid(**fields: str) -> Invalid:

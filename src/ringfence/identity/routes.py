@@ -6,7 +6,7 @@ The only file of this room that knows a web framework. Each route says in
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 from urllib.parse import quote
@@ -122,12 +122,13 @@ class Gatehouse:
         if refused is not None:
             return self._refuse(request, exchange, refused, "register", sent)
         if _wants_page(exchange):
-            return _see_other(request, f"/auth/login?note=made{_and_next(sent.next)}")
+            path = f"/auth/login?note=made{_and_next(sent.next)}"
+            return _see_other(_root(request) + path)
         return _json({"status": "accepted"}, 202)
 
     async def login_page(self, request: Request, exchange: Exchange) -> Response:
         if exchange.principal is not None:
-            return _see_other(request, self._destination(_next(request)))
+            return _see_other(self._destination(request, _next(request)))
         return self._page(request, "login", next=_next(request))
 
     async def login(self, request: Request, exchange: Exchange) -> Response:
@@ -144,7 +145,7 @@ class Gatehouse:
             return self._refuse(request, exchange, refused, "login", sent)
         self.sessions.record_sign_in(exchange)
         if _wants_page(exchange):
-            return _see_other(request, self._destination(sent.next))
+            return _see_other(self._destination(request, sent.next))
         return _json(describe_account(account, PASSWORD, current.csrf_token()))
 
     async def logout(self, request: Request, exchange: Exchange) -> Response:
@@ -153,7 +154,8 @@ class Gatehouse:
             return self._refuse(request, exchange, sent)
         await self.sessions.end_current(exchange)
         if _wants_page(exchange):
-            return _see_other(request, "/auth/login?note=signed-out", _FORGET_CACHE)
+            path = _root(request) + "/auth/login?note=signed-out"
+            return _see_other(path, _FORGET_CACHE)
         return Response(status_code=204, headers=_FORGET_CACHE)
 
     async def me(self, request: Request, exchange: Exchange) -> Response:
@@ -184,7 +186,7 @@ class Gatehouse:
         if refused is not None:
             return self._refuse(request, exchange, refused)
         if _wants_page(exchange):
-            return _see_other(request, "/auth/account?note=changed")
+            return _see_other(_root(request) + "/auth/account?note=changed")
         return _json(describe_account(account, factors, current.csrf_token()))
 
     async def list_sessions(self, request: Request, exchange: Exchange) -> Response:
@@ -204,7 +206,7 @@ class Gatehouse:
         if not await self._end(request, exchange):
             return self._refuse(request, exchange, NO_SUCH_SESSION)
         if _wants_page(exchange):
-            return _see_other(request, "/auth/account?note=ended")
+            return _see_other(_root(request) + "/auth/account?note=ended")
         return Response(status_code=204, headers=_NO_STORE)
 
     async def end_sessions(self, request: Request, exchange: Exchange) -> Response:
@@ -243,7 +245,7 @@ class Gatehouse:
         if not _wants_page(exchange):
             return _json({"ended": ended})
         path = "/auth/account?note=ended" if keep else "/auth/login?note=signed-out"
-        return _see_other(request, path)
+        return _see_other(_root(request) + path)
 
     async def _account_page(
         self, request: Request, exchange: Exchange, refusal: Denial | None = None
@@ -313,12 +315,12 @@ class Gatehouse:
             return Response(text, 200, _NO_STORE, "text/html")
         # A browser makes no use of 422, and guards rewrite its body: a form that is
         # shown again says 400.
-        status = 400 if isinstance(refusal, Invalid) else refusal.status
+        status = 400 if refusal.status == _REWRITTEN else refusal.status
         response = Response(text, status, _NO_STORE, "text/html")
         return _with_headers(response, refusal)
 
-    def _destination(self, wanted: str) -> str:
-        return same_site_path(wanted, self.after_sign_in)
+    def _destination(self, request: Request, wanted: str) -> str:
+        return same_site_path(wanted, _root(request) + self.after_sign_in)
 
 
 def _route(
@@ -379,10 +381,8 @@ def _json(content: Any, status: int = 200) -> Response:
     return Response(body, status, _NO_STORE, "application/json")
 
 
-def _see_other(
-    request: Request, path: str, headers: dict[str, str] = _NO_STORE
-) -> Response:
-    location = quote(_root(request) + path, safe="/?#[]@!$&'()*+,;=:%-._~")
+def _see_other(path: str, headers: Mapping[str, str] = _NO_STORE) -> Response:
+    location = quote(path, safe="/?#[]@!$&'()*+,;=:%-._~")
     return Response(status_code=303, headers={**headers, "location": location})
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ringfence.errors import SettingsError
+from ringfence.identity.destination import same_site_path
 
 _MINUTE = 60
 _HOUR = 60 * _MINUTE
@@ -66,10 +67,10 @@ class IdentitySettings:
         _in_range("hash_threads", self.hash_threads, 0, 64)
         _in_range("hash_queue", self.hash_queue, 1, 10_000)
         _in_range("length of site_name", len(self.site_name), 1, 64)
-        if not self.after_sign_in.startswith("/"):
+        if not same_site_path(self.after_sign_in, ""):
             message = (
                 f"identity.after_sign_in is {self.after_sign_in!r}; write a path of "
-                "this site that starts with one slash"
+                'this site, such as "/"'
             )
             raise SettingsError(message)
         if self.templates is not None and not self.templates.is_dir():
