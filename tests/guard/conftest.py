@@ -98,3 +98,9 @@ def guarded(settings):
         return running(Guard(app, settings, rules=rules))
 
     return make
+
+
+@pytest.fixture
+def restarting():
+    """Return a function that runs one guard's lifespan, as often as it is called."""
+    return running

@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse, PlainTextResponse
 from starlette.routing import Mount, Route, WebSocketRoute
 
 from ringfence import Guard, Rule, access, current
-from ringfence.errors import PlanError
+from ringfence.errors import PlanError, StoreError
 
 
 @access.require(access.public)
@@ -171,6 +171,24 @@ async def test_without_a_lifespan_the_first_request_starts_the_guard(settings):
     async with httpx2.AsyncClient(transport=transport, base_url=base) as client:
         assert (await client.get("/")).text == "hello"
         assert (await client.get("/private")).status_code == 401
+
+
+@pytest.mark.anyio
+async def test_a_stopped_guard_does_not_open_again(guarded):
+    async with guarded(shop()) as started:
+        pass
+    async with started.client() as client:
+        with pytest.raises(StoreError, match="stopped"):
+            await client.get("/")
+
+
+@pytest.mark.anyio
+async def test_a_guard_can_be_started_again(settings, restarting):
+    guard = Guard(shop(), settings)
+    for _ in range(2):
+        async with restarting(guard) as started, started.client() as client:
+            assert (await client.get("/")).text == "hello"
+            assert (await client.get("/private")).status_code == 401
 
 
 @pytest.mark.anyio

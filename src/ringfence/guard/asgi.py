@@ -7,6 +7,7 @@ import itertools
 import secrets
 from collections.abc import Sequence
 from functools import partial
+from typing import cast
 
 from ringfence.access.roles import expand
 from ringfence.audit.events import Started
@@ -93,7 +94,7 @@ class Guard:
         self._process = secrets.token_hex(6)
         self._numbers = itertools.count(1)
         self._starting = asyncio.Lock()
-        self._started = False
+        self._started = self._stopped = False
         self._own: Guarded | None = None
         self._guarded = self._compile()
 
@@ -137,24 +138,34 @@ class Guard:
         exchange.request_id = f"{self._process}-{next(self._numbers)}"
         token = active.set(exchange)
         try:
-            admitted = await self._admit(exchange)
-            if isinstance(admitted, Denial):
-                await self._answers.refuse(admitted, exchange, send)
+            denial = await self._admit(exchange)
+            if denial is None:
+                await self._pass_on(exchange, send)
             else:
-                await self._pass_on(exchange, admitted, send)
+                await self._answers.refuse(denial, exchange, send)
         finally:
             active.reset(token)
+            # The scope and the exchange hold each other; freeing them by reference
+            # count spares every request a share of the collector's work.
+            scope.pop(SCOPE_KEY, None)
             # What points back to the exchange makes a ring of it, which only the
             # garbage collector opens, at tens of microseconds a request.
             scope.pop(SCOPE_KEY, None)
             exchange.csrf_token = None
             exchange.receive = receive
 
-    async def _admit(self, exchange: Exchange) -> RoutePlan | Denial:
-        """Return the plan that lets the request in, or why it stays out. What fails,
-        refuses."""
+    async def _admit(self, exchange: Exchange) -> Denial | None:
+        """Ask every stage in order. What fails, refuses."""
         try:
-            return await self._ask(exchange)
+            for stage in self._street:
+                denial = await stage(exchange)
+                if denial is not None:
+                    return denial
+            plan = self._find(exchange)
+            if plan is None:
+                return NO_ROUTE
+            exchange.plan = plan
+            return await self._ask(exchange, plan)
         except StoreError as error:
             self._answers.record_failure(exchange, error)
             return STORE_DOWN
@@ -162,33 +173,25 @@ class Guard:
             self._answers.record_failure(exchange, error)
             return STAGE_FAILED
 
-    async def _ask(self, exchange: Exchange) -> RoutePlan | Denial:
-        """Ask every stage in order."""
-        for stage in self._street:
-            denial = await stage(exchange)
-            if denial is not None:
-                return denial
-        plan = self._find(exchange)
-        if plan is None:
-            return NO_ROUTE
-        exchange.plan = plan
+    async def _ask(self, exchange: Exchange, plan: RoutePlan) -> Denial | None:
         for stage in plan.stages:
             denial = await stage(exchange)
             if denial is not None:
                 return denial
-        return plan if self._guarded.intact() else ROUTES_REPLACED
+        return None if self._guarded.intact() else ROUTES_REPLACED
 
     def _find(self, exchange: Exchange) -> RoutePlan | None:
         method, path, host = exchange.method, exchange.path, exchange.host
         root_path: str = exchange.scope.get("root_path", "")
-        if self._own is not None:
+        if self._own is not None and path.startswith(IDENTITY_PREFIX, len(root_path)):
             plan = self._own.index.find(method, path, host, root_path)
             if plan is not None:
                 return plan
         return self._guarded.index.find(method, path, host, root_path)
 
-    async def _pass_on(self, exchange: Exchange, plan: RoutePlan, send: Send) -> None:
+    async def _pass_on(self, exchange: Exchange, send: Send) -> None:
         """Let the application answer, and see its answer out."""
+        plan = cast("RoutePlan", exchange.plan)
         exchange.scope[SCOPE_KEY] = exchange
         outbound = Outbound(exchange, plan, send, self._answers)
         try:
@@ -204,13 +207,21 @@ class Guard:
         await run_lifespan(self.app, steps, scope, receive, send)
 
     async def _start_late(self) -> None:
-        """Start at the first request, where the server runs no lifespan."""
+        """Start at the first request, where the server runs no lifespan.
+
+        Raises:
+            StoreError: the guard has stopped; it does not open again behind the back
+                of who closed it.
+        """
+        if self._stopped:
+            raise StoreError("the guard has stopped and answers no more requests")
         async with self._starting:
             if not self._started:
                 await self._open()
                 await self._close_plans()
 
     async def _open(self) -> None:
+        self._stopped = False
         refuse_unsafe(self.settings, debug=self._guarded.application.debug)
         await self._rooms.open()
 
@@ -226,5 +237,5 @@ class Guard:
         self._started = True
 
     async def _close(self) -> None:
-        self._started = False
+        self._started, self._stopped = False, True
         await self._rooms.close()
