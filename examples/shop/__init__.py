@@ -3,7 +3,6 @@
 ``ringfence dev examples.shop:app`` serves it.
 """
 
-from examples.shop.application import create
-from ringfence import Settings
+from examples.shop.application import create, load_settings
 
-app = create(Settings.load(identity={"site_name": "Walled Garden"}))
+app = create(load_settings())

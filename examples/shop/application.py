@@ -16,13 +16,21 @@ from examples.shop.refusals import install_refusals
 from examples.shop.storage.database import Database
 from ringfence import Guard, Rule, Settings, access
 
-STATIC = Path(__file__).parent / "static"
+FOLDER = Path(__file__).parent
+NAME = "Walled Garden"
 
 # What FastAPI adds by itself cannot carry a decorator.
 RULES = (
     Rule("GET", "/docs", access.public),
     Rule("GET", "/openapi.json", access.public),
 )
+
+
+def load_settings() -> Settings:
+    """Return the settings of this machine, with the shop's name and frame on the
+    library's sign-in pages."""
+    clothes = {"site_name": NAME, "templates": FOLDER / "templates" / "auth"}
+    return Settings.load(identity=clothes)
 
 
 def create(settings: Settings) -> Guard:
@@ -35,7 +43,7 @@ def create(settings: Settings) -> Guard:
 
 def build(database: Database) -> FastAPI:
     shop = FastAPI(
-        title="Walled Garden",
+        title=NAME,
         summary="Seeds, tools and pots, behind a wall that holds.",
         version="1.0.0",
         lifespan=_lifespan,
@@ -45,7 +53,7 @@ def build(database: Database) -> FastAPI:
     shop.state.database = database
     shop.include_router(api.router)
     shop.include_router(web.router)
-    static = Mount("/static", StaticFiles(directory=STATIC), name="static")
+    static = Mount("/static", StaticFiles(directory=FOLDER / "static"), name="static")
     shop.router.routes.extend(access.routes([static], access.public))
     install_refusals(shop)
     describe(shop)

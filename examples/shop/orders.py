@@ -17,10 +17,8 @@ from examples.shop.storage.tables import Order
 
 
 async def of_owner(db: AsyncSession, owner_id: str, window: Window) -> list[Order]:
-    newest_first = _owned(owner_id).order_by(Order.placed.desc(), Order.id)
-    return list(
-        await db.scalars(newest_first.limit(window.limit).offset(window.offset))
-    )
+    query = _owned(owner_id).order_by(Order.placed.desc(), Order.id)
+    return list(await db.scalars(query.limit(window.limit).offset(window.offset)))
 
 
 async def read(db: AsyncSession, owner_id: str, order_id: str) -> Order:
@@ -61,7 +59,7 @@ async def cancel(db: AsyncSession, owner_id: str, order_id: str) -> None:
         raise not_found("order")
 
 
-def _owned(owner_id: str) -> Select[tuple[Order]]:
+def _owned(owner_id: str) -> Select[Order]:
     return (
         select(Order)
         .where(Order.owner_id == owner_id)

@@ -117,7 +117,6 @@ async def forget(db: AsyncSession, owner_id: str) -> None:
     sent stays sent."""
     for table in (Order, Profile, Wallet):
         await db.execute(delete(table).where(table.owner_id == owner_id))
-    for table in (Review, Transfer):
-        await db.execute(
-            update(table).where(table.owner_id == owner_id).values(owner_id="")
-        )
+    for kept in (Review, Transfer):
+        nobody = update(kept).values(owner_id="")
+        await db.execute(nobody.where(kept.owner_id == owner_id))

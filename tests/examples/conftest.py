@@ -11,8 +11,6 @@ from itertools import count
 import httpx2
 import pytest
 
-from ringfence import Settings
-
 PORT = 8000
 HOME = f"http://127.0.0.1:{PORT}"
 PASSWORD = "a long pass phrase"
@@ -97,7 +95,7 @@ def make_guard(tmp_path, monkeypatch):
     monkeypatch.setenv("RINGFENCE_ENV", "development")
     monkeypatch.setenv("RINGFENCE_DATA", str(tmp_path))
     shop = importlib.import_module("examples.shop.application")  # after its settings
-    return lambda: shop.create(Settings.load())
+    return lambda: shop.create(shop.load_settings())
 
 
 @pytest.fixture

@@ -40,6 +40,7 @@ def prepare(path: Path) -> None:
 
 @contextmanager
 def _one_at_a_time(lock: Path) -> Iterator[None]:
+    lock.touch(mode=0o600)
     with lock.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)  # released by closing the file
         yield

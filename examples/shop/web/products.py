@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from fastapi import APIRouter, Request, Response
+from fastapi.responses import RedirectResponse
 
 from examples.shop import catalogue, reviews
 from examples.shop.dependencies import Reading, Writing
@@ -31,6 +32,12 @@ async def home(request: Request, db: Reading, q: str = "", sort: str = "") -> Re
     )
     choices = [(key, label) for key, (label, *_) in ORDERS.items()]
     return page(request, "home.html", products=found, q=q, sort=sort, choices=choices)
+
+
+@router.get("/favicon.ico")
+@access.require(access.public)
+async def icon() -> Response:
+    return RedirectResponse("/static/gate.svg", 301)
 
 
 @router.get("/products/{product_id}")

@@ -1,0 +1,91 @@
+"""The accounts as the application's own pages see them."""
+
+import json
+from dataclasses import fields
+
+import pytest
+from starlette.applications import Starlette
+from tests.examples.conftest import started
+
+from ringfence import Guard, Principal, Settings
+from ringfence.errors import SettingsError
+from ringfence.exchange import Exchange, active
+from ringfence.identity.directory import Account
+
+pytestmark = pytest.mark.anyio
+
+SCOPE = {"type": "http", "method": "POST", "path": "/", "headers": []}
+
+
+def guard_over(folder, **settings):
+    loaded = Settings.load(environ={}, env="development", data=folder, **settings)
+    return Guard(Starlette(), loaded)
+
+
+async def make(guard, *names):
+    create = guard._rooms.identity.accounts.create
+    made = [
+        await create(f"{n}@example.org", "a long pass phrase", ["x"]) for n in names
+    ]
+    return [record.id for record in made]
+
+
+async def test_an_account_is_shown_without_its_password(tmp_path):
+    """What a handler cannot reach, it cannot let slip out (CWE-522)."""
+    guard = guard_over(tmp_path)
+    async with started(guard):
+        (ada,) = await make(guard, "ada")
+        account = await guard.accounts.find(ada)
+        assert (account.id, account.email) == (ada, "ada@example.org")
+        assert (account.roles, account.disabled) == (frozenset({"x"}), False)
+        assert await guard.accounts.find("nobody") is None
+    names = {field.name for field in fields(Account)}
+    assert names == {"id", "email", "roles", "disabled", "created"}
+
+
+async def test_accounts_are_listed_in_parts(tmp_path):
+    guard = guard_over(tmp_path)
+    async with started(guard):
+        ids = sorted(await make(guard, "ada", "bob", "carol"))
+        listed = guard.accounts.list
+        assert [account.id for account in await listed()] == ids
+        assert [account.id for account in await listed(limit=2)] == ids[:2]
+        assert [account.id for account in await listed(after=ids[1])] == ids[2:]
+        for limit in (0, -1, 1001):
+            with pytest.raises(ValueError, match="from 1 to 1000"):
+                await listed(limit=limit)
+
+
+async def test_the_ledger_knows_who_removed_an_account(tmp_path):
+    guard = guard_over(tmp_path)
+    async with started(guard):
+        (ada,) = await make(guard, "ada")
+        exchange = Exchange(dict(SCOPE), receive=None)
+        exchange.request_id, exchange.client = "r-1", "192.0.2.1"
+        exchange.principal = Principal("olga", frozenset({"operator"}))
+        token = active.set(exchange)
+        try:
+            assert await guard.accounts.remove(ada) is True
+            assert await guard.accounts.remove(ada) is False
+        finally:
+            active.reset(token)
+        assert await guard.accounts.find(ada) is None
+    events = (tmp_path / "audit.jsonl").read_text().splitlines()
+    (removed,) = (
+        event for event in map(json.loads, events) if event["event"] == "user_deleted"
+    )
+    assert (removed["account"], removed["by"]) == (ada, "olga")
+    assert (removed["request_id"], removed["client"]) == ("r-1", "192.0.2.1")
+
+
+async def test_an_account_can_be_removed_outside_a_request(tmp_path):
+    guard = guard_over(tmp_path)
+    async with started(guard):
+        (ada,) = await make(guard, "ada")
+        assert await guard.accounts.remove(ada) is True
+
+
+def test_without_identity_there_are_no_accounts(tmp_path):
+    guard = guard_over(tmp_path, identity={"enabled": False})
+    with pytest.raises(SettingsError, match="keeps no accounts"):
+        _ = guard.accounts
