@@ -10,7 +10,6 @@ import uvicorn.logging
 
 from ringfence.audit.redact import install_log_redaction
 
-
 LOGGERS = (
     *("shop", "uvicorn.access", "uvicorn.error", "sqlalchemy.engine", "aiosqlite"),
     "pymongo.command",

@@ -214,7 +214,10 @@ def _unknown_variable(name: str, variables: Iterable[str]) -> str:
 
 def _unknown(name: str, where: str, known: tuple[str, ...]) -> str:
     last = name.rpartition(".")[2]
-    close = difflib.get_close_matches(last, known, n=1, cutoff=0.6)
+    close = [
+        *difflib.get_close_matches(last, known, n=1, cutoff=0.6),
+        *difflib.get_close_matches(last.upper(), known, n=1, cutoff=0.6),
+    ]
     shown = redact(repr(name)[1:-1])
     if close:
         return f"{shown} ({where}) is no setting; did you mean {close[0]}?"

@@ -6,6 +6,7 @@ import math
 import re
 import types
 from collections.abc import Callable, Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin
 
@@ -104,7 +105,7 @@ def _mapping_from_text(kind: Any, text: str) -> Mapping[str, object]:
         names = [name.strip() for name in chain.split(">")]
         if len(names) < 2 or not all(names):  # noqa: PLR2004 - one above another
             raise ValueError("chains such as admin>operator>staff, between commas")
-        for above, below in zip(names, names[1:], strict=False):  # noqa: RUF007 - reads better
+        for above, below in pairwise(names):
             chains[above] = (*chains.get(above, ()), below)
     return types.MappingProxyType(chains)
 

@@ -1,0 +1,115 @@
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from ringfence import Settings
+from ringfence.errors import SettingsError
+from ringfence.settings import refuse_unsafe
+from ringfence.traffic.settings import TrafficSettings
+
+SAFE = Settings(
+    keys_file=Path("/run/secrets/keys.json"),
+    public_origins=("https://shop.example",),
+    proxies=("none",),
+)
+DEVELOPMENT = Settings(env="development")
+
+
+def refused(settings, *, debug=False):
+    with pytest.raises(SettingsError) as caught:
+        refuse_unsafe(settings, debug=debug)
+    return str(caught.value)
+
+
+def test_safe_production_starts():
+    refuse_unsafe(SAFE)
+
+
+def test_development_needs_nothing():
+    refuse_unsafe(DEVELOPMENT, debug=True)
+
+
+UNSAFE = {
+    "no keys": (replace(SAFE, keys_file=None), "ringfence keys create"),
+    "no origins": (replace(SAFE, public_origins=()), "RINGFENCE_PUBLIC_ORIGINS="),
+    "no proxies": (
+        Settings(keys_file=Path("k"), public_origins=SAFE.public_origins),
+        "RINGFENCE_PROXIES=none",
+    ),
+    "http": (replace(SAFE, public_origins=("http://shop.example",)), "write https://"),
+    "one of two": (
+        replace(SAFE, public_origins=("https://a.example", "http://b.example")),
+        "'http://b.example'",
+    ),
+    "a host": (replace(SAFE, public_origins=("shop.example",)), "no origin"),
+    "another scheme": (replace(SAFE, public_origins=("ftp://a.example",)), "no origin"),
+    "a pattern": (replace(SAFE, public_origins=("https://*.example",)), "in full"),
+    "a star": (replace(SAFE, public_origins=("*",)), "no origin"),
+    "null": (replace(SAFE, public_origins=("null",)), "no origin"),
+    "a path": (replace(SAFE, public_origins=("https://a.example/",)), "host and port"),
+    "a login": (
+        replace(SAFE, public_origins=("https://u@a.example",)),
+        "host and port",
+    ),
+    "no port": (replace(SAFE, public_origins=("https://a.example:x",)), "no origin"),
+    "memory": (replace(SAFE, database="sqlite://"), "in memory"),
+    "memory by name": (replace(SAFE, database="sqlite:///:memory:"), "in memory"),
+    "memory by mode": (
+        replace(SAFE, database="sqlite:///file:x?mode=memory&uri=true"),
+        "in memory",
+    ),
+    "a top-level domain": (
+        replace(SAFE, traffic=TrafficSettings((".com",), ("none",))),
+        "'.com'",
+    ),
+}
+
+
+@pytest.mark.parametrize(("settings", "expected"), UNSAFE.values(), ids=UNSAFE)
+def test_unsafe_production_does_not_start(settings, expected):
+    message = refused(settings)
+    assert message.startswith("not safe for production:")
+    assert expected in message
+    assert "ringfence dev" in message
+
+
+def test_debug_does_not_start_in_production():
+    """CWE-489: traces would be sent to anybody."""
+    assert "debug=False" in refused(SAFE, debug=True)
+
+
+def test_everything_is_told_at_once():
+    message = refused(Settings(), debug=True)
+    for part in ("debug", "keys_file", "public_origins", "proxies"):
+        assert part in message
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        *("http://127.0.0.1:8000", "http://localhost:8000", "http://[::1]:8000"),
+        *("http://shop.localhost", "https://127.0.0.1"),
+    ],
+)
+def test_development_is_reached_on_this_machine(origin):
+    refuse_unsafe(replace(DEVELOPMENT, public_origins=(origin,)))
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        *("https://shop.example", "http://192.168.1.5:8000", "http://0.0.0.0:8000"),
+        *("http://localhost.example", "http://127.0.0.1.example", "x", "http://[::]"),
+    ],
+)
+def test_development_is_not_for_other_machines(origin):
+    settings = replace(DEVELOPMENT, public_origins=(origin,))
+    assert "this machine only" in refused(settings)
+
+
+def test_development_takes_no_forwarded_requests():
+    """Trap 6: nginx in front of 127.0.0.1 is not development."""
+    settings = Settings(env="development", proxies=("127.0.0.1/32",))
+    assert "forwarded" in refused(settings)
+    refuse_unsafe(Settings(env="development", proxies=("none",)))
