@@ -59,6 +59,6 @@ class StageMaker:
             same_origin(settings.public_origins, development=settings.development),
             self.authenticate,
             enforce(policy, self.hierarchy),
-            None if websocket else protect(self.csrf_key),
+            protect(self.csrf_key, public_origins=settings.public_origins),
         )
         return tuple(stage for stage in stages if stage is not None)
