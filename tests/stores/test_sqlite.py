@@ -59,11 +59,51 @@ async def test_every_commit_is_durable(stores, path):
         assert keys.scalar_one() == 1
 
 
-async def test_what_another_process_ends_is_ended_here_at_once(stores, path):
+async def test_what_another_process_ends_is_ended_here_within_5_ms(stores, path):
+    now = 1000.0
+    stores.sessions._monotonic = lambda: now
     token = session().token_hash
     assert await stores.sessions.read(token) is not None
     run_sql(path, "DELETE FROM ringfence_sessions")
+    now += 0.0051
     assert await stores.sessions.read(token) is None
+
+
+@pytest.mark.parametrize(
+    "revoke",
+    [
+        lambda stores: stores.sessions.end("id-ann", "public-one"),
+        lambda stores: stores.sessions.end_all("id-ann", keep=None),
+        lambda stores: stores.sessions.end_token(session().token_hash),
+        lambda stores: stores.accounts.remove("id-ann"),
+        lambda stores: stores.accounts.set_disabled("id-ann", disabled=True),
+        lambda stores: stores.accounts.set_password("id-ann", "new hash", epoch=0),
+    ],
+)
+async def test_what_this_process_ends_is_ended_at_once(stores, revoke):
+    """Whatever is kept from earlier reads, on a clock that stands still."""
+    stores.sessions._monotonic = lambda: 1000.0
+    token = session().token_hash
+    assert await stores.sessions.read(token) is not None
+    await revoke(stores)
+    assert await stores.sessions.read(token) is None
+
+
+async def test_a_change_of_role_holds_at_once(stores):
+    stores.sessions._monotonic = lambda: 1000.0
+    token = session().token_hash
+    assert (await stores.sessions.read(token)).roles == frozenset()
+    await stores.accounts.set_roles("id-ann", frozenset({"staff"}))
+    assert (await stores.sessions.read(token)).roles == {"staff"}
+
+
+async def test_what_is_kept_of_sessions_is_bounded(stores, monkeypatch):
+    monkeypatch.setattr("ringfence.stores.sqlite._SESSIONS_KNOWN", 2)
+    for name in ("two", "three", "four"):
+        await stores.sessions.add(session(name), epoch=0, replaces=None)
+    for name in ("one", "two", "three", "four"):
+        assert await stores.sessions.read(session(name).token_hash) is not None
+    assert len(stores.sessions._known) <= 2
 
 
 async def test_reading_does_not_wait_for_a_writer(stores, path):

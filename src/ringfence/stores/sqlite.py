@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import sqlite3
-from collections.abc import AsyncIterator, Iterator
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,8 @@ _READ_BUSY_SECONDS = 0.05  # the reader is in the event loop and must not wait
 _CONNECTIONS = 3  # SQLite has one writer at a time; more would only queue
 _MIGRATION_SECONDS = 60.0  # how long a start waits for another start to migrate
 _NAMES_REMEMBERED = 1024
+_SESSIONS_KNOWN = 8192  # about 4 MB
+_UNSEEN_SECONDS = 0.005  # how long a change by another process may go unseen
 _OWNER_ONLY = 0o600  # the file holds password hashes
 
 _READ_SESSION = """
@@ -34,6 +37,9 @@ _READ_SESSION = """
     JOIN ringfence_accounts AS a ON a.id = s.account_id
     WHERE s.token_hash = ? AND a.disabled = 0
 """
+
+
+_Row = tuple[str, str, str, str, float, float, str, str]
 
 
 class SQLiteStores:
@@ -73,6 +79,7 @@ class SQLiteFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.writes = 0  # transactions of this process that have ended
         self._engine: AsyncEngine | None = None
         self._reader: AsyncEngine | None = None
 
@@ -101,9 +108,12 @@ class SQLiteFile:
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[AsyncConnection]:
         """See ``sql.Database``."""
-        with _store_errors():
-            async with self._opened(self._engine).begin() as connection:
-                yield connection
+        try:
+            with _store_errors():
+                async with self._opened(self._engine).begin() as connection:
+                    yield connection
+        finally:
+            self.writes += 1
 
     def _opened(self, engine: AsyncEngine | None) -> AsyncEngine:
         if engine is None:
@@ -115,19 +125,34 @@ class SQLiteSessionStore(SqlSessionStore):
     """Sessions, with the one synchronous call that the event loop makes: the read of
     a session by its primary key, prepared once, over a read-only connection of its own.
 
-    In WAL mode a reader waits for no writer, and what another process has committed
-    is seen at once. A hop to a thread and back would cost ten times the read.
+    In WAL mode a reader waits for no writer. A hop to a thread and back would cost ten
+    times the read. What was read is kept until something is written: by this process,
+    which is known at once, or by another (``ringfence accounts``), for which the file
+    is asked at most every five milliseconds.
+
+    Args:
+        file: the database.
+        monotonic: seconds on a clock that is never set back.
     """
 
-    def __init__(self, file: SQLiteFile) -> None:
+    def __init__(
+        self, file: SQLiteFile, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
         super().__init__(file)
+        self._file = file
         self._path = file.path
+        self._monotonic = monotonic
+        self._known: dict[bytes, SessionRecord] = {}
+        self._writes = 0
+        self._version = 0
+        self._asked_at = 0.0
         self._reader: sqlite3.Connection | None = None
         self._cursor: sqlite3.Cursor | None = None
         self._names: dict[str, frozenset[str]] = {}
 
     def open(self) -> None:
         """Open the connection that ``read`` uses; the file must be there."""
+        self._known.clear()  # versions of two connections say nothing to each other
         try:
             self._reader = sqlite3.connect(
                 f"file:{quote(str(self._path.absolute()))}?mode=ro",
@@ -153,11 +178,34 @@ class SQLiteSessionStore(SqlSessionStore):
         if cursor is None:
             raise StoreError(f"the store {self._path} is not open")
         try:
+            now = self._monotonic()
+            if (
+                self._writes != self._file.writes
+                or now - self._asked_at > _UNSEEN_SECONDS
+            ):
+                self._forget_if_changed(cursor, now)
+            known = self._known.get(token_hash)
+            if known is not None:
+                return known
             row = cursor.execute(_READ_SESSION, (token_hash,)).fetchone()
         except sqlite3.Error as error:
             raise StoreError(f"the session could not be read: {error}") from error
         if row is None:
             return None
+        if len(self._known) >= _SESSIONS_KNOWN:
+            self._known.clear()
+        session = self._known[token_hash] = self._session(token_hash, row)
+        return session
+
+    def _forget_if_changed(self, cursor: sqlite3.Cursor, now: float) -> None:
+        """Drop what was read if any connection but the reader has committed since."""
+        writes = self._file.writes
+        (version,) = cursor.execute("PRAGMA data_version").fetchone()
+        if version != self._version or writes != self._writes:
+            self._known.clear()
+        self._version, self._writes, self._asked_at = version, writes, now
+
+    def _session(self, token_hash: bytes, row: _Row) -> SessionRecord:
         public_id, account_id, roles, factors, created, last_seen, address, device = row
         names = self._names
         return SessionRecord(
