@@ -51,8 +51,8 @@ async def test_opens_before_and_closes_after_the_application():
         "open",
         "plans",
         "startup.complete",
-        "shutdown.complete",
         "close",
+        "shutdown.complete",
     ]
 
 
@@ -71,8 +71,8 @@ async def test_serves_an_application_without_a_lifespan(app):
         "open",
         "plans",
         "startup.complete",
-        "shutdown.complete",
         "close",
+        "shutdown.complete",
     ]
 
 

@@ -49,10 +49,21 @@ async def run_lifespan(
         await receive()
         await _fail(send, error)
         return
+    last: list[Message] = []
+
+    async def hold_last(message: Message) -> None:
+        """Servers end their loop once they hear that all is done, so it must be."""
+        if message["type"].startswith("lifespan.shutdown."):
+            last.append(message)
+        else:
+            await send(message)
+
     try:
-        await _run_inner(app, scope, receive, send, steps.close_plans)
+        await _run_inner(app, scope, receive, hold_last, steps.close_plans)
     finally:
         await steps.close_stores()
+    for message in last:
+        await send(message)
 
 
 async def _run_inner(
