@@ -31,7 +31,7 @@ def assert_refused(response: Response, code: str, status: int | None = None) -> 
 
     Args:
         response: the answer to a client that takes JSON.
-        code: the stable code, ``access.role_missing`` say.
+        code: the stable code, ``access.not_allowed`` say.
         status: the status, if it matters.
 
     Raises:

@@ -1,0 +1,117 @@
+import json
+from dataclasses import dataclass, field
+
+import pytest
+from starlette.applications import Starlette
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+from starlette.testclient import TestClient
+
+from ringfence import Guard, Settings, access, current
+from ringfence.testing import FakeClock, assert_refused, signed_in
+
+
+@access.require(access.role("staff"))
+async def staff_only(request):
+    return PlainTextResponse(current.principal().id)
+
+
+@access.require(access.signed_in)
+async def change(request):
+    return PlainTextResponse("changed")
+
+
+@pytest.fixture
+def guard(tmp_path):
+    routes = [Route("/staff", staff_only), Route("/change", change, methods=["POST"])]
+    settings = Settings(env="development", data=tmp_path)
+    return Guard(Starlette(routes=routes), settings)
+
+
+@pytest.fixture
+def client(guard):
+    here = ("127.0.0.1", 50000)
+    with TestClient(guard, base_url="http://127.0.0.1:8000", client=here) as client:
+        yield client
+
+
+def test_a_visitor_is_really_signed_in(client, guard):
+    with signed_in(client, guard, roles=["staff"]) as visitor:
+        assert client.get("/staff").text == visitor.id
+        assert client.post("/change").text == "changed"
+
+
+def test_a_visitor_is_gone_afterwards(client, guard):
+    with signed_in(client, guard, roles=["staff"]):
+        pass
+    assert "x-csrf-token" not in client.headers
+    assert client.get("/staff").status_code == 401
+
+
+def test_a_visitor_has_the_roles_given_and_no_others(client, guard):
+    with signed_in(client, guard):
+        assert_refused(client.get("/staff"), "access.not_allowed", 403)
+
+
+def test_a_role_that_is_none_is_told(client, guard):
+    with (
+        pytest.raises(AssertionError, match="is no role"),
+        signed_in(client, guard, roles=["Staff!"]),
+    ):
+        pass
+
+
+@dataclass
+class Answer:
+    status_code: int
+    document: object
+    headers: dict = field(
+        default_factory=lambda: {"content-type": "application/problem+json"}
+    )
+
+    @property
+    def text(self):
+        return json.dumps(self.document)
+
+    def json(self):
+        return self.document
+
+
+REFUSED = Answer(403, {"code": "access.not_allowed"})
+
+
+def test_a_refusal_is_one():
+    assert_refused(REFUSED, "access.not_allowed")
+    assert_refused(REFUSED, "access.not_allowed", 403)
+
+
+NOT_REFUSED = {
+    "allowed": (Answer(200, {}), "a.b", None, "allowed with 200"),
+    "of the application": (
+        Answer(403, {}, {"content-type": "text/html"}),
+        "a.b",
+        None,
+        "from the application",
+    ),
+    "without a type": (Answer(404, {}, {}), "a.b", None, "no content type"),
+    "for another reason": (REFUSED, "browser.csrf", None, "not as 'browser.csrf'"),
+    "with another status": (REFUSED, "access.not_allowed", 404, "not with 404"),
+}
+
+
+@pytest.mark.parametrize(
+    ("answer", "code", "status", "expected"), NOT_REFUSED.values(), ids=NOT_REFUSED
+)
+def test_what_is_no_such_refusal_fails_the_test(answer, code, status, expected):
+    """A 403 of another origin would let a test pass whose defence is gone."""
+    with pytest.raises(AssertionError, match=expected):
+        assert_refused(answer, code, status)
+
+
+def test_the_clock_moves_when_it_is_told_to():
+    clock = FakeClock(5)
+    assert clock() == clock() == 5
+    clock.advance(2.5)
+    assert clock() == 7.5
+    with pytest.raises(ValueError, match="forward"):
+        clock.advance(-1)
