@@ -16,7 +16,7 @@ def signed_in(visit, running: Range, *, guarded: bool) -> Witness:
     witness = visit(running.url, extra_http_headers={KEY_HEADER: running.key})
     key = {"name": KEY_COOKIE, "value": running.key, "httpOnly": True}
     witness.context.add_cookies([{**key, "url": running.url}])  # for WebSockets
-    witness.goto("/openapi.json")
+    witness.goto("/greet?name=Alice")
     if guarded:
         for account in (ALICE_GUARDED, BOB_GUARDED):
             witness.send("/auth/register", **account)

@@ -28,7 +28,7 @@ async def form(request):
     return HTMLResponse(page)
 
 
-async def blank(request):  # noqa: ARG001 - Starlette hands over the request
+async def blank(request):
     return HTMLResponse("<!doctype html><title>evil</title><div id=stage></div>")
 
 

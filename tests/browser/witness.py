@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from urllib.parse import parse_qs, urlsplit
 
@@ -22,6 +23,14 @@ _SEND = """async ([path, fields]) => {
     });
     return answer.status;
 }"""
+
+_BACKGROUND = """() => {
+    const of = (it) => getComputedStyle(it).backgroundColor;
+    const clear = of(document.body) === "rgba(0, 0, 0, 0)";
+    return of(clear ? document.documentElement : document.body);
+}"""
+
+_WIDTHS = "[document.documentElement.scrollWidth, window.innerWidth]"
 
 
 @dataclass
@@ -50,8 +59,9 @@ class Witness:
         """Return what the page's Content-Security-Policy has refused."""
         return self.page.evaluate("window.__violations")
 
-    def goto(self, path: str):
-        return self.page.goto(path, wait_until="networkidle")
+    def goto(self, path: str, *, until: str = "load"):
+        """Open a page; ``until="networkidle"`` waits for what its scripts fetch."""
+        return self.page.goto(path, wait_until=until)
 
     def send(self, path: str, **fields: str) -> int:
         """Send JSON from the page itself, as its own script would; return the status.
@@ -60,6 +70,15 @@ class Witness:
         cookie without SameSite the value Lax.
         """
         return self.page.evaluate(_SEND, [path, fields])
+
+    def background(self) -> float:
+        """Return how bright the page's background is: 0 is black, 765 white."""
+        color = self.page.evaluate(_BACKGROUND)
+        return sum(float(number) for number in re.findall(r"[\d.]+", color)[:3])
+
+    def width(self) -> tuple[int, int]:
+        """Return how wide the page is, and how wide the window."""
+        return tuple(self.page.evaluate(_WIDTHS))
 
     def _steal(self, route):
         query = parse_qs(urlsplit(route.request.url).query, keep_blank_values=True)
