@@ -210,6 +210,12 @@ async def test_faults_in_fields_are_members_of_the_problem():
     assert json.loads((await refused(errors=errors)).body)["errors"] == errors
 
 
+async def test_faults_in_fields_are_listed_on_the_page():
+    errors = [{"field": "body.<i>", "type": "missing", "message": "Is required."}]
+    page = (await refused(errors=errors, accept=BROWSER)).body
+    assert b"<li><code>body.&lt;i&gt;</code> Is required.</li>" in page
+
+
 async def test_an_unregistered_status_has_a_title():
     sent = await refused(Denial(499, "a.b", "c"))
     assert json.loads(sent.body)["title"] == "Refused"

@@ -23,7 +23,13 @@ JSON = (b"content-type", b"application/json")
 
 
 def finished(
-    *headers, status=200, nonce="", principal=None, policy=access.public, extra=()
+    *headers,
+    status=200,
+    nonce="",
+    principal=None,
+    policy=access.public,
+    extra=(),
+    message=None,
 ):
     scope = {"type": "http", "method": "GET", "path": "/", "headers": []}
     exchange = Exchange(scope, None)
@@ -32,9 +38,10 @@ def finished(
     exchange.principal = principal
     exchange.response_headers.extend(extra)
     plan = SimpleNamespace(document_headers=DOCUMENT, data_headers=DATA, policy=policy)
-    message = {"type": "http.response.start", "headers": list(headers)}
-    if status is not None:
-        message["status"] = status
+    if message is None:
+        message = {"type": "http.response.start", "headers": list(headers)}
+        if status is not None:
+            message["status"] = status
     return finish_start(
         message,
         exchange,
@@ -151,6 +158,20 @@ def test_what_somebody_sees_is_not_stored_for_others(principal, policy, own, exp
     own = () if own is None else ((b"cache-control", own),)
     headers = dict(finished(JSON, *own, principal=principal, policy=policy))
     assert headers.get(b"cache-control") == expected
+
+
+def test_an_answer_that_sets_a_cookie_is_for_one_reader():
+    """A shared cache would hand the cookie to the next one."""
+    assert (b"cache-control", b"private, no-cache") in finished((b"set-cookie", b"a=1"))
+
+
+def test_a_message_that_is_sent_to_everybody_is_left_alone():
+    """Else the headers of one answer would pile up on the next, cookies among them."""
+    lines = [JSON]
+    message = {"type": "http.response.start", "status": 200, "headers": lines}
+    first = finished(message=message)
+    assert finished(message=message) == first
+    assert lines == [JSON]
 
 
 def test_what_stages_add_goes_along():

@@ -82,7 +82,7 @@ async def respond(  # noqa: PLR0913 - most are bound at start-up
         status, body = 303, b""
         headers = [(b"location", location), *data_headers]
     elif page:
-        status, body = denial.status, _page(denial, exchange, sign_in)
+        status, body = denial.status, _page(denial, exchange, errors, sign_in=sign_in)
         headers = [(b"content-type", PAGE), *_own_policy(document_headers)]
     else:
         status, body = denial.status, problem(denial, exchange, errors)
@@ -167,7 +167,18 @@ def _way_to_sign_in(denial: Denial, exchange: Exchange, sign_in: str) -> bytes:
     return target + b"?next=" + quote(here, safe="").encode()
 
 
-def _page(denial: Denial, exchange: Exchange, sign_in: str) -> bytes:
+def _page(
+    denial: Denial,
+    exchange: Exchange,
+    errors: Sequence[Mapping[str, str]],
+    *,
+    sign_in: str,
+) -> bytes:
+    faults = "".join(
+        f"<li><code>{html.escape(error['field'])}</code> "
+        f"{html.escape(error['message'])}</li>\n"
+        for error in errors
+    )
     signs_in = denial.status == HTTPStatus.UNAUTHORIZED and bool(sign_in)
     way = exchange.scope.get("root_path", "") + (sign_in if signs_in else "/")
     return _PAGE.format(
@@ -175,6 +186,7 @@ def _page(denial: Denial, exchange: Exchange, sign_in: str) -> bytes:
         status=denial.status,
         title=html.escape(_title(denial.status)),
         detail=html.escape(denial.detail),
+        faults=f"<ul>\n{faults}</ul>\n" if faults else "",
         way=html.escape(quote(way)),
         label="Sign in" if signs_in else "Go to the start page",
         code=html.escape(denial.code),

@@ -91,8 +91,8 @@ def finish_start(  # noqa: PLR0913 - the last three are bound at start-up
     """Return the start of the application's answer as it may leave.
 
     Adds the plan's security headers (in place of the application's), hardens cookies,
-    takes out what tells versions, and keeps answers for somebody signed in out of
-    caches unless the application has said something about that itself.
+    takes out what tells versions, and keeps answers for one reader (signed in, or given
+    a cookie) out of caches unless the application has said something about that itself.
 
     Args:
         message: ``http.response.start``, or ``websocket.accept``.
@@ -108,11 +108,15 @@ def finish_start(  # noqa: PLR0913 - the last three are bound at start-up
     Source: ASVS 5.0 V3.4, V14.3.2, V13.4.6; CWE-113, CWE-525.
     """
     given = message.get("headers", ())
-    kept, content_type, cached = _keep(given, secure=secure, readable=readable_cookies)
+    kept, content_type, private = _keep(
+        given,
+        private=exchange.principal is not None,
+        secure=secure,
+        readable=readable_cookies,
+    )
     status = message.get("status")
     if status is None:  # websocket.accept shows nothing
-        message["headers"] = kept + exchange.response_headers
-        return message
+        return {**message, "headers": kept + exchange.response_headers}
     if status == _NOT_MODIFIED:
         # Its headers replace those of the stored answer, among them the policy of a
         # page by one without its nonce, or by that of data: so it says nothing.
@@ -124,20 +128,24 @@ def finish_start(  # noqa: PLR0913 - the last three are bound at start-up
         kept += plan.document_headers[1:]
     else:
         kept += plan.document_headers
-    if exchange.principal is not None and not cached:
+    if private:
         kept.append(_PRIVATE if isinstance(plan.policy, Public) else _NO_STORE)
     kept.append((b"x-request-id", exchange.request_id.encode("latin-1")))
     if exchange.response_headers:
         kept += exchange.response_headers
-    message["headers"] = kept
-    return message
+    # Another message: an application may send the same one to everybody.
+    return {**message, "headers": kept}
 
 
 def _keep(
-    given: Iterable[tuple[bytes, bytes]], *, secure: bool, readable: frozenset[str]
+    given: Iterable[tuple[bytes, bytes]],
+    *,
+    private: bool,
+    secure: bool,
+    readable: frozenset[str],
 ) -> tuple[list[tuple[bytes, bytes]], bytes, bool]:
     """Return what stays of the application's headers, in one pass, with its content
-    type and whether it spoke about caches."""
+    type, and whether a cache must be told that this is for one reader only."""
     kept: list[tuple[bytes, bytes]] = []
     content_type = b""
     cached = False
@@ -156,8 +164,9 @@ def _keep(
             elif name == b"set-cookie":
                 cookie = harden(value, secure=secure, readable=readable)
                 line = (name, cookie)  # noqa: PLW2901 - the hardened one goes out
+                private = True
         kept.append(line)
-    return kept, content_type, cached
+    return kept, content_type, private and not cached
 
 
 def _is_document(content_type: bytes, status: int) -> bool:
