@@ -36,6 +36,7 @@ def load_settings() -> Settings:
 def create(settings: Settings) -> Guard:
     """Build the shop. No file is opened before the start-up."""
     shop = build(Database(settings.data / "shop.db"))
+    describe(shop, development=settings.development)
     guard = Guard(shop, settings, rules=RULES)
     shop.state.accounts = guard.accounts
     return guard
@@ -56,7 +57,6 @@ def build(database: Database) -> FastAPI:
     static = Mount("/static", StaticFiles(directory=FOLDER / "static"), name="static")
     shop.router.routes.extend(access.routes([static], access.public))
     install_refusals(shop)
-    describe(shop)
     return shop
 
 

@@ -9,38 +9,37 @@ from fastapi import FastAPI
 from examples.shop.shapes import Problem
 
 UNSAFE = ("post", "put", "patch", "delete")
-SCHEMES = {
-    "session": {
-        "type": "apiKey",
-        "in": "cookie",
-        "name": "__Host-session",
-        "description": (
-            "Set by POST /auth/login. Its name is __Host-session in production and "
-            "session-PORT in development, where http is allowed on loopback."
-        ),
-    },
-    "csrf": {
-        "type": "apiKey",
-        "in": "header",
-        "name": "X-CSRF-Token",
-        "description": (
-            "The csrf_token that POST /auth/login and GET /auth/me answer. Needed "
-            "with the session cookie by callers that are no browsers."
-        ),
-    },
+CSRF = {
+    "type": "apiKey",
+    "in": "header",
+    "name": "X-CSRF-Token",
+    "description": (
+        "The csrf_token that POST /auth/login and GET /auth/me answer. Needed with the "
+        "session cookie by callers that are no browsers."
+    ),
 }
 
 
-def describe(shop: FastAPI) -> None:
+def session_cookie(*, development: bool) -> dict[str, str]:
+    """Describe the guard's cookie. Browsers do not tell ports apart, and drop the
+    prefix ``__Host-`` on plain http: hence another name in development."""
+    name = "session-8000" if development else "__Host-session"
+    told = "The number is the port that is asked. " if development else ""
+    description = f"Set by POST /auth/login. {told}HttpOnly, SameSite=Lax."
+    return {"type": "apiKey", "in": "cookie", "name": name, "description": description}
+
+
+def describe(shop: FastAPI, *, development: bool) -> None:
     """Declare the security schemes in force, and who needs them: an operation that can
     answer 401 needs a session, and if it changes something the token as well."""
     plain = shop.openapi
+    schemes = {"session": session_cookie(development=development), "csrf": CSRF}
 
     def openapi() -> dict[str, Any]:
         if shop.openapi_schema is None:
             document = plain()
             components = document.setdefault("components", {})
-            components["securitySchemes"] = SCHEMES
+            components["securitySchemes"] = schemes
             components.setdefault("schemas", {})["Problem"] = (
                 Problem.model_json_schema()
             )
