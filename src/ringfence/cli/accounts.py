@@ -24,6 +24,7 @@ _REFUSED = 1
 _OPERATOR = Origin(by="command line")
 _LONGEST_PASSWORD = 4096
 _PAGE = 200
+_PIPED_WIDTH = 200
 
 
 def create(email: str, roles: tuple[str, ...], *, from_stdin: bool) -> int:
@@ -57,7 +58,8 @@ def show(*, as_json: bool) -> int:
         for account in found:
             sys.stdout.write(json.dumps(_shown(account)) + "\n")
     elif found:
-        Console().print(_table(found))
+        width = None if sys.stdout.isatty() else _PIPED_WIDTH
+        Console(width=width).print(_table(found))
     else:
         sys.stdout.write(
             "There are no accounts. Make one with: "

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from ringfence.settings import Settings
 
 _HIGHEST_PORT = 65_535
+_BACKLOG = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,10 @@ def production(target: str, listen: Listen, *, workers: int) -> int:
         )
         raise SettingsError(message)
     refuse_unsafe(guard.settings)
-    return _run(guard, listen)
+    server = open_server(listen)
+    with _bound(listen) as bound:
+        _say(f"Listening on {_address(listen, bound)}")
+        return _run(server, guard, bound)
 
 
 def development(target: str, listen: Listen, *, workers: int, reload: bool) -> int:
@@ -88,9 +92,14 @@ def development(target: str, listen: Listen, *, workers: int, reload: bool) -> i
         )
         raise SettingsError(message)
     refuse_unsafe(guard.settings)
-    sys.stdout.write(_welcome(guard.settings, listen))
-    sys.stdout.flush()
-    return _run_reloading(target, listen) if reload else _run(guard, listen)
+    server = open_server(listen)
+    with _bound(listen) as bound:
+        _say(f"{_address(listen, bound)} (development, this machine only)")
+        if guard.settings.identity.enabled:
+            _say(_first_operator(guard.settings))
+        if reload:
+            return server.run_reloading(target, bound)
+        return _run(server, guard, bound)
 
 
 def _refuse_workers(workers: int) -> None:
@@ -111,20 +120,17 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-def _run(guard: Guard, listen: Listen) -> int:
-    server = open_server(listen)
+def _run(server: UvicornServer, guard: Guard, bound: socket.socket) -> int:
     end_redaction = install_log_redaction()
     try:
-        with _bound(listen) as bound:
-            return server.run(guard, bound)
+        return server.run(guard, bound)
     finally:
         end_redaction()
 
 
-def _run_reloading(target: str, listen: Listen) -> int:
-    server = open_server(listen)
-    with _bound(listen) as bound:
-        return server.run_reloading(target, bound)
+def _say(text: str) -> None:
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
 
 
 def open_server(listen: Listen) -> UvicornServer:
@@ -142,7 +148,11 @@ def open_server(listen: Listen) -> UvicornServer:
 
 
 def _bound(listen: Listen) -> socket.socket:
-    """Return a socket that holds the address, before anything else is begun."""
+    """Return a socket that listens already, before anything else is begun.
+
+    Merely bound, another process could still take the same port (SO_REUSEADDR); and
+    who connects while the application starts is answered instead of turned away.
+    """
     host, port = listen.host, listen.port
     if not 0 <= port <= _HIGHEST_PORT:
         raise SettingsError(f"{port} is no port; write one from 1 to {_HIGHEST_PORT}")
@@ -156,6 +166,7 @@ def _bound(listen: Listen) -> socket.socket:
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         bound.bind(address)
+        bound.listen(_BACKLOG)
     except OSError as error:
         bound.close()
         raise SettingsError(_why_not(error, listen)) from error
@@ -178,17 +189,18 @@ def _why_not(error: OSError, listen: Listen) -> str:
     return f"cannot listen on {listen.host} port {listen.port}: {error.strerror}"
 
 
-def _welcome(settings: Settings, listen: Listen) -> str:
+def _address(listen: Listen, bound: socket.socket) -> str:
     host = f"[{listen.host}]" if ":" in listen.host else listen.host
-    lines = [f"http://{host}:{listen.port} (development, this machine only)"]
-    if settings.identity.enabled:
-        data = settings.data
-        lines.append("Make a first operator, from another terminal:")
-        lines.append(
-            f"  RINGFENCE_DATA={shlex.quote(str(data.absolute()))} {_this_command()} "
-            "accounts create --email you@example.com --role operator"
-        )
-    return "\n".join(lines) + "\n"
+    return f"http://{host}:{bound.getsockname()[1]}"
+
+
+def _first_operator(settings: Settings) -> str:
+    data = shlex.quote(str(settings.data.absolute()))
+    return (
+        "Make a first operator, from another terminal:\n"
+        f"  RINGFENCE_DATA={data} {_this_command()} accounts create "
+        "--email you@example.com --role operator"
+    )
 
 
 def _this_command() -> str:

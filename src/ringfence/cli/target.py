@@ -72,7 +72,9 @@ def _guesses(module: object) -> str:
 def _no_guard(target: str, attribute: str, found: object) -> str:
     kind = type(found).__name__
     if not callable(found):
-        return f"{target} is a {kind} and no application; name the one made by Guard"
+        return (
+            f"{target} is of type {kind} and no application; name the one made by Guard"
+        )
     return (
         f"{target} is a {kind} without a guard, so nothing would protect it; write at "
         f"the end of the module: {attribute} = Guard({attribute}) (from ringfence "

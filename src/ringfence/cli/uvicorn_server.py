@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from contextlib import suppress
 
 import uvicorn
 from uvicorn.supervisors import ChangeReload
@@ -41,7 +42,9 @@ class UvicornServer:
         """Serve until told to stop; return the exit code."""
         server = uvicorn.Server(self._config(app))
         try:
-            server.run(sockets=[bound])
+            # Ctrl-C: uvicorn has ended in good order and raises it once more.
+            with suppress(KeyboardInterrupt):
+                server.run(sockets=[bound])
         except SystemExit:  # the start-up failed, and uvicorn has said why
             return _COULD_NOT_RUN
         return 0 if server.started else _COULD_NOT_RUN
