@@ -128,6 +128,8 @@ class Outbound:
             if denial is not None:
                 await self._refuse(denial)
                 return True
+        if self._replaced and self._objection() is not None:
+            return True  # refused and recorded; what was raised is only how it ended
         self._answers.record_failure(self._exchange, error)
         if self._replaced or self._complete:
             return True
