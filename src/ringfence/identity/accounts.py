@@ -153,7 +153,7 @@ class Accounts:
         An unknown, a disabled and a password-less account cost the same hashing as a
         wrong password and get the same answer (CVE-2026-22746, CVE-2025-13473).
         """
-        key = email_key(email[: addresses.MOST_CHARACTERS + 1])
+        key = email_key(email.strip()[: addresses.MOST_CHARACTERS + 1])
         account = await self._store.by_email(key)
         stored = "" if account is None else account.password_hash
         try:
@@ -240,7 +240,7 @@ class Accounts:
 
     async def remove(self, email: str, origin: Origin = _NOWHERE) -> Denial | None:
         """Remove an account with its sessions."""
-        account = await self._store.by_email(email_key(email))
+        account = await self._store.by_email(email_key(email.strip()))
         if account is None or not await self._store.remove(account.id):
             return NO_SUCH_ACCOUNT
         self._record(

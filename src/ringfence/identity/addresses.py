@@ -27,11 +27,14 @@ def email_key(email: str) -> str:
     the key never replaces the address, which is stored as its owner wrote it; and
     what is sent to an account goes to the stored address, never to a submitted one.
 
-    Source: Unicode Standard, section 3.13, toNFKC_Casefold.
+    Source: Unicode Standard, section 3.13.5, compatibility caseless matching (D146),
+    composed at the end.
     Not covered: addresses that a provider treats as one (``a.b@`` and ``ab@``).
     """
-    folded = unicodedata.normalize("NFKC", email.strip()).casefold()
-    return unicodedata.normalize("NFKC", folded)
+    text = unicodedata.normalize("NFD", email)
+    for _ in range(2):
+        text = unicodedata.normalize("NFKC", text.casefold())
+    return text
 
 
 def fault(email: str) -> str:

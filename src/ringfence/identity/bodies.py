@@ -98,8 +98,8 @@ def decode(
         content_type: the header, empty if there was none.
         type_: what is expected.
     """
-    if not body and type_ is Nothing:
-        return Submission(type_())
+    if not body and (type_ is Nothing or not content_type):
+        return _decode_form(body, type_)
     media, _, parameters = content_type.partition(b";")
     parameters = parameters.strip().lower().replace(b'"', b"")
     if parameters not in {b"", b"charset=utf-8"}:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +16,8 @@ from ringfence.errors import StoreBusyError
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
-_NICENESS = 10  # hashing yields to the event loop when both want the same core
+_STEPS_BACK = 10  # hashing yields to the event loop when both want the same core
+_LEAST_PRIORITY = 19
 _SECONDS_EACH = 0.1  # a generous guess at one hash, for Retry-After only
 
 
@@ -80,5 +82,7 @@ class HashingPool:
 
 def _step_back() -> None:
     """Lower the priority of this thread alone, where the system has such a thing."""
-    if hasattr(os, "setpriority") and os.uname().sysname == "Linux":
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
+    if sys.platform == "linux":
+        thread = threading.get_native_id()
+        niceness = os.getpriority(os.PRIO_PROCESS, thread) + _STEPS_BACK
+        os.setpriority(os.PRIO_PROCESS, thread, min(niceness, _LEAST_PRIORITY))

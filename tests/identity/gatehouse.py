@@ -1,0 +1,132 @@
+"""A gatehouse with a guard of a few lines around it, for the tests of this room."""
+
+from contextlib import asynccontextmanager
+from types import SimpleNamespace
+
+import httpx
+from starlette.applications import Starlette
+from starlette.responses import Response
+from starlette.routing import Match
+
+from ringfence.access.policy import NOT_SIGNED_IN
+from ringfence.exchange import Exchange, active
+from ringfence.identity.open import open_identity
+from ringfence.identity.settings import IdentitySettings
+
+HTML = {"accept": "text/html,application/xhtml+xml"}
+EMAIL = "ann@example.com"
+PASSWORD = "correct horse battery"
+
+
+class Clock:
+    """A clock that tests move."""
+
+    def __init__(self, now=1_000_000.0):
+        self.now = now
+
+    def __call__(self):
+        return self.now
+
+
+class Ledger:
+    """Keeps what was recorded."""
+
+    def __init__(self):
+        self.events = []
+
+    def record(self, event):
+        self.events.append(event)
+
+    def named(self, kind):
+        return [event for event in self.events if isinstance(event, kind)]
+
+
+class Keys:
+    """Keys that everybody knows."""
+
+    def derive(self, purpose):
+        return purpose.encode().ljust(32, b".")
+
+
+class LittleGuard:
+    """Runs the session stage and the routes' own access marks, and nothing else."""
+
+    def __init__(self, identity, *, root_path=""):
+        self.identity = identity
+        self.app = Starlette(routes=identity.routes)
+        self.root_path = root_path
+        self.exchanges = []
+
+    async def __call__(self, scope, receive, send):
+        scope["root_path"] = self.root_path
+        exchange = Exchange(scope, receive)
+        exchange.request_id = f"r-{len(self.exchanges)}"
+        exchange.client = scope["client"][0]
+        self.exchanges.append(exchange)
+        token = active.set(exchange)
+        try:
+            denial = await self.identity.authenticate(exchange)
+            if denial is None:
+                exchange.csrf_token = lambda: (
+                    exchange.session.public_id[:8] if exchange.session else ""
+                )
+                denial = self._signed_out(exchange)
+
+            async def send_all(message):
+                if message["type"] == "http.response.start":
+                    headers = [*message["headers"], *exchange.response_headers]
+                    message = {**message, "headers": headers}
+                await send(message)
+
+            if denial is None:
+                await self.app(scope, receive, send_all)
+            else:
+                response = Response(denial.code, denial.status)
+                await response(scope, receive, send_all)
+        finally:
+            active.reset(token)
+
+    def _signed_out(self, exchange):
+        for route in self.identity.routes:
+            match, _ = route.matches(exchange.scope)
+            if match is Match.FULL and route.identity_access == "signed_in":
+                return None if exchange.principal else NOT_SIGNED_IN
+        return None
+
+
+@asynccontextmanager
+async def gatehouse(
+    tmp_path, *, development=True, clock=None, root_path="", **settings
+):
+    """Open a gatehouse on a fresh file and yield all its parts."""
+    clock = clock or Clock()
+    ledger = Ledger()
+    identity = open_identity(
+        IdentitySettings(**settings),
+        database=f"sqlite:///{tmp_path / 'identity.db'}",
+        development=development,
+        audit=ledger,
+        keyring=Keys(),
+        clock=clock,
+    )
+    await identity.start()
+    guard = LittleGuard(identity, root_path=root_path)
+
+    def client(**options):
+        options.setdefault("base_url", "http://127.0.0.1:8000")
+        transport = httpx.ASGITransport(guard, client=("127.0.0.1", 5000))
+        return httpx.AsyncClient(transport=transport, **options)
+
+    try:
+        yield SimpleNamespace(
+            identity=identity,
+            accounts=identity.accounts,
+            sessions=identity.sessions,
+            clock=clock,
+            ledger=ledger,
+            guard=guard,
+            client=client,
+            database=tmp_path / "identity.db",
+        )
+    finally:
+        await identity.stop()

@@ -1,0 +1,316 @@
+"""Registration, sign-in, change of password, administration."""
+
+import asyncio
+import dataclasses
+
+import argon2
+import pytest
+from tests.identity.gatehouse import EMAIL, PASSWORD, gatehouse
+
+from ringfence.audit.events import (
+    AccountCreated,
+    AccountRemoved,
+    PasswordChanged,
+    PasswordChangeFailed,
+    SignInFailed,
+)
+from ringfence.denial import Denial
+from ringfence.errors import StoreBusyError
+from ringfence.identity.origin import Origin
+from ringfence.identity.passwords.argon2 import Argon2id
+from ringfence.stores.contracts import AccountRecord
+
+pytestmark = pytest.mark.anyio
+
+ORIGIN = Origin(request_id="r-1", client="203.0.113.9")
+
+
+@pytest.fixture
+def work(monkeypatch):
+    """Counts the slow work: the name of every call that hashes."""
+    calls = []
+    for name in ("hash", "verify"):
+        real = getattr(Argon2id, name)
+
+        def counted(self, *args, _name=name, _real=real):
+            calls.append(_name)
+            return _real(self, *args)
+
+        monkeypatch.setattr(Argon2id, name, counted)
+    return calls
+
+
+@pytest.fixture
+def writes(house):
+    """Counts the transactions that write."""
+    file = house.identity._stores._file
+    real, calls = file.writing, []
+
+    def counted():
+        calls.append("write")
+        return real()
+
+    file.writing = counted
+    return calls
+
+
+async def the_account(house, email=EMAIL):
+    (found,) = [row for row in await house.accounts.page() if row.email == email]
+    return found
+
+
+async def test_a_registered_account_can_sign_in(house):
+    account = await house.accounts.authenticate(EMAIL, PASSWORD)
+    assert isinstance(account, AccountRecord)
+    assert account.roles == frozenset()
+    assert account.created == house.clock.now
+    assert len(account.id) == 22
+
+
+async def test_the_address_is_kept_as_written_and_compared_folded(house):
+    assert await house.accounts.register("  Bob@Example.COM ", PASSWORD) is None
+    bob = await house.accounts.authenticate("bob@example.com", PASSWORD)
+    assert bob.email == "Bob@Example.COM"
+
+
+async def test_registration_does_not_tell_a_known_address(house, work, writes):
+    """The same answer, the same hashing, the same writing (CWE-204, CWE-208)."""
+    answers, efforts = [], []
+    for email in ("fresh@example.com", EMAIL, EMAIL.upper()):
+        work.clear()
+        writes.clear()
+        answers.append(await house.accounts.register(email, "another long one"))
+        efforts.append((list(work), list(writes)))
+    assert answers == [None, None, None]
+    assert efforts == [(["hash"], ["write"])] * 3
+    assert isinstance(await house.accounts.authenticate(EMAIL, PASSWORD), AccountRecord)
+    stolen = await house.accounts.authenticate(EMAIL, "another long one")
+    assert isinstance(stolen, Denial)
+
+
+async def test_fifty_parallel_registrations_make_one_account(house):
+    passwords = [f"a long password {number}" for number in range(50)]
+    answers = await asyncio.gather(
+        *(house.accounts.register("new@example.com", text) for text in passwords)
+    )
+    assert answers == [None] * 50
+    assert len(await house.accounts.page()) == 2
+    assert len(house.ledger.named(AccountCreated)) == 2
+
+
+@pytest.mark.parametrize(
+    ("email", "password", "fields"),
+    [
+        ("nobody", PASSWORD, ["email"]),
+        ("x@example.com", "short", ["password"]),
+        ("x@example.com", "x@example.com", ["password"]),
+        ("", "", ["email", "password"]),
+        ("a" * 10_000 + "@example.com", PASSWORD, ["email"]),
+        ("x@example.com", "x" * 5_000_000, ["password"]),
+    ],
+)
+async def test_bad_input_is_refused_without_hashing(
+    house, work, email, password, fields
+):
+    refused = await house.accounts.register(email, password)
+    assert (refused.status, refused.code) == (422, "identity.invalid_input")
+    assert [name for name, _ in refused.fields] == fields
+    assert work == []
+    assert password not in refused.detail or not password
+
+
+async def disable(house):
+    account = await the_account(house)
+    await house.accounts._store.set_disabled(account.id, disabled=True)
+
+
+async def remove_password(house):
+    account = await the_account(house)
+    await house.accounts._store.upgrade_hash(account.id, account.password_hash, "")
+
+
+async def nothing(house):
+    pass
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        (nothing, EMAIL, "wrong password", "wrong password"),
+        (nothing, "nobody@example.com", PASSWORD, "unknown account"),
+        (nothing, "no address", PASSWORD, "unknown account"),
+        (nothing, "", "", "unknown account"),
+        (nothing, "x" * 100_000, PASSWORD, "unknown account"),
+        (nothing, "' OR '1'='1", "' OR '1'='1", "unknown account"),
+        (nothing, EMAIL, "x" * 5_000_000, "wrong password"),
+        (nothing, EMAIL, "", "wrong password"),
+        (disable, EMAIL, PASSWORD, "disabled account"),
+        (disable, EMAIL, "wrong password", "wrong password"),
+        (remove_password, EMAIL, PASSWORD, "wrong password"),
+        (remove_password, EMAIL, "", "wrong password"),
+    ],
+)
+async def test_every_failed_sign_in_looks_and_costs_the_same(house, work, writes, case):
+    """CVE-2026-22746, CVE-2024-39329, CVE-2025-13473: the time told who exists."""
+    prepare, email, password, reason = case
+    await prepare(house)
+    work.clear()
+    writes.clear()
+    refused = await house.accounts.authenticate(email, password, ORIGIN)
+    assert (refused.status, refused.code) == (401, "identity.sign_in_failed")
+    assert refused.private == ""
+    assert work == ["verify"]
+    assert writes == []
+    (event,) = house.ledger.named(SignInFailed)
+    assert (event.reason, event.request_id, event.client) == (
+        reason,
+        "r-1",
+        "203.0.113.9",
+    )
+
+
+async def test_failed_sign_ins_carry_a_keyed_hash_of_the_address(house):
+    """Tries at one account can be counted; the address is not written down."""
+    for email in (EMAIL, EMAIL.upper(), "bob@example.com"):
+        await house.accounts.authenticate(email, "wrong password")
+    first, second, third = [
+        event.identifier for event in house.ledger.named(SignInFailed)
+    ]
+    assert first == second != third
+    assert len(first) == 32
+    assert EMAIL not in repr(house.ledger.named(SignInFailed))
+
+
+async def test_a_weak_hash_is_replaced_at_sign_in(house):
+    account = await the_account(house)
+    weak = argon2.PasswordHasher(time_cost=1, memory_cost=1024, parallelism=1)
+    await house.accounts._store.upgrade_hash(
+        account.id, account.password_hash, weak.hash(PASSWORD)
+    )
+    assert isinstance(await house.accounts.authenticate(EMAIL, PASSWORD), AccountRecord)
+    upgraded = await the_account(house)
+    assert argon2.extract_parameters(upgraded.password_hash).memory_cost == 19_456
+    assert isinstance(await house.accounts.authenticate(EMAIL, PASSWORD), AccountRecord)
+
+
+async def test_a_weak_hash_is_not_replaced_by_a_wrong_password(house):
+    account = await the_account(house)
+    weak = argon2.PasswordHasher(time_cost=1, memory_cost=1024, parallelism=1)
+    stored = weak.hash(PASSWORD)
+    await house.accounts._store.upgrade_hash(account.id, account.password_hash, stored)
+    assert isinstance(await house.accounts.authenticate(EMAIL, "wrong one"), Denial)
+    assert (await the_account(house)).password_hash == stored
+
+
+async def test_a_changed_password_replaces_the_old(house):
+    account = await the_account(house)
+    changed = await house.accounts.change_password(
+        account.id, current=PASSWORD, new="another long one", origin=ORIGIN
+    )
+    assert changed.epoch == account.epoch + 1
+    assert isinstance(await house.accounts.authenticate(EMAIL, PASSWORD), Denial)
+    signed_in = await house.accounts.authenticate(EMAIL, "another long one")
+    assert isinstance(signed_in, AccountRecord)
+    (event,) = house.ledger.named(PasswordChanged)
+    assert (event.account, event.request_id) == (account.id, "r-1")
+
+
+async def test_the_present_password_is_asked_for(house):
+    account = await the_account(house)
+    refused = await house.accounts.change_password(
+        account.id, current="wrong password", new="another long one", origin=ORIGIN
+    )
+    assert (refused.status, refused.code) == (403, "identity.password_wrong")
+    assert await the_account(house) == account
+    (event,) = house.ledger.named(PasswordChangeFailed)
+    assert (event.account, event.client) == (account.id, "203.0.113.9")
+
+
+async def test_a_bad_new_password_is_refused_before_any_work(house, work):
+    account = await the_account(house)
+    work.clear()
+    refused = await house.accounts.change_password(
+        account.id, current=PASSWORD, new="short"
+    )
+    assert refused.fields[0][0] == "new_password"
+    assert work == []
+
+
+async def test_of_parallel_changes_one_wins(house):
+    account = await the_account(house)
+    results = await asyncio.gather(
+        *(
+            house.accounts.change_password(
+                account.id, current=PASSWORD, new=f"the new password {number}"
+            )
+            for number in range(8)
+        )
+    )
+    winners = [result for result in results if isinstance(result, AccountRecord)]
+    losers = {result.code for result in results if isinstance(result, Denial)}
+    assert len(winners) == 1
+    assert losers <= {"identity.changed_meanwhile", "identity.password_wrong"}
+    assert len(house.ledger.named(PasswordChanged)) == 1
+
+
+async def test_a_removed_account_changes_no_password(house):
+    account = await the_account(house)
+    assert await house.accounts.remove(EMAIL) is None
+    refused = await house.accounts.change_password(
+        account.id, current=PASSWORD, new="another long one"
+    )
+    assert refused.code == "identity.changed_meanwhile"
+
+
+async def test_an_operator_creates_with_roles_and_is_told_of_a_known_address(house):
+    by = Origin(by="operator")
+    made = await house.accounts.create("op@example.com", PASSWORD, ["operator"], by)
+    assert made.roles == {"operator"}
+    (event,) = [event for event in house.ledger.named(AccountCreated) if event.roles]
+    assert (event.roles, event.by, event.account) == (
+        ("operator",),
+        "operator",
+        made.id,
+    )
+    again = await house.accounts.create("OP@example.com", PASSWORD, ["admin"], by)
+    assert (again.status, again.code) == (409, "identity.address_taken")
+    assert (await the_account(house, "op@example.com")).roles == {"operator"}
+
+
+@pytest.mark.parametrize("role", ["", "Admin", "a b", "x" * 65, "-a", "a\n", "ädmin"])
+async def test_odd_role_names_are_refused(house, role):
+    refused = await house.accounts.create("op@example.com", PASSWORD, ["ok", role])
+    assert refused.fields[0][0] == "roles"
+    assert len(await house.accounts.page()) == 1
+
+
+async def test_there_are_no_default_accounts(tmp_path):
+    async with gatehouse(tmp_path) as empty:
+        assert await empty.accounts.page() == []
+
+
+async def test_removing_says_whether_there_was_one(house):
+    by = Origin(by="operator")
+    account = await the_account(house)
+    assert await house.accounts.remove(EMAIL.upper(), by) is None
+    refused = await house.accounts.remove(EMAIL, by)
+    assert (refused.status, refused.code) == (404, "identity.no_such_account")
+    (event,) = house.ledger.named(AccountRemoved)
+    assert (event.account, event.by) == (account.id, "operator")
+    assert await house.accounts.by_id(account.id) is None
+
+
+async def test_a_full_queue_refuses_before_any_work(tmp_path, work):
+    async with gatehouse(tmp_path, hash_threads=1, hash_queue=1) as house:
+        tries = [house.accounts.authenticate(EMAIL, PASSWORD) for _ in range(10)]
+        results = await asyncio.gather(*tries, return_exceptions=True)
+    busy = [result for result in results if isinstance(result, StoreBusyError)]
+    assert len(busy) == 8
+    assert work == ["verify"] * 2
+
+
+async def test_passwords_and_hashes_are_not_in_representations(house):
+    account = await the_account(house)
+    assert account.password_hash
+    assert account.password_hash not in repr(account)
+    assert dataclasses.asdict(account)["password_hash"] == account.password_hash

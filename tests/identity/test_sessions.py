@@ -1,0 +1,308 @@
+"""The session stage: who sends a request, and for how long that holds."""
+
+import asyncio
+from hashlib import sha256
+
+import pytest
+from tests.identity.gatehouse import EMAIL, PASSWORD, gatehouse
+
+from ringfence.audit.events import SessionsEnded, SignedIn, SignedOut
+from ringfence.errors import StoreError
+from ringfence.exchange import Exchange
+from ringfence.principal import Principal
+
+pytestmark = pytest.mark.anyio
+
+NAME = "session-8000"
+
+
+def request(token=None, *headers):
+    lines = [*headers]
+    if token is not None:
+        lines.append((b"cookie", f"{NAME}={token}".encode()))
+    scope = {
+        "type": "http",
+        "method": "GET",
+        "path": "/",
+        "headers": lines,
+        "server": ("127.0.0.1", 8000),
+    }
+    exchange = Exchange(scope, None)
+    exchange.client = "203.0.113.9"
+    return exchange
+
+
+async def sign_in(house, came_with=None):
+    """Sign Ann in and return the token of her new session."""
+    account = await house.accounts.authenticate(EMAIL, PASSWORD)
+    exchange = request() if came_with is None else request(came_with)
+    await house.identity.authenticate(exchange)
+    factors = frozenset({"password"})
+    assert await house.sessions.begin(account, exchange, factors=factors) is None
+    (_, cookie) = exchange.response_headers[-1]
+    return cookie.decode().partition("=")[2].partition(";")[0]
+
+
+async def who(house, token):
+    """Return whom the session stage sees behind a token."""
+    exchange = request(token)
+    assert await house.identity.authenticate(exchange) is None
+    return exchange.principal
+
+
+async def test_without_a_cookie_nobody_is_there(house):
+    exchange = request()
+    assert await house.identity.authenticate(exchange) is None
+    assert exchange.principal is None
+    assert exchange.session is None
+    assert exchange.credential == ""
+    assert exchange.response_headers == []
+
+
+async def test_a_session_tells_who_is_there(house):
+    token = await sign_in(house)
+    exchange = request(token)
+    assert await house.identity.authenticate(exchange) is None
+    (account,) = await house.accounts.page()
+    assert exchange.principal == Principal(
+        account.id, frozenset(), frozenset({"password"}), house.clock.now
+    )
+    assert exchange.credential == "session"
+    assert exchange.session.token_hash == sha256(token.encode()).digest()
+    assert exchange.response_headers == []
+
+
+async def test_the_token_is_nowhere_stored(house):
+    """A stolen copy of the database signs nobody in."""
+    token = await sign_in(house)
+    await house.identity.stop()
+    files = [file for file in house.database.parent.iterdir() if file.is_file()]
+    content = b"".join(file.read_bytes() for file in files)
+    assert token.encode() not in content
+    assert PASSWORD.encode() not in content
+    assert sha256(token.encode()).digest() in content
+
+
+async def test_tokens_have_256_random_bits(house):
+    tokens = {await sign_in(house) for _ in range(5)}
+    assert len(tokens) == 5
+    assert {len(token) for token in tokens} == {43}
+
+
+@pytest.mark.parametrize(
+    "token",
+    [
+        "x",
+        "A" * 43,
+        "A" * 42,
+        "' OR '1'='1",
+        "\x00",
+        "é" * 43,
+        "A" * 100_000,
+        '"quoted"',
+    ],
+)
+async def test_a_bad_token_is_signed_out_and_its_cookie_ended(house, token):
+    exchange = request(token)
+    assert await house.identity.authenticate(exchange) is None
+    assert exchange.principal is None
+    (line,) = exchange.response_headers
+    assert line[1].startswith(b"session-8000=; Max-Age=0")
+
+
+async def test_a_session_ends_after_a_time_without_requests(house):
+    token = await sign_in(house)
+    house.clock.now += 30 * 60 - 1
+    assert await who(house, token)
+    house.clock.now += 1  # the last request has not been written down yet
+    exchange = request(token)
+    await house.identity.authenticate(exchange)
+    assert exchange.principal is None
+    assert exchange.response_headers[0][1].startswith(b"session-8000=; Max-Age=0")
+
+
+async def test_requests_keep_a_session_alive_until_its_absolute_end(house):
+    token = await sign_in(house)
+    begin = house.clock.now
+    while house.clock.now < begin + 12 * 3600 - 1200:
+        house.clock.now += 1200
+        assert await who(house, token), house.clock.now - begin
+        await house.sessions.write_seen()
+    house.clock.now = begin + 12 * 3600 - 1
+    assert await who(house, token)
+    await house.sessions.write_seen()
+    house.clock.now = begin + 12 * 3600
+    assert await who(house, token) is None
+
+
+async def test_lifetimes_are_settings(tmp_path):
+    async with gatehouse(tmp_path, session_idle=60, session_absolute=120) as house:
+        await house.accounts.register(EMAIL, PASSWORD)
+        token = await sign_in(house)
+        house.clock.now += 59
+        assert await who(house, token)
+        house.clock.now += 1
+        assert await who(house, token) is None
+
+
+async def test_seen_is_written_once_a_minute_and_beside_the_request(house):
+    token = await sign_in(house)
+    writes = []
+    store, touch = house.sessions._store, house.sessions._store.touch
+
+    async def counted(seen):
+        writes.append(dict(seen))
+        await touch(seen)
+
+    store.touch = counted
+    for _ in range(100):
+        await who(house, token)
+    assert house.sessions._seen == {}
+    house.clock.now += 60
+    for _ in range(100):
+        await who(house, token)
+    assert len(house.sessions._seen) == 1
+    assert writes == []  # nothing was written by the requests themselves
+    await house.identity.stop()  # what is still to be written is
+    assert [list(seen.values()) for seen in writes if seen] == [[house.clock.now]]
+
+
+async def test_a_store_that_cannot_mark_sessions_ends_them_earlier(house, caplog):
+    token = await sign_in(house)
+
+    async def fail(seen):
+        raise StoreError("the disk is full")
+
+    house.sessions._store.touch = fail
+    house.clock.now += 61
+    assert await who(house, token)
+    await house.sessions.write_seen()
+    assert "disk is full" in caplog.text
+    house.clock.now += 30 * 60 - 61
+    assert await who(house, token) is None
+
+
+async def test_expired_sessions_are_swept_away(house, caplog):
+    await sign_in(house)
+    house.clock.now += 3600
+    token = await sign_in(house)
+    await house.sessions.sweep()
+    (account,) = await house.accounts.page()
+    left = await house.sessions._store.of_account(account.id)
+    assert [session.created for session in left] == [house.clock.now]
+    assert await who(house, token)
+
+    async def fail(**times):
+        raise StoreError("the disk is full")
+
+    house.sessions._store.forget_expired = fail
+    await house.sessions.sweep()
+    assert "disk is full" in caplog.text
+
+
+async def test_signing_in_makes_a_new_token_and_ends_the_old(house):
+    """A token that was planted before the sign-in is worth nothing after it
+    (CWE-384)."""
+    planted = await sign_in(house)
+    fresh = await sign_in(house, came_with=planted)
+    assert fresh != planted
+    assert await who(house, planted) is None
+    assert await who(house, fresh)
+
+
+async def test_a_token_of_the_attackers_choice_is_never_taken_over(house):
+    chosen = "A" * 43
+    fresh = await sign_in(house, came_with=chosen)
+    assert fresh != chosen
+    assert await who(house, chosen) is None
+
+
+async def test_a_sign_in_overtaken_by_a_change_of_password_is_refused(house):
+    account = await house.accounts.authenticate(EMAIL, PASSWORD)
+    changed = await house.accounts.change_password(
+        account.id, current=PASSWORD, new="another long one"
+    )
+    exchange = request()
+    refused = await house.sessions.begin(account, exchange, factors=frozenset())
+    assert refused.code == "identity.sign_in_failed"
+    assert exchange.session is None
+    assert exchange.response_headers == []
+    assert await house.sessions.begin(changed, exchange, factors=frozenset()) is None
+
+
+async def test_a_session_and_an_authorization_header_are_one_too_many(house):
+    """Trap 11: exactly one credential, whether the session is good or not."""
+    token = await sign_in(house)
+    for cookie in (token, "A" * 43):
+        exchange = request(cookie, (b"authorization", b"Bearer x"))
+        denial = await house.identity.authenticate(exchange)
+        assert (denial.status, denial.code) == (400, "identity.two_credentials")
+        assert exchange.principal is None
+
+
+@pytest.mark.parametrize("value", [b"Bearer x", b"Basic dTpw", b"", b"DPoP x"])
+async def test_an_authorization_header_alone_is_refused(house, value):
+    """Never ignored: the sender believes that it counts."""
+    exchange = request(None, (b"authorization", value))
+    denial = await house.identity.authenticate(exchange)
+    assert (denial.status, denial.code) == (401, "identity.bearer_unsupported")
+    assert dict(denial.headers)[b"www-authenticate"]
+
+
+async def test_two_session_cookies_are_refused(house):
+    token = await sign_in(house)
+    exchange = request(f"{token}; {NAME}=other")
+    denial = await house.identity.authenticate(exchange)
+    assert denial.code == "identity.ambiguous_cookie"
+    assert exchange.principal is None
+
+
+async def test_a_store_that_is_down_refuses(house):
+    """503, never signed out: a page that says so would lose people their forms."""
+    token = await sign_in(house)
+    await house.identity.stop()
+    exchange = request(token)
+    denial = await house.identity.authenticate(exchange)
+    assert (denial.status, denial.code) == (503, "identity.unavailable")
+    assert dict(denial.headers)[b"retry-after"] == b"5"
+    assert str(house.database) not in denial.detail
+    assert str(house.database) in denial.private
+    assert exchange.principal is None
+    assert exchange.response_headers == []
+    assert await house.identity.authenticate(request()) is None
+
+
+async def test_roles_and_removal_hold_at_once(house):
+    token = await sign_in(house)
+    (account,) = await house.accounts.page()
+    await house.accounts._store.set_roles(account.id, frozenset({"admin"}))
+    assert (await who(house, token)).roles == {"admin"}
+    await house.accounts._store.set_disabled(account.id, disabled=True)
+    assert await who(house, token) is None
+
+
+async def test_the_housekeeper_ends_with_the_house(house):
+    def keepers():
+        return [task for task in asyncio.all_tasks() if "_keep_house" in repr(task)]
+
+    assert keepers()
+    await house.identity.stop()
+    await house.identity.stop()
+    assert not keepers()
+
+
+async def test_events_say_who_and_from_where(house):
+    token = await sign_in(house)
+    exchange = request(token)
+    exchange.request_id = "r-9"
+    await house.identity.authenticate(exchange)
+    house.sessions.record_sign_in(exchange)
+    await house.sessions.end_current(exchange)
+    owner = exchange.principal.id
+    (signed_in,) = house.ledger.named(SignedIn)
+    (signed_out,) = house.ledger.named(SignedOut)
+    where = {"request_id": "r-9", "client": "203.0.113.9", "account": owner}
+    for event in (signed_in, signed_out):
+        assert {name: getattr(event, name) for name in where} == where
+    assert house.ledger.named(SessionsEnded) == []
+    assert await who(house, token) is None
