@@ -7,7 +7,6 @@ in which it is offered.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 
 from starlette.applications import Starlette
@@ -70,7 +69,7 @@ def stack() -> ASGIApp:
                 cookie_https_only=False,
             ),
             Middleware(SessionAutoloadMiddleware),
-            Middleware(CSRFMiddleware, secret=secret),
+            Middleware(CSRFMiddleware, secret=secret, header_name="x-csrf-token"),
         ],
     )
     app.state.limiter = Limiter(
@@ -92,11 +91,6 @@ TARGETS: dict[str, Callable[[], ASGIApp]] = {
     "starlette + stack": stack,
     "starlette + ringfence": guarded,
 }
-
-
-def chosen() -> ASGIApp:
-    """Return the target that BENCH_TARGET names; uvicorn calls this."""
-    return TARGETS[os.environ["BENCH_TARGET"]]()
 
 
 def _routes() -> list[Route]:

@@ -1,6 +1,8 @@
-"""Load for a while and count answers: by wrk where it is installed, else by hand.
+"""Load: a fixed number of requests over connections that stay open.
 
-As a script it is the generator itself: ``python load.py PORT SECONDS < request``.
+Slices are short (a tenth of a second), so that targets can take turns faster than a
+busy machine changes its mind. ``wrk`` cannot do less than a second; with ``--wrk`` it
+is used all the same.
 """
 
 from __future__ import annotations
@@ -8,49 +10,125 @@ from __future__ import annotations
 import asyncio
 import math
 import re
-import shutil
 import subprocess
-import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from benchmarks.visitor import Visit
 
 CONNECTIONS = 32
-GENERATOR = "wrk" if shutil.which("wrk") else "the bundled generator"
+PATIENCE = 60.0  # seconds for one slice
+
+_LENGTH = re.compile(rb"\r\ncontent-length: (\d+)", re.IGNORECASE)
 
 
-def load(visit: Visit, seconds: float) -> int:
-    """Return how many requests were answered with 200.
+class Load:
+    """Open connections to one target, each with one request under way at a time."""
+
+    def __init__(self, visit: Visit) -> None:
+        self.request = visit.raw()
+        self._port = visit.port
+        self._callers: list[_Caller] = []
+        self._to_send = 0
+        self._to_come = 0
+        self._lost = ""
+        self._done: asyncio.Future[None] | None = None
+
+    async def open(self) -> None:
+        """Open the connections."""
+        loop = asyncio.get_running_loop()
+        for _ in range(CONNECTIONS):
+            _, caller = await loop.create_connection(
+                lambda: _Caller(self), "127.0.0.1", self._port
+            )
+            self._callers.append(caller)
+
+    def close(self) -> None:
+        """Close them."""
+        for caller in self._callers:
+            caller.close()
+
+    async def send(self, requests: int) -> None:
+        """Send so many requests, over all connections at once, and await the answers.
+
+        Raises:
+            RuntimeError: something else than 200 was answered.
+        """
+        if self._lost:
+            raise RuntimeError(self._lost)
+        self._done = asyncio.get_running_loop().create_future()
+        self._to_send = self._to_come = requests
+        for caller in self._callers:
+            self.feed(caller)
+        await asyncio.wait_for(self._done, PATIENCE)
+
+    def feed(self, caller: _Caller) -> None:
+        """Give a connection its next request, while there are any."""
+        if self._to_send:
+            self._to_send -= 1
+            caller.ask(self.request)
+
+    def answered(self, caller: _Caller, head: bytes) -> None:
+        """Count an answer."""
+        if not head.startswith(b"HTTP/1.1 200"):
+            self.failed(head.decode("latin-1"))
+            return
+        self._to_come -= 1
+        self.feed(caller)
+        if not self._to_come and self._done and not self._done.done():
+            self._done.set_result(None)
+
+    def failed(self, told: str) -> None:
+        """Give up: what was measured is no answer."""
+        self._lost = told
+        if self._done and not self._done.done():
+            self._done.set_exception(RuntimeError(told))
+
+
+class _Caller(asyncio.Protocol):
+    """One connection."""
+
+    _transport: asyncio.WriteTransport
+
+    def __init__(self, load: Load) -> None:
+        self._load = load
+        self._received = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport  # type: ignore[assignment]  # uvloop's is of no kind
+
+    def ask(self, request: bytes) -> None:
+        self._transport.write(request)
+
+    def close(self) -> None:
+        self._transport.close()
+
+    def data_received(self, data: bytes) -> None:
+        self._received += data
+        head, found, body = self._received.partition(b"\r\n\r\n")
+        length = _LENGTH.search(head) if found else None
+        if length and len(body) >= int(length[1]):
+            self._received = b""
+            self._load.answered(self, head)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._load.failed(f"the server closed a connection: {exc}")
+
+
+def wrk(visit: Visit, seconds: float) -> int:
+    """Load with ``wrk`` for some seconds; return how many requests were answered.
 
     Raises:
-        RuntimeError: something else was answered, or the connection broke.
+        RuntimeError: something else than 200 was answered, or a connection broke.
     """
-    return _wrk(visit, seconds) if GENERATOR == "wrk" else _bundled(visit, seconds)
-
-
-def _wrk(visit: Visit, seconds: float) -> int:
-    with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
-        script.write(f'wrk.method = "{visit.method}"\n')
-        script.writelines(
-            f"wrk.headers[{_lua(name)}] = {_lua(value)}\n"
-            for name, value in visit.headers.items()
-        )
-        if visit.body:
-            script.write(f"wrk.body = {_lua(visit.body.decode())}\n")
-        script.flush()
+    with _script(visit) as script:
         command = [
-            *(
-                "wrk",
-                "-t1",
-                f"-c{CONNECTIONS}",
-                f"-d{math.ceil(seconds)}s",
-                "-s",
-                script.name,
-            ),
-            f"http://127.0.0.1:{visit.port}/items",
+            *("wrk", "-t1", f"-c{CONNECTIONS}", f"-d{math.ceil(seconds)}s"),
+            *("-s", script, f"http://127.0.0.1:{visit.port}/items"),
         ]
         told = subprocess.run(
-            command, capture_output=True, text=True, check=True, timeout=seconds + 30
+            command, capture_output=True, text=True, check=True, timeout=PATIENCE
         ).stdout
     counted = re.search(r"(\d+) requests in", told)
     if not counted or "Non-2xx" in told or "Socket errors" in told:
@@ -58,87 +136,21 @@ def _wrk(visit: Visit, seconds: float) -> int:
     return int(counted[1])
 
 
+@contextmanager
+def _script(visit: Visit) -> Iterator[str]:
+    lines = [f'wrk.method = "{visit.method}"']
+    lines += [
+        f"wrk.headers[{_lua(name)}] = {_lua(value)}"
+        for name, value in visit.headers.items()
+    ]
+    if visit.body:
+        lines.append(f"wrk.body = {_lua(visit.body.decode())}")
+    with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
+        script.write("\n".join(lines))
+        script.flush()
+        yield script.name
+
+
 def _lua(text: str) -> str:
     quoted = text.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{quoted}"'
-
-
-def _bundled(visit: Visit, seconds: float) -> int:
-    command = [sys.executable, "-m", "benchmarks.load", str(visit.port), str(seconds)]
-    done = subprocess.run(
-        command,
-        input=visit.raw(),
-        capture_output=True,
-        check=False,
-        timeout=seconds + 30,
-    )
-    if done.returncode:
-        raise RuntimeError(done.stderr.decode())
-    return int(done.stdout)
-
-
-class Caller(asyncio.Protocol):
-    """One connection: sends the request, counts the answer, sends it again."""
-
-    def __init__(self, request: bytes, until: float) -> None:
-        self.request = request
-        self.until = until
-        self.answers = 0
-        self.received = b""
-        self.loop = asyncio.get_running_loop()
-        self.done: asyncio.Future[None] = self.loop.create_future()
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = transport
-        self.transport.write(self.request)  # type: ignore[attr-defined]  # a stream
-
-    def data_received(self, data: bytes) -> None:
-        self.received += data
-        head, found, body = self.received.partition(b"\r\n\r\n")
-        if not found:
-            return
-        length = re.search(rb"\r\ncontent-length: (\d+)", head, re.IGNORECASE)
-        if not head.startswith(b"HTTP/1.1 200") or not length:
-            self.finish(RuntimeError(head.decode("latin-1")))
-        elif len(body) >= int(length[1]):
-            self.received = b""
-            self.answers += 1
-            if self.loop.time() < self.until:
-                self.transport.write(self.request)  # type: ignore[attr-defined]  # same
-            else:
-                self.finish(None)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self.finish(exc or ConnectionError("closed by the server"))
-
-    def finish(self, error: Exception | None) -> None:
-        if self.done.done():
-            return
-        if error is None:
-            self.done.set_result(None)
-        else:
-            self.done.set_exception(error)
-        self.transport.close()
-
-
-async def generate(request: bytes, port: int, seconds: float) -> int:
-    """Drive all connections at once until the time is over; return the answers."""
-    loop = asyncio.get_running_loop()
-    until = loop.time() + seconds
-    callers = [
-        (
-            await loop.create_connection(
-                lambda: Caller(request, until), "127.0.0.1", port
-            )
-        )[1]
-        for _ in range(CONNECTIONS)
-    ]
-    await asyncio.wait_for(
-        asyncio.gather(*(caller.done for caller in callers)), seconds + 20
-    )
-    return sum(caller.answers for caller in callers)
-
-
-if __name__ == "__main__":
-    request = sys.stdin.buffer.read()
-    print(asyncio.run(generate(request, int(sys.argv[1]), float(sys.argv[2]))))

@@ -11,17 +11,21 @@ request; requests per second would measure the neighbours.
 from __future__ import annotations
 
 import argparse
+import asyncio
 import os
 import platform
 import random
 import statistics
 import tempfile
+from collections.abc import Awaitable, Callable
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
+import uvloop
 from benchmarks import routes
 from benchmarks.apps import TARGETS
-from benchmarks.load import GENERATOR, load
+from benchmarks.load import Load, wrk
 from benchmarks.servers import Server, serving
 from benchmarks.visitor import Visit, visits
 
@@ -36,8 +40,9 @@ HEADING = """\
 Written by `make bench`. CPU time of the server process per request; targets take
 turns, and each is compared with bare Starlette of the same round.
 
-{cores} cores, {system}; {versions}. {rounds} rounds of {seconds:g} s, load by
-{generator} on 32 connections, uvicorn with uvloop and httptools, one worker.
+{cores} cores, {system}; {versions}.
+{rounds} rounds, load by {generator} on 32 connections; uvicorn with uvloop and
+httptools, one worker.
 
 The stack is secure + CORSMiddleware + slowapi (two limits) + starsessions (in memory) +
 starlette-csrf, all as plain ASGI. Ringfence answers a signed-in session that is kept in
@@ -45,22 +50,28 @@ SQLite. Every target gets the same request: the headers of a browser and two coo
 Rate limits are not part of ringfence yet.
 """
 
+METHODS = ("GET", "POST")
+SLICE = 1000  # requests, about a tenth of a second
+
 Costs = dict[tuple[str, str], list[float]]
+Slice = Callable[[], Awaitable[int]]
+SliceMaker = Callable[[Visit], Awaitable[Slice]]
 
 
 def main() -> None:
     """Measure, print the tables, write them beside this file."""
     arguments = _arguments()
     names = [BASE, *(name for name in arguments.targets if name != BASE)]
-    rounds, seconds = (8, 1.0) if arguments.quick else (16, 2.0)
+    rounds = arguments.rounds or (40 if arguments.quick else 120)
     with (
         tempfile.TemporaryDirectory(prefix="bench-") as folder,
         serving(names, Path(folder)) as servers,
     ):
-        costs = measure(servers, arguments.rounds or rounds, seconds)
+        slices = _wrk_slices if arguments.wrk else _own_slices
+        costs = uvloop.run(measure(servers, rounds, slices))
     report = "\n".join(
         [
-            *_heading(arguments.rounds or rounds, seconds),
+            *_heading(rounds, "wrk" if arguments.wrk else "the bundled generator"),
             *table("GET", names, costs),
             *table("POST", names, costs),
             *([] if arguments.no_routes else routes.table(quick=arguments.quick)),
@@ -71,26 +82,40 @@ def main() -> None:
         RESULTS.write_text(report + "\n", "utf-8")
 
 
-def measure(servers: list[Server], rounds: int, seconds: float) -> Costs:
+async def measure(servers: list[Server], rounds: int, slices: SliceMaker) -> Costs:
     """Return CPU microseconds per request, one figure a round."""
-    plans = {server.target: visits(server) for server in servers}
-    costs: Costs = {}
-    for server in servers:  # warm up: imports, caches, the first connections
-        for visit in plans[server.target].values():
-            load(visit, 1.0)
-    for number in range(rounds):
-        print(f"round {number + 1} of {rounds}", end="\r", flush=True)
-        for method in ("GET", "POST"):
-            for server in random.sample(servers, len(servers)):
-                cost = slice_of(server, plans[server.target][method], seconds)
-                costs.setdefault((method, server.target), []).append(cost)
+    runs: dict[tuple[str, str], Slice] = {}
+    for server in servers:
+        for method, visit in visits(server).items():
+            runs[method, server.target] = await slices(visit)
+    for run in runs.values():  # warm up: imports, caches
+        await run()
+    costs: Costs = {key: [] for key in runs}
+    by_target = {server.target: server for server in servers}
+    for _ in range(rounds):
+        for method in METHODS:
+            for target in random.sample(list(by_target), len(by_target)):
+                server = by_target[target]
+                before = server.cpu_seconds()
+                answered = await runs[method, target]()
+                spent = server.cpu_seconds() - before
+                costs[method, target].append(spent / answered * 1e6)
     return costs
 
 
-def slice_of(server: Server, visit: Visit, seconds: float) -> float:
-    before = server.cpu_seconds()
-    answered = load(visit, seconds)
-    return (server.cpu_seconds() - before) / answered * 1e6
+async def _own_slices(visit: Visit) -> Slice:
+    load = Load(visit)
+    await load.open()
+
+    async def run() -> int:
+        await load.send(SLICE)
+        return SLICE
+
+    return run
+
+
+async def _wrk_slices(visit: Visit) -> Slice:
+    return partial(asyncio.to_thread, wrk, visit, 1.0)
 
 
 def table(method: str, names: list[str], costs: Costs) -> list[str]:
@@ -117,7 +142,7 @@ def table(method: str, names: list[str], costs: Costs) -> list[str]:
     return [*lines, "", f"Budget of ringfence: {BUDGET[method]:.2f} x bare."]
 
 
-def _heading(rounds: int, seconds: float) -> list[str]:
+def _heading(rounds: int, generator: str) -> list[str]:
     python = f"{platform.python_implementation()} {platform.python_version()}"
     packages = ["starlette", "uvicorn", "uvloop", "httptools", *PEERS]
     versions = ", ".join(f"{name} {version(name)}" for name in packages)
@@ -126,8 +151,7 @@ def _heading(rounds: int, seconds: float) -> list[str]:
         system=f"{platform.system()} {platform.machine()}, {python}",
         versions=versions,
         rounds=rounds,
-        seconds=seconds,
-        generator=GENERATOR,
+        generator=generator,
     ).splitlines()
 
 
@@ -135,6 +159,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="fewer, shorter rounds")
     parser.add_argument("--rounds", type=int, help="how many rounds")
+    parser.add_argument("--wrk", action="store_true", help="load by wrk, 1 s a slice")
     parser.add_argument("--no-routes", action="store_true", help="leave out routes.py")
     parser.add_argument("--write", action="store_true", help=f"write {RESULTS.name}")
     parser.add_argument(

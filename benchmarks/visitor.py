@@ -51,7 +51,7 @@ def visits(server: Server) -> dict[str, Visit]:
         **common,
         "Origin": f"http://127.0.0.1:{server.port}",
         "Content-Type": "application/json",
-        "X-CSRFToken": token,
+        "X-CSRF-Token": token,
     }
     found = {
         "GET": Visit("GET", server.port, common),

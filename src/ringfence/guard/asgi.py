@@ -145,9 +145,6 @@ class Guard:
                 await self._answers.refuse(denial, exchange, send)
         finally:
             active.reset(token)
-            # The scope and the exchange hold each other; freeing them by reference
-            # count spares every request a share of the collector's work.
-            scope.pop(SCOPE_KEY, None)
             # What points back to the exchange makes a ring of it, which only the
             # garbage collector opens, at tens of microseconds a request.
             scope.pop(SCOPE_KEY, None)

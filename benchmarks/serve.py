@@ -1,0 +1,28 @@
+"""One target as a process: ``python -m benchmarks.serve SOCKET TARGET``."""
+
+from __future__ import annotations
+
+import socket
+import sys
+
+import uvicorn
+from benchmarks.apps import TARGETS
+
+
+def main(descriptor: int, target: str) -> None:
+    """Serve a target on a socket that is bound already."""
+    config = uvicorn.Config(
+        TARGETS[target](),
+        loop="uvloop",
+        http="httptools",
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        log_level="warning",
+        timeout_keep_alive=600,  # connections stay open while others have their turns
+    )
+    uvicorn.Server(config).run(sockets=[socket.socket(fileno=descriptor)])
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), sys.argv[2])
