@@ -8,13 +8,13 @@ from contextlib import suppress
 import uvicorn
 from uvicorn.supervisors import ChangeReload
 
+from ringfence.cli.http_protocol import BoundedHead
 from ringfence.exchange import ASGIApp
 
 _COULD_NOT_RUN = 2
 _BACKLOG = 512
 _KEEP_ALIVE_SECONDS = 5
 _GRACE_SECONDS = 10
-_HEAD_BYTES = 65_536
 _MESSAGE_BYTES = 1_048_576
 
 
@@ -30,8 +30,8 @@ class UvicornServer:
         loop: ``auto``, ``asyncio``, ``uvloop`` or ``module:Class``.
         connections: most at once; more are answered with 503.
 
-    Not covered: clients that send their headers very slowly hold one connection each,
-    for as long as they like. A proxy in front of it ends that.
+    Not covered: clients that send bodies very slowly hold one connection each. A proxy
+    in front of it ends that.
     """
 
     def __init__(self, *, loop: str, connections: int) -> None:
@@ -59,6 +59,7 @@ class UvicornServer:
     def _config(self, app: ASGIApp | str, *, reload: bool = False) -> uvicorn.Config:
         return uvicorn.Config(
             app,
+            http=BoundedHead,
             loop=self._loop,
             reload=reload,
             lifespan="on",
@@ -68,7 +69,6 @@ class UvicornServer:
             backlog=_BACKLOG,
             timeout_keep_alive=_KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=_GRACE_SECONDS,
-            h11_max_incomplete_event_size=_HEAD_BYTES,
             ws_max_size=_MESSAGE_BYTES,
             ws_per_message_deflate=False,
         )
