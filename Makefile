@@ -30,7 +30,7 @@ range:
 	@tools/venv .venv serve
 	@.venv/bin/python tools/port.py "$(PORT)"
 	@exec .venv/bin/python -m examples.range --guard "$(GUARD)" --port "$(PORT)" \
-	    --data "$(DATA)" $(if $(KEY),--key "$(KEY)")
+	    --data "$(DATA)" $(if $(KEY),--key="$(KEY)")
 
 test:
 	@tools/venv .venv test

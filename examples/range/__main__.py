@@ -10,7 +10,8 @@ import shutil
 import signal
 import socket
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import uvicorn
@@ -31,7 +32,7 @@ _IMPORTED_LATE = ("anyio._backends._asyncio", "encodings.idna", "multiprocessing
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
-    key = options.key or secrets.token_urlsafe(24)
+    key = options.key or secrets.token_hex(24)
     if len(key) < _SHORTEST_KEY:
         print(f"--key needs at least {_SHORTEST_KEY} characters.", file=sys.stderr)
         return 2
@@ -40,11 +41,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         print(f"Port {options.port}: {error}. Try another PORT.", file=sys.stderr)
         return 2
+    # uvicorn stops in good order, then raises the signal again.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    try:
+        with _folder(options.data) as data:
+            _run(options, key, listener, data)
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+@contextmanager
+def _folder(wanted: Path | None) -> Iterator[Path]:
+    data = own_folder(wanted)
+    is_temporary = wanted is None or data != wanted.resolve()
+    if is_temporary and wanted is not None:
+        print(f"{wanted} is out of reach for a lowly user; using {data}.")
+    try:
+        yield data
+    finally:
+        if is_temporary:
+            shutil.rmtree(data, ignore_errors=True)
+
+
+def _run(
+    options: argparse.Namespace, key: str, listener: socket.socket, data: Path
+) -> None:
     port: int = listener.getsockname()[1]
-    data = own_folder(options.data)
-    is_temporary = options.data is None or data != options.data.resolve()
-    if is_temporary and options.data is not None:
-        print(f"{options.data} is out of reach for a lowly user; using {data}.")
     environ = dict(os.environ)  # RINGFENCE_... settings reach the guarded side
     settle_in(data)
     app = _guarded(data, port, environ) if options.guard == "on" else _open(data)
@@ -52,16 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         importlib.import_module(module)
     _announce(options.guard, port, data, key, given=options.key is not None)
     gate = Gate(app, port=port, key=key, origins=options.origin)
-    # uvicorn stops in good order, then raises the signal again.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    try:
-        _serve(Confined(gate, data), listener)
-    except KeyboardInterrupt:
-        return 130
-    finally:
-        if is_temporary:
-            shutil.rmtree(data, ignore_errors=True)
-    return 0
+    _serve(Confined(gate, data), listener)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -8,7 +8,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx2
@@ -37,6 +37,7 @@ class Range(Process):
 
     key: str = ""
     guarded: bool = False
+    registered: set[str] = field(default_factory=set, compare=False)
 
     def client(self, **options) -> httpx2.Client:
         """Return somebody who knows the key of the run, and nothing else."""
@@ -59,8 +60,9 @@ class Range(Process):
         own_page = {"origin": self.url, "sec-fetch-site": "same-origin"}
         with self.client(headers=own_page) as client:
             account = self.account(person)
-            if self.guarded:
+            if self.guarded and account["email"] not in self.registered:
                 client.post("/auth/register", json=account)
+                self.registered.add(account["email"])
             answer = client.post(self.sign_in_path, json=account)
             if answer.status_code != 200:
                 raise RuntimeError(answer.text)
@@ -83,7 +85,7 @@ def running_range(
     """Start the range. Its folder is not below pytest's, out of reach for others."""
     folder = Path(tempfile.mkdtemp(prefix="range-test-")) if data is None else data
     port = port or free_port()
-    key = secrets.token_urlsafe(24)
+    key = secrets.token_hex(16)
     command = (*PYTHON, "examples.range", "--guard", guard, "--port", str(port))
     command += ("--data", str(folder), "--key", key, *options)
     environ = {"PATH": os.environ["PATH"], **env}

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 import uvicorn
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Message
 
 ROOT = Path(__file__).resolve().parents[2]
 PYTHON = (sys.executable, "-m")
@@ -125,19 +126,22 @@ def lines_of(stream: IO[str], count: int) -> tuple[str, ...]:
     return tuple(stream.readline().rstrip("\n") for _ in range(count))
 
 
-async def start_up(app: ASGIApp) -> str:
-    """Start ``app`` as a server does, and stop it; return why it would not start."""
-    asked = [{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}]
-    told = []
-
-    async def receive():
-        return asked.pop(0)
-
-    async def send(message):
-        told.append(message)
-
-    await app({"type": "lifespan", "asgi": {"version": "3.0"}}, receive, send)
-    return told[0].get("message", "")
+@asynccontextmanager
+async def lifespan(app: ASGIApp) -> AsyncIterator[str]:
+    """Start ``app`` as a server does; yield why it would not start, and stop it."""
+    asked: asyncio.Queue[Message] = asyncio.Queue()
+    told: asyncio.Queue[Message] = asyncio.Queue()
+    scope = {"type": "lifespan", "asgi": {"version": "3.0"}}
+    task = asyncio.create_task(app(scope, asked.get, told.put))
+    await asked.put({"type": "lifespan.startup"})
+    started = await told.get()
+    try:
+        yield started.get("message", "")
+    finally:
+        if started["type"] == "lifespan.startup.complete":
+            await asked.put({"type": "lifespan.shutdown"})
+            await told.get()
+        await task
 
 
 def create_account(data: Path, account: Mapping[str, str], *, role: str) -> None:

@@ -116,6 +116,32 @@ def test_a_get_stays_a_get(on, override):
         assert alice.get("/transfers").json() == before
 
 
+def read_by_another_site(side, mode, dest):
+    """Load a private answer with the victim's cookie into a page of another site."""
+    with side.signed_in(ALICE) as alice:
+        name, value = side.session(alice)
+    headers = {"sec-fetch-site": "cross-site", "referer": f"{EVIL}/page"}
+    headers |= {"sec-fetch-mode": mode, "sec-fetch-dest": dest}
+    with side.client(headers=headers, cookies={name: value}) as browser:
+        return browser.get("/transfers").status_code
+
+
+@pytest.mark.parametrize(
+    ("mode", "dest"),
+    [("no-cors", "script"), ("no-cors", "image"), ("navigate", "iframe")],
+)
+def test_another_site_loads_nothing_private(off, on, mode, dest):
+    """A private answer enters no other site's process, as script, image or frame
+    (cross-site script inclusion, XS-Leaks; CWE-1021)."""
+    assert read_by_another_site(off, mode, dest) == 200
+    assert read_by_another_site(on, mode, dest) == 403
+
+
+def test_another_site_may_link_here(on):
+    """Honest use is unchanged: a link from elsewhere opens the page, signed in."""
+    assert read_by_another_site(on, "navigate", "document") == 200
+
+
 def test_nobody_is_signed_in_as_the_attacker(off, on):
     """Another site cannot sign the visitor in to an account of its own (sign-in CSRF,
     CVE-2025-68481)."""

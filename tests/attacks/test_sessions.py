@@ -245,6 +245,34 @@ def test_a_registration_does_not_tell_who_has_an_account(off, on):
         assert answer.status_code == 401
 
 
+SPELLINGS = (
+    "ALICE@example.com",
+    "alice@EXAMPLE.COM",
+    " alice@example.com ",
+    "alice@example.com.",
+    "alice@example.com\u200b",
+    "\uff41lice@example.com",
+    "alice\u00ad@example.com",
+    "alic\u212f@example.com",
+)
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
+def test_no_spelling_of_an_address_takes_an_account(on, spelling):
+    """A registration under another spelling of Alice's address neither changes her
+    password nor signs the attacker in as Alice (CVE-2026-25480: folded keys)."""
+    with on.signed_in(ALICE) as alice:
+        me = alice.get("/auth/me").json()["id"]
+    mallory = {"email": spelling, "password": "mallory's pass phrase"}
+    with on.client() as client:
+        client.post("/auth/register", json=mallory)
+        answer = client.post("/auth/login", json=mallory)
+        assert answer.status_code != 200 or answer.json()["id"] != me
+        answer = client.post("/auth/login", json={**mallory, "email": ALICE["email"]})
+        assert answer.status_code == 401
+        assert client.post("/auth/login", json=on.account(ALICE)).status_code == 200
+
+
 ELSEWHERE = (
     "https://evil.example/",
     "//evil.example/",

@@ -8,7 +8,7 @@ from fastapi import APIRouter, FastAPI
 from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.routing import BaseRoute, Route
-from tests.attacks.serving import served, start_up
+from tests.attacks.serving import lifespan, served
 
 from ringfence import Guard, Settings, access
 from ringfence.errors import OutsideRequestError, PlanError
@@ -113,6 +113,12 @@ def test_an_overlap_does_not_loosen_a_policy(tmp_path):
     ]
     with pytest.raises(PlanError, match="/admin/users"):
         Guard(Starlette(routes=routes), development(tmp_path))
+
+
+async def start_up(app):
+    """Start and stop; return why it would not start."""
+    async with lifespan(app) as reason:
+        return reason
 
 
 PRODUCTION = {"public_origins": ("https://shop.example.com",), "proxies": ("none",)}
