@@ -1,14 +1,30 @@
 """A gatehouse for each test, with one account."""
 
+import asyncio
+import shutil
+
 import pytest
 from tests.identity.gatehouse import EMAIL, PASSWORD, gatehouse
 
 
+@pytest.fixture(scope="session")
+def prepared(tmp_path_factory):
+    """A database with Ann's account, made once and copied for each test."""
+    folder = tmp_path_factory.mktemp("prepared")
+
+    async def prepare():
+        async with gatehouse(folder) as opened:
+            await opened.accounts.register(EMAIL, PASSWORD)
+
+    asyncio.run(prepare())
+    return folder / "identity.db"
+
+
 @pytest.fixture
-async def house(tmp_path, anyio_backend):
+async def house(prepared, tmp_path, anyio_backend):
     """A gatehouse in development mode, with Ann's account."""
+    shutil.copy(prepared, tmp_path)
     async with gatehouse(tmp_path) as opened:
-        await opened.accounts.register(EMAIL, PASSWORD)
         yield opened
 
 

@@ -3,7 +3,7 @@
 from contextlib import asynccontextmanager
 from types import SimpleNamespace
 
-import httpx
+import httpx2
 from starlette.applications import Starlette
 from starlette.responses import Response
 from starlette.routing import Match
@@ -114,8 +114,8 @@ async def gatehouse(
 
     def client(**options):
         options.setdefault("base_url", "http://127.0.0.1:8000")
-        transport = httpx.ASGITransport(guard, client=("127.0.0.1", 5000))
-        return httpx.AsyncClient(transport=transport, **options)
+        transport = httpx2.ASGITransport(guard, client=("127.0.0.1", 5000))
+        return httpx2.AsyncClient(transport=transport, **options)
 
     try:
         yield SimpleNamespace(

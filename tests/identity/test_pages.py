@@ -74,7 +74,7 @@ async def test_faults_stand_beside_their_fields(person):
     answer = await person.post(
         "/auth/register", data={"email": "nobody", "password": "short"}
     )
-    assert answer.status_code == 400
+    assert answer.status_code == 422
     for field in ("email", "password"):
         described = re.search(
             rf'id="{field}"[^>]*aria-describedby="([^"]+)"', answer.text
@@ -128,7 +128,7 @@ async def test_what_was_typed_is_escaped(person, name):
 
 async def test_an_unknown_field_is_escaped_too(person):
     answer = await person.post("/auth/login", data={**FORM, "<script>x": "1"})
-    assert answer.status_code == 400
+    assert answer.status_code == 422
     assert "<script" not in answer.text
 
 
@@ -183,7 +183,7 @@ async def test_the_password_is_changed_by_a_form(signed_in):
     assert NEW not in refused.text
     short = {"current_password": PASSWORD, "new_password": "short"}
     refused = await signed_in.post("/auth/password/change", data=short)
-    assert refused.status_code == 400
+    assert refused.status_code == 422
     assert 'href="#new_password"' in refused.text
     form["current_password"] = PASSWORD
     changed = await signed_in.post("/auth/password/change", data=form)

@@ -50,9 +50,6 @@ _NO_STORE = {"cache-control": "no-store"}
 _FORGET_CACHE = {**_NO_STORE, "clear-site-data": '"cache"'}
 _FOREVER = {"cache-control": "public, max-age=31536000, immutable"}
 
-_REWRITTEN = 422
-_REWRITTEN_FROM = 500
-
 _T = TypeVar("_T", bound=msgspec.Struct)
 Handler = Callable[[Request, Exchange], Awaitable[Response]]
 
@@ -313,10 +310,7 @@ class Gatehouse:
         )
         if refusal is None:
             return Response(text, 200, _NO_STORE, "text/html")
-        # A browser makes no use of 422, and guards rewrite its body: a form that is
-        # shown again says 400.
-        status = 400 if refusal.status == _REWRITTEN else refusal.status
-        response = Response(text, status, _NO_STORE, "text/html")
+        response = Response(text, refusal.status, _NO_STORE, "text/html")
         return _with_headers(response, refusal)
 
     def _destination(self, request: Request, wanted: str) -> str:
@@ -359,8 +353,6 @@ async def _decode(request: Request, type_: type[_T]) -> Submission[_T] | Denial:
 
 
 def _problem(refusal: Denial, exchange: Exchange) -> Response:
-    if refusal.status == _REWRITTEN or refusal.status >= _REWRITTEN_FROM:
-        exchange.denial = refusal  # the guard rewrites such bodies, to this refusal
     response = Response(
         problem(refusal, exchange.request_id),
         refusal.status,
