@@ -79,7 +79,7 @@ def nonce() -> str:
 
 
 def request_id() -> str:
-    """Return the id that refusals, events and the ``X-Request-Id`` header carry.
+    """Return the id that events carry, and refusals with their ``X-Request-Id``.
 
     Raises:
         OutsideRequestError: outside a guarded request.

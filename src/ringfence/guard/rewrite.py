@@ -130,7 +130,6 @@ def finish_start(  # noqa: PLR0913 - the last three are bound at start-up
         kept += plan.document_headers
     if private:
         kept.append(_PRIVATE if isinstance(plan.policy, Public) else _NO_STORE)
-    kept.append((b"x-request-id", exchange.request_id.encode("latin-1")))
     if exchange.response_headers:
         kept += exchange.response_headers
     # Another message: an application may send the same one to everybody.
