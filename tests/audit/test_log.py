@@ -273,3 +273,14 @@ def test_it_writes_where_the_settings_say(tmp_path, capsys):
 def test_settings_out_of_range_are_refused(field):
     with pytest.raises(SettingsError, match=field):
         AuditSettings(**{field: 0})
+
+
+def test_a_sink_that_hangs_does_not_hold_up_the_end(monkeypatch, capsys):
+    monkeypatch.setattr("ringfence.audit.log._CLOSE_SECONDS", 0.05)
+    stuck = Stuck()
+    log = AuditLog([stuck], FakeClock())
+    log.start()
+    log.record(SignedIn())
+    log.close()
+    assert "a sink hangs" in capsys.readouterr().err
+    stuck.free.set()
