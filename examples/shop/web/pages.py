@@ -33,6 +33,11 @@ def day(seconds: float) -> str:
     return f"{moment.day} {moment:%B %Y}"
 
 
+def short_day(seconds: float) -> str:
+    moment = datetime.fromtimestamp(seconds, UTC)
+    return f"{moment.day} {moment:%b %Y}"
+
+
 def iso(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
 
@@ -44,7 +49,7 @@ _templates = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-_templates.filters.update(money=money, day=day, iso=iso)
+_templates.filters.update(money=money, day=day, short_day=short_day, iso=iso)
 
 
 def page(
