@@ -43,6 +43,10 @@ class Pages:
         self._templates.filters["moment"] = _moment
         self._templates.globals["site_name"] = site_name
         self._templates.globals["stylesheet_version"] = self.version
+        # Now, so that a broken page stops the start-up, and a process that has given
+        # up its rights needs to read no file.
+        for page in sorted(_FOLDER.glob("*.html")):
+            self._templates.get_template(page.name)
 
     def render(self, name: str, **values: object) -> str:
         """Return the page ``name`` with these values."""
