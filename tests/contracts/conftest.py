@@ -3,16 +3,28 @@
 import pytest
 
 from ringfence.stores.open import open_stores
+from ringfence.stores.sql import SqlSessionStore
 
-STORES = {
-    "sqlite": lambda folder: f"sqlite:///{folder / 'contract.db'}",
-}
+
+def open_sqlite(folder):
+    """The embedded default."""
+    return open_stores(f"sqlite:///{folder / 'contract.db'}")
+
+
+def open_shared_sql(folder):
+    """The SQL that every database shares, without SQLite's own read."""
+    opened = open_sqlite(folder)
+    opened.sessions = SqlSessionStore(opened._file)
+    return opened
+
+
+STORES = {"sqlite": open_sqlite, "shared-sql": open_shared_sql}
 
 
 @pytest.fixture(params=STORES)
 async def stores(request, tmp_path, anyio_backend):
     """A fresh, open store of each kind."""
-    opened = open_stores(STORES[request.param](tmp_path))
+    opened = STORES[request.param](tmp_path)
     await opened.start()
     yield opened
     await opened.stop()

@@ -44,6 +44,13 @@ async def test_an_address_is_compared_by_its_key_alone(stores):
     assert await stores.accounts.add(account("zoé", email_key="ann@example.com "))
 
 
+async def test_an_id_is_taken_once(stores):
+    """Ids are never reused; one that is there already is refused, not overwritten."""
+    assert await stores.accounts.add(account()) is True
+    assert await stores.accounts.add(account("bob", id="id-ann")) is False
+    assert await stores.accounts.by_id("id-ann") == account()
+
+
 async def test_of_fifty_parallel_additions_one_wins(stores):
     tries = [account(id=f"id-{number}") for number in range(50)]
     added = await asyncio.gather(*map(stores.accounts.add, tries))

@@ -5,9 +5,9 @@ import pytest
 from starlette.applications import Starlette
 from starlette.responses import JSONResponse
 from starlette.routing import Route
+from tests.identity.gatehouse import EMAIL, HTML, PASSWORD
 
 from ringfence import Guard, Settings, access, current
-from tests.identity.gatehouse import EMAIL, HTML, PASSWORD
 
 pytestmark = pytest.mark.anyio
 

@@ -70,6 +70,22 @@ async def test_a_failed_sign_in_keeps_the_address_and_not_the_password(person):
     assert "<title>Error: Sign in" in answer.text
 
 
+@pytest.mark.parametrize("path", ["/auth/login", "/auth/register"])
+async def test_a_lost_database_keeps_what_was_typed(house, person, path):
+    await house.identity._stores.stop()
+    answer = await person.post(path, data=FORM)
+    assert answer.status_code == 503
+    assert answer.headers["retry-after"] == "5"
+    assert "Try again shortly" in answer.text
+    assert f'value="{EMAIL}"' in answer.text
+
+
+async def test_any_other_refusal_is_a_page_too(person, signed_in):
+    answer = await signed_in.post("/auth/logout", data={"unknown": "1"})
+    assert answer.status_code == 422
+    assert "<h1>That did not work</h1>" in answer.text
+
+
 async def test_faults_stand_beside_their_fields(person):
     answer = await person.post(
         "/auth/register", data={"email": "nobody", "password": "short"}

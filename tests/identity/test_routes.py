@@ -427,3 +427,52 @@ async def test_production_sets_the_host_cookie(tmp_path):
 async def test_a_signed_in_account_that_is_removed_is_out(house, ann):
     await house.accounts.remove(EMAIL)
     assert (await ann.get("/auth/me")).status_code == 401
+
+
+async def test_an_account_that_goes_while_it_is_asked_about(house, ann, monkeypatch):
+    """Removed between the session stage and the handler."""
+
+    async def gone(account_id):
+        return None
+
+    monkeypatch.setattr(house.accounts, "by_id", gone)
+    for path in ("/auth/me", "/auth/account"):
+        assert (await ann.get(path)).status_code == 401
+
+
+@pytest.mark.parametrize("path", ["/auth/login", "/auth/password/change"])
+async def test_an_overtaken_sign_in_is_refused(house, ann, monkeypatch, path):
+    """Another change of password wins while this request is on its way."""
+
+    async def overtaken(session, *, epoch, replaces):
+        return False
+
+    monkeypatch.setattr(house.sessions._store, "add", overtaken)
+    change = {"current_password": PASSWORD, "new_password": NEW}
+    answer = await ann.post(path, json=BODY if path == "/auth/login" else change)
+    assert answer.status_code == 401
+    assert set_cookies(answer) == []
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/auth/logout",
+        "/auth/password/change",
+        "/auth/sessions/end",
+        "/auth/sessions/none/end",
+    ],
+)
+async def test_every_form_refuses_what_it_does_not_know(ann, path):
+    answer = await ann.post(path, json={"unknown": "1"})
+    assert answer.status_code == 422
+    assert (await ann.get("/auth/me")).status_code == 200
+
+
+async def test_the_form_twin_answers_programs_too(house, ann):
+    async with signed_in(house) as other:
+        listed = (await ann.get("/auth/sessions")).json()
+        (there,) = [entry["id"] for entry in listed if not entry["current"]]
+        answer = await ann.post(f"/auth/sessions/{there}/end")
+        assert answer.status_code == 204
+        assert (await other.get("/auth/me")).status_code == 401

@@ -200,6 +200,21 @@ async def test_expired_sessions_are_swept_away(house, caplog):
     assert "disk is full" in caplog.text
 
 
+async def test_sweeping_happens_by_itself(house, monkeypatch):
+    await sign_in(house)
+    swept = asyncio.Event()
+
+    async def forget(**times):
+        swept.set()
+        return 0
+
+    await house.sessions.stop()
+    monkeypatch.setattr("ringfence.identity.sessions._SWEEP_SECONDS", 0.001)
+    house.sessions._store.forget_expired = forget
+    await house.sessions.start()
+    await asyncio.wait_for(swept.wait(), 10)
+
+
 async def test_signing_in_makes_a_new_token_and_ends_the_old(house):
     """A token that was planted before the sign-in is worth nothing after it
     (CWE-384)."""

@@ -51,6 +51,7 @@ _FORGET_CACHE = {**_NO_STORE, "clear-site-data": '"cache"'}
 _FOREVER = {"cache-control": "public, max-age=31536000, immutable"}
 
 _T = TypeVar("_T", bound=msgspec.Struct)
+_Result = TypeVar("_Result")
 Handler = Callable[[Request, Exchange], Awaitable[Response]]
 
 
@@ -86,23 +87,23 @@ class Gatehouse:
         """Return every route, with what each of them asks for."""
         public, signed_in = "public", "signed_in"
         registration = [
-            _route("GET", "register", self.register_page, public),
-            _route("POST", "register", self.register, public),
+            self._route("GET", "register", self.register_page, public),
+            self._route("POST", "register", self.register, public),
         ]
         return [
             *(registration if self.registration else []),
-            _route("GET", "login", self.login_page, public),
-            _route("POST", "login", self.login, public),
-            _route("POST", "logout", self.logout, public),
-            _route("GET", "me", self.me, signed_in),
-            _route("GET", "account", self.account_page, signed_in),
-            _route("POST", "password/change", self.change_password, signed_in),
-            _route("GET", "sessions", self.list_sessions, signed_in),
-            _route("DELETE", "sessions", self.end_sessions, signed_in),
-            _route("DELETE", "sessions/{id}", self.end_session, signed_in),
-            _route("POST", "sessions/end", self.end_sessions_form, signed_in),
-            _route("POST", "sessions/{id}/end", self.end_session_form, signed_in),
-            _route("GET", "assets/ringfence.css", self.stylesheet, public),
+            self._route("GET", "login", self.login_page, public),
+            self._route("POST", "login", self.login, public),
+            self._route("POST", "logout", self.logout, public),
+            self._route("GET", "me", self.me, signed_in),
+            self._route("GET", "account", self.account_page, signed_in),
+            self._route("POST", "password/change", self.change_password, signed_in),
+            self._route("GET", "sessions", self.list_sessions, signed_in),
+            self._route("DELETE", "sessions", self.end_sessions, signed_in),
+            self._route("DELETE", "sessions/{id}", self.end_session, signed_in),
+            self._route("POST", "sessions/end", self.end_sessions_form, signed_in),
+            self._route("POST", "sessions/{id}/end", self.end_session_form, signed_in),
+            self._route("GET", "assets/ringfence.css", self.stylesheet, public),
         ]
 
     async def register_page(self, request: Request, exchange: Exchange) -> Response:
@@ -113,8 +114,10 @@ class Gatehouse:
         sent = await _decode(request, Credentials)
         if isinstance(sent, Denial):
             return self._refuse(request, exchange, sent, "register")
-        refused = await self.accounts.register(
-            sent.value.email, sent.value.password, Origin.of(exchange)
+        refused = await _attempt(
+            self.accounts.register(
+                sent.value.email, sent.value.password, Origin.of(exchange)
+            )
         )
         if refused is not None:
             return self._refuse(request, exchange, refused, "register", sent)
@@ -132,8 +135,10 @@ class Gatehouse:
         sent = await _decode(request, Credentials)
         if isinstance(sent, Denial):
             return self._refuse(request, exchange, sent, "login")
-        account = await self.accounts.authenticate(
-            sent.value.email, sent.value.password, Origin.of(exchange)
+        account = await _attempt(
+            self.accounts.authenticate(
+                sent.value.email, sent.value.password, Origin.of(exchange)
+            )
         )
         if isinstance(account, Denial):
             return self._refuse(request, exchange, account, "login", sent)
@@ -218,6 +223,24 @@ class Gatehouse:
 
     async def stylesheet(self, request: Request, exchange: Exchange) -> Response:
         return Response(self.pages.stylesheet, headers=_FOREVER, media_type="text/css")
+
+    def _route(
+        self, method: str, path: str, handler: Handler, access: str
+    ) -> IdentityRoute:
+        async def endpoint(request: Request) -> Response:
+            exchange = active.get()
+            if exchange is None:
+                message = "the routes of ringfence.identity answer only behind a Guard"
+                raise OutsideRequestError(message)
+            answer = await _attempt(handler(request, exchange))
+            if isinstance(answer, Denial):
+                return self._refuse(request, exchange, answer)
+            return answer
+
+        endpoint.__qualname__ = handler.__qualname__
+        route = IdentityRoute(f"/auth/{path}", endpoint, methods=[method])
+        route.identity_access = access
+        return route
 
     async def _end(self, request: Request, exchange: Exchange) -> bool:
         wanted = request.path_params["id"]
@@ -317,28 +340,15 @@ class Gatehouse:
         return same_site_path(wanted, _root(request) + self.after_sign_in)
 
 
-def _route(
-    method: str,
-    path: str,
-    handler: Handler,
-    access: str,
-) -> IdentityRoute:
-    async def endpoint(request: Request) -> Response:
-        exchange = active.get()
-        if exchange is None:
-            message = "the routes of ringfence.identity answer only behind a Guard"
-            raise OutsideRequestError(message)
-        try:
-            return await handler(request, exchange)
-        except StoreBusyError as error:
-            return _problem(unavailable(str(error), error.retry_after), exchange)
-        except StoreError as error:
-            return _problem(unavailable(str(error)), exchange)
-
-    endpoint.__qualname__ = handler.__qualname__
-    route = IdentityRoute(f"/auth/{path}", endpoint, methods=[method])
-    route.identity_access = access
-    return route
+async def _attempt(work: Awaitable[_Result]) -> _Result | Denial:
+    """Turn a store that is down, or a full queue, into a refusal that a form can be
+    shown with."""
+    try:
+        return await work
+    except StoreBusyError as error:
+        return unavailable(str(error), error.retry_after)
+    except StoreError as error:
+        return unavailable(str(error))
 
 
 async def _decode(request: Request, type_: type[_T]) -> Submission[_T] | Denial:
