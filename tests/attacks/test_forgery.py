@@ -183,7 +183,7 @@ def heard(side, cookie, origin):
         return None
 
 
-@pytest.mark.parametrize("origin", [EVIL, "null"])
+@pytest.mark.parametrize("origin", [EVIL, "null", None])
 def test_a_websocket_of_another_site_hears_nothing(off, on, origin):
     """No same-origin policy holds for WebSockets; the handshake is checked (CSWSH)."""
     for side, leaked in ((off, True), (on, False)):

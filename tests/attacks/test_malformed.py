@@ -6,6 +6,7 @@ import socket
 
 import pytest
 from tests.attacks import wire
+from tests.attacks.ranges import ALICE
 
 FORM = "application/x-www-form-urlencoded"
 JSON = "application/json"
@@ -115,6 +116,67 @@ def test_a_malformed_request_is_refused(on, name):
     assert b" 200 " not in received
     assert b"HTTP/1.1 5" not in received.replace(b"HTTP/1.1 501", b"")
     assert b"<!doctype" not in received
+
+
+HEADERS = (
+    "Host",
+    "Origin",
+    "Cookie",
+    "Content-Type",
+    "Accept",
+    "Accept-Language",
+    "Authorization",
+    "Sec-Fetch-Site",
+    "Sec-Fetch-Mode",
+    "X-CSRF-Token",
+    "If-None-Match",
+    "Range",
+    "User-Agent",
+    "Referer",
+    "Expect",
+    "Upgrade",
+    "Connection",
+    "Access-Control-Request-Method",
+    "X-Request-Id",
+)
+VALUES = (
+    "",
+    " ",
+    ",",
+    ";",
+    "=",
+    "\xff\xfe",
+    "\u00e9\u00e0",
+    '"',
+    "\t",
+    "a" * 5_000,
+    "%00%0d%0a",
+    "-1",
+    "NaN",
+    "{}",
+    "' OR '1'='1",
+    ";=;=;=" * 200,
+    "bytes=" + ",".join(["0-"] * 1000),
+    "Basic " + "=" * 100,
+    "Bearer " + "e30." * 500,
+    "text/html;q=" + "9" * 300,
+    "multipart/form-data; boundary=" + "b" * 300,
+)
+
+
+@pytest.mark.parametrize("name", HEADERS)
+def test_no_header_makes_it_fail(on, name):
+    """Whatever stands in a header is understood or refused, never a crash."""
+    with on.signed_in(ALICE) as alice:
+        cookie = "=".join(on.session(alice))
+    fixed = {"Host": f"127.0.0.1:{on.port}", "X-Range-Key": on.key, "Cookie": cookie}
+    for value in VALUES:
+        for method, target in (("GET", "/auth/me"), ("POST", "/auth/login")):
+            headers = {**fixed, name: value}
+            body = b'{"email": "a@example.com", "password": "x"}'
+            request = wire.request(method, target, headers, body)
+            answer = wire.send(on.port, request)
+            assert answer.status < 500 or answer.status == 501, (method, value[:40])
 
 
 def test_a_second_request_is_not_smuggled(on):

@@ -120,6 +120,32 @@ async def test_two_session_cookies_are_refused(shop):
     for header in (both, both.replace(token, "x").replace("planted", token)):
         answer = await shop.get("/auth/me", headers={"cookie": header})
         assert answer.status_code == 400
+    lines = [("cookie", pair) for pair in both.split("; ")]  # as HTTP/2 splits them
+    assert (await shop.get("/auth/me", headers=lines)).status_code == 400
+    lines[1] = ("cookie", "basket=1")
+    assert (await shop.get("/auth/me", headers=lines)).status_code == 200
+
+
+async def test_two_credentials_are_refused(shop):
+    """Nobody chooses which of cookie and token is believed."""
+    await shop.post("/auth/register", json=ACCOUNT)
+    await shop.post("/auth/login", json=ACCOUNT)
+    headers = {"authorization": "Bearer eyJhbGciOiJub25lIn0.e30."}
+    assert (await shop.get("/auth/me", headers=headers)).status_code == 400
+
+
+async def test_no_other_origin_is_let_in_by_a_preflight(shop):
+    """No CORS header invites another origin, least of all with credentials."""
+    headers = {
+        "origin": "https://evil.example",
+        "access-control-request-method": "POST",
+        "access-control-request-headers": "x-csrf-token",
+    }
+    for path in ("/", "/auth/login", "/auth/me"):
+        for ask in (shop.options, shop.get):
+            answer = await ask(path, headers=headers)
+            allowed = [name for name in answer.headers if "access-control" in name]
+            assert allowed == []
 
 
 async def test_the_apps_own_cookie_becomes_secure(shop):

@@ -305,6 +305,9 @@ def test_a_sign_in_leads_nowhere_else(on, target):
             "/auth/login", params={"next": target}, data=on.account(ALICE)
         )
         assert leads_within(on, given)
+        given = browser.get("/auth/login", params={"next": target})  # signed in
+        assert given.status_code == 303
+        assert leads_within(on, given)
 
 
 def leads_within(side, answer):
