@@ -32,7 +32,6 @@ class Exchange:
 
     __slots__ = (
         "client",
-        "cookies",
         "credential",
         "csrf_token",
         "denial",
@@ -83,7 +82,6 @@ class Exchange:
         self.client = ""  # traffic.client_ip
         self.scheme = ""  # traffic.client_ip: "http" or "https", as the client saw it
         self.host = ""  # traffic.host: lower case, with the port if there was one
-        self.cookies: dict[str, str] | None = None  # identity.sessions, parsed once
         self.credential = ""  # identity: "", "session" (ambient) or "bearer"
         self.session: object | None = None  # identity.sessions: the SessionRecord
         self.principal: Principal | None = None  # identity

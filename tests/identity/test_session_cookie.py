@@ -62,7 +62,6 @@ def test_production_cookies_are_never_read_in_development():
 def test_the_cookie_is_found_among_others(cookie):
     request = exchange(b"theme=dark", b"__Host-session=t", b"a=b=c", b"lone")
     assert cookie.read(request) == "t"
-    assert request.cookies == {"theme": "dark", NAME: "t", "a": "b=c", "lone": ""}
 
 
 @pytest.mark.parametrize(
@@ -75,7 +74,6 @@ def test_spaces_around_pairs_do_not_matter(cookie, header):
 def test_no_cookie_is_no_token(cookie):
     request = exchange()
     assert cookie.read(request) == ""
-    assert request.cookies == {}
 
 
 def test_two_different_session_cookies_are_refused(cookie):

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
+from functools import lru_cache
+
 from ringfence.denial import Denial
 from ringfence.exchange import Exchange
 from ringfence.identity.refusals import AMBIGUOUS_COOKIE
@@ -39,24 +43,20 @@ class SessionCookie:
     def read(self, exchange: Exchange) -> str | Denial:
         r"""Return the token that the request carries, empty if it carries none.
 
-        Parses the ``Cookie`` header into ``exchange.cookies``. Two session cookies
-        with different values are refused: nobody could tell which of them was planted.
-        Only spaces and tabs are stripped; a server that strips more takes
-        ``\u2000__Host-session`` for the real one, which a sibling domain may set.
+        Two session cookies with different values are refused: nobody could tell which
+        of them was planted. Only spaces and tabs are stripped; a server that strips
+        more takes ``\u2000__Host-session`` for the real one, which a sibling domain may
+        set.
         """
-        cookies: dict[str, str] = {}
-        exchange.cookies = cookies
         header = exchange.headers.get(b"cookie")
         if header is None:
             return ""
-        name = self.name(exchange)
-        for pair in header.decode("latin-1").split(";"):
-            key, _, value = pair.partition("=")
-            key, value = key.strip(" \t"), value.strip(" \t")
-            known = cookies.setdefault(key, value)
-            if key == name and known != value:
-                return AMBIGUOUS_COOKIE
-        return cookies.get(name, "")
+        values = _values(self.name(exchange))(header)
+        if not values:
+            return ""
+        if len(values) > 1 and len({value.strip(b" \t") for value in values}) > 1:
+            return AMBIGUOUS_COOKIE
+        return values[0].strip(b" \t").decode("latin-1")
 
     def write(self, exchange: Exchange, token: str) -> None:
         """Send the token with the response, in place of anything said before."""
@@ -74,3 +74,10 @@ class SessionCookie:
             if name != b"set-cookie" or not value.startswith(start)
         ]
         exchange.response_headers.append((b"set-cookie", start[:-1] + rest))
+
+
+@lru_cache(maxsize=16)  # one name in production; one a port in development
+def _values(name: str) -> Callable[[bytes], list[bytes]]:
+    """Return the function that finds every value of a cookie in a ``Cookie`` header."""
+    pattern = rb"(?:^|;)[ \t]*+" + re.escape(name.encode()) + rb"[ \t]*+=([^;]*+)"
+    return re.compile(pattern).findall
