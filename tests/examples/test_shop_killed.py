@@ -51,7 +51,8 @@ def test_a_killed_shop_keeps_orders_money_and_sessions(tmp_path):
             worker.join()
             with running(command, env=env, log=log) as again:
                 await_port(again, port, log)
-                kept = ada.get("/api/orders", params={"limit": 100}).json()
-                balance = ada.get(f"/api/users/{me}/profile").json()["balance"]
+                with httpx2.Client(base_url=ada.base_url, cookies=ada.cookies) as back:
+                    kept = back.get("/api/orders", params={"limit": 100}).json()
+                    profile = back.get(f"/api/users/{me}/profile").json()
     assert set(orders) <= {order["id"] for order in kept}
-    assert CREDIT - balance - sum(sent) in {0, 1}
+    assert CREDIT - profile["balance"] - sum(sent) in {0, 1}
