@@ -2,15 +2,14 @@
 
 In process: every step of one request is run by itself, many times over, on exchanges
 that the steps before it have prepared. The whole is measured as well; what the steps
-do not add up to is the calling of one by the other.
+do not add up to is the calling of one by the other. The least of many rounds is shown:
+what the machine's other work adds is not the guard's.
 """
 
 from __future__ import annotations
 
 import asyncio
-import gc
 import json
-import statistics
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
@@ -26,7 +25,7 @@ from ringfence import Guard, access
 from ringfence.exchange import Exchange, active
 from ringfence.guard.outbound import Outbound
 
-ROUNDS, TIMES = 15, 1000
+ROUNDS, TIMES = 40, 500
 ACCOUNT = {"email": "bench@shop.example", "password": "correct horse battery 42"}
 
 Step = Callable[[Exchange], Awaitable[object]]
@@ -137,22 +136,19 @@ async def main() -> None:
         scope["headers"].append((b"cookie", cookie))
         walk = Walk(guard, scope)
         bare: ASGIApp = Starlette(routes=[Route("/items", items)])
-        gc.disable()
         await walk.spend()
         samples = [await walk.spend() for _ in range(ROUNDS)]
-        whole = [
-            await seconds_for(guard, scope, TIMES)
-            - await seconds_for(bare, scope, TIMES)
-            for _ in range(ROUNDS)
-        ]
+        guarded = [await seconds_for(guard, scope, TIMES) for _ in range(ROUNDS)]
+        unguarded = [await seconds_for(bare, scope, TIMES) for _ in range(ROUNDS)]
+        whole = min(guarded) - min(unguarded)
     print("| step | CPU µs |\n|---|---:|")
     total = 0.0
     for name in samples[0]:
-        cost = statistics.median(sample[name] for sample in samples)
+        cost = min(sample[name] for sample in samples)
         total += cost
         print(f"| {name} | {cost:.2f} |")
     print(f"| sum of the steps | {total:.2f} |")
-    print(f"| **guard less bare, whole** | **{statistics.median(whole) * 1e6:.2f}** |")
+    print(f"| **guard less bare, whole** | **{whole * 1e6:.2f}** |")
 
 
 if __name__ == "__main__":
