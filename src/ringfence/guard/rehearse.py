@@ -113,9 +113,9 @@ async def _probe(
     websocket = scope["type"] == "websocket"
 
     async def receive() -> Message:
-        if websocket:
-            return {"type": "websocket.disconnect", "code": 1001}
-        return {"type": "http.request", "body": b"", "more_body": False}
+        # whoever waits for more, as middleware of a mount may, learns that it is over
+        kind = "websocket.disconnect" if websocket else "http.disconnect"
+        return {"type": kind, "code": 1001}
 
     async def send(message: Message) -> None:
         """Let answers of the framework go nowhere."""
