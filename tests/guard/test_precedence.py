@@ -105,7 +105,7 @@ def test_a_head_of_its_own_beside_get_is_no_alarm():
 
 
 def test_several_routes_together_can_hide_one():
-    with pytest.raises(PlanError, match="GET.* and .*POST"):
+    with pytest.raises(PlanError, match=r"GET.* and .*POST"):
         check_routes(
             declared("/{x}", methods=["GET"]),
             declared("/{x}", methods=["POST"]),
@@ -163,7 +163,7 @@ def test_an_included_router_counts_in_its_place():
     router = APIRouter(dependencies=[access.depends(ADMIN)])
     router.add_api_route("/users/me", lambda: None)
     app = FastAPI()
-    app.add_api_route("/users/{id}", lambda id: None)
+    app.add_api_route("/users/{user}", lambda user: None)
     app.include_router(router)
     with pytest.raises(PlanError, match="can never be reached"):
         check(app)
