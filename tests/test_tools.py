@@ -29,6 +29,7 @@ NO_ENSUREPIP = f"""#!/bin/sh
 case "$*" in *ensurepip*) exit 1 ;; esac
 exec "{sys.executable}" "$@"
 """
+NO_PIP = NO_ENSUREPIP.replace("*ensurepip*", "*'import pip'*")
 OLD = """#!/bin/sh
 case "$*" in *'(3, 11)'*) exit 1 ;; esac
 echo ' 3.9'
@@ -57,6 +58,7 @@ def machine(tmp_path):
 
 def provide(machine, name, script):
     file = machine / name
+    file.unlink(missing_ok=True)
     file.write_text(script)
     file.chmod(file.stat().st_mode | stat.S_IXUSR)
 
@@ -157,6 +159,19 @@ def test_outdated_environment_is_made_anew(checkout, with_uv, change):
         (checkout / ".venv" / "bin" / "python").unlink()
     _, _, asked = make(checkout, with_uv)
     assert asked[0][0] == "venv"
+
+
+def test_environment_without_an_installer_is_made_anew(checkout, with_uv):
+    """uv made it, so it has no pip; then uv is gone and something is to be added."""
+    make(checkout, with_uv)
+    (with_uv / "uv").unlink()
+    (with_uv / "python3").unlink()
+    provide(with_uv, "python3", NO_ENSUREPIP)
+    provide(checkout / ".venv" / "bin", "python", NO_PIP)
+    assert make(checkout, with_uv)[0] == 0
+    code, told, _ = make(checkout, with_uv, "test")
+    assert code == 2
+    assert "ensurepip" in told
 
 
 def test_environment_of_the_user_reaches_the_installer(checkout, machine):
