@@ -48,6 +48,7 @@ def test_a_killed_shop_keeps_orders_money_and_sessions(tmp_path):
             worker.start()
             assert enough.wait(30)
             process.kill()
+            process.wait()
             worker.join()
             with running(command, env=env, log=log) as again:
                 await_port(again, port, log)
