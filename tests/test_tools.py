@@ -162,7 +162,7 @@ def test_outdated_environment_is_made_anew(checkout, with_uv, change):
 
 
 def test_environment_without_an_installer_is_made_anew(checkout, with_uv):
-    """uv made it, so it has no pip; then uv is gone and something is to be added."""
+    """An environment of uv has no pip; then uv is gone and something is to be added."""
     make(checkout, with_uv)
     (with_uv / "uv").unlink()
     (with_uv / "python3").unlink()
