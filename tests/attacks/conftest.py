@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from tests.attacks.ranges import guarded_range, running_range
+from tests.attacks.ranges import running_range
 
 
 @pytest.fixture(scope="module")
@@ -16,5 +16,5 @@ def off():
 @pytest.fixture(scope="module")
 def on():
     """The same range with the guard in front of it."""
-    with guarded_range() as running:
+    with running_range("on") as running:
         yield running

@@ -105,12 +105,12 @@ def running_range(
 
 
 @contextmanager
-def guarded_range(*options: str) -> Iterator[Range]:
+def range_with_admin() -> Iterator[Range]:
     """Start the guarded range with an account for ``ADMIN``."""
     folder = Path(tempfile.mkdtemp(prefix="range-test-"))
     try:
         create_account(folder, ADMIN, role="admin")
-        with running_range("on", *options, data=folder) as running_one:
+        with running_range("on", data=folder) as running_one:
             yield running_one
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -5,9 +5,7 @@ same in a real one.
 """
 
 import pytest
-from tests.attacks.ranges import ALICE, BOB
-from tests.attacks.ranges import guarded_range as guarded
-from tests.attacks.ranges import running_range as unguarded
+from tests.attacks.ranges import ALICE, BOB, running_range
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
@@ -18,13 +16,13 @@ ORIGINS = (f"--origin={EVIL}", "--origin=null")
 @pytest.fixture(scope="module")
 def off():
     """The range's own fence lets the attacker's pages through here."""
-    with unguarded("off", *ORIGINS) as running:
+    with running_range("off", *ORIGINS) as running:
         yield running
 
 
 @pytest.fixture(scope="module")
 def on():
-    with guarded(*ORIGINS) as running:
+    with running_range("on", *ORIGINS) as running:
         yield running
 
 

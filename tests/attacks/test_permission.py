@@ -1,7 +1,14 @@
 """Broken authorization (guide: "Authorization Security"; CWE-285, CWE-639, CWE-915)."""
 
 import pytest
-from tests.attacks.ranges import ADMIN, ALICE, BOB
+from tests.attacks.ranges import ADMIN, ALICE, BOB, range_with_admin
+
+
+@pytest.fixture(scope="module")
+def on():
+    with range_with_admin() as running:
+        yield running
+
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "FOO")
 

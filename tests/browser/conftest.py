@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+from importlib import import_module
+from importlib.util import find_spec
 
 import pytest
 from tests.browser.witness import Witness
@@ -11,7 +13,7 @@ from tests.browser.witness import Witness
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 _MISSING = (
     "NO CHROMIUM: the tests in a real browser did NOT run; "
-    "install it, on Debian with: apt-get install chromium"
+    "install it (and Playwright), on Debian with: apt-get install chromium"
 )
 _FLAGS = (
     "--disable-gpu",
@@ -31,7 +33,7 @@ _missing = pytest.StashKey[bool]()
 def chromium(request):
     """The path of Chromium. Without one the test is skipped, loudly; in CI it fails."""
     found = next(filter(None, map(shutil.which, _NAMES)), None)
-    if found is None:
+    if found is None or find_spec("playwright") is None:
         request.config.stash[_missing] = True
         if os.environ.get("CI") == "true":
             pytest.fail(_MISSING, pytrace=False)
@@ -49,7 +51,7 @@ def browser(chromium):
     """Chromium for one module: Playwright's own event loop runs as long as it does,
     and no other may run beside it."""
     # Imported late: without Playwright the other tests still run.
-    sync_api = pytest.importorskip("playwright.sync_api")
+    sync_api = import_module("playwright.sync_api")
     flags = [*_FLAGS, *(["--no-sandbox"] if os.geteuid() == 0 else [])]
     with sync_api.sync_playwright() as playwright:
         launched = playwright.chromium.launch(executable_path=chromium, args=flags)

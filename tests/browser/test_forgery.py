@@ -111,6 +111,24 @@ def test_a_websocket_of_another_site_reads_nothing(target, evil, alice):
     assert (heard is None) is guarded
 
 
+def test_a_page_of_another_site_frames_nothing(target, evil, alice):
+    """A page laid invisibly over the attacker's own takes the visitor's clicks
+    (clickjacking; guide: X-Frame-Options; CWE-1021)."""
+    running, guarded = target
+    alice.page.goto(evil.other_site)
+    alice.page.evaluate(
+        """(url) => new Promise((resolve) => {
+            const frame = document.createElement("iframe");
+            frame.onload = resolve;
+            frame.src = url;
+            document.body.append(frame);
+        })""",
+        f"{running.url}/greet?name=Alice",
+    )
+    framed = alice.page.frames[1].content()
+    assert ("Hello Alice" in framed) is not guarded
+
+
 def test_the_page_of_the_site_itself_may_write(target, alice):
     """A form of the range's own origin works as it did."""
     running, guarded = target
