@@ -41,6 +41,7 @@ check:
 	.venv/bin/ruff format --check .
 	.venv/bin/ruff check .
 	.venv/bin/mypy
+	.venv/bin/mypy examples tests/typing
 
 format:
 	@tools/venv .venv test

@@ -1,0 +1,37 @@
+"""What type checkers see of the public names. Checked by mypy, never run."""
+
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any, assert_type
+
+from starlette.applications import Starlette
+from starlette.routing import Route
+
+from ringfence import Guard, Principal, Rule, Settings, access, current
+from ringfence.access import Policy
+
+
+@access.require(access.signed_in & access.role("admin", "staff") | access.public)
+async def read_order(order_id: int) -> str:
+    return str(order_id)
+
+
+# A decorated handler keeps its signature.
+answer = read_order(1)
+assert_type(answer, Coroutine[Any, Any, str])
+answer = read_order("1")  # type: ignore[arg-type]  # an order is an int here
+
+# Policies are values; what is none is refused.
+assert_type(access.public | access.signed_in, Policy)
+access.require("admin")  # type: ignore[arg-type]  # a name is no policy
+
+# Routes come back as what they were.
+assert_type(access.routes([Route("/", read_order)], access.public), list[Route])
+
+assert_type(current.principal(), Principal)
+assert_type(current.csrf_token(), str)
+
+settings = Settings.load(env="development", data=Path("var"))
+assert_type(settings, Settings)
+guard = Guard(Starlette(), settings, rules=[Rule("GET", "/x/{id}", access.public)])
+settings.env = "production"  # type: ignore[misc]  # frozen
