@@ -18,7 +18,7 @@ async def read_order(order_id: int) -> str:
 
 # A decorated handler keeps its signature.
 answer = read_order(1)
-assert_type(answer, Coroutine[Any, Any, str])
+answer = assert_type(answer, Coroutine[Any, Any, str])
 answer = read_order("1")  # type: ignore[arg-type]  # an order is an int here
 
 # Policies are values; what is none is refused.
