@@ -16,6 +16,7 @@ import os
 import platform
 import random
 import statistics
+import sys
 import tempfile
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -92,7 +93,8 @@ async def measure(servers: list[Server], rounds: int, slices: SliceMaker) -> Cos
         await run()
     costs: Costs = {key: [] for key in runs}
     by_target = {server.target: server for server in servers}
-    for _ in range(rounds):
+    for number in range(rounds):
+        print(f"round {number + 1} of {rounds}", end="\r", file=sys.stderr, flush=True)
         for method in METHODS:
             for target in random.sample(list(by_target), len(by_target)):
                 server = by_target[target]
