@@ -166,11 +166,13 @@ async def test_replacing_the_whole_route_list_is_refused_per_request(guarded):
 
 @pytest.mark.anyio
 async def test_without_a_lifespan_the_first_request_starts_the_guard(settings):
-    transport = httpx2.ASGITransport(app=Guard(shop(), settings))
+    guard = Guard(shop(), settings)
+    transport = httpx2.ASGITransport(app=guard)
     base = "http://127.0.0.1:8000"
     async with httpx2.AsyncClient(transport=transport, base_url=base) as client:
         assert (await client.get("/")).text == "hello"
         assert (await client.get("/private")).status_code == 401
+    await guard._close()
 
 
 @pytest.mark.anyio
