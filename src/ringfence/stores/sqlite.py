@@ -21,6 +21,7 @@ from ringfence.stores.contracts import AccountStore, SessionRecord, SessionStore
 from ringfence.stores.migrate import migrate
 from ringfence.stores.sql import SqlAccountStore, SqlSessionStore, decode_names
 
+_SWITCH_AGAIN_SECONDS = 0.02
 _BUSY_SECONDS = 5.0  # how long a writer waits for another before it gives up
 _READ_BUSY_SECONDS = 0.05  # the reader is in the event loop and must not wait
 _CONNECTIONS = 3  # SQLite has one writer at a time; more would only queue
@@ -248,14 +249,29 @@ def prepare(path: Path) -> None:
     _take_the_lock_at_begin(engine)
     with engine.begin() as connection:
         migrate(connection)
-    with closing(sqlite3.connect(path, timeout=_BUSY_SECONDS)) as connection:
-        (mode,) = connection.execute("PRAGMA journal_mode=WAL").fetchone()
+    mode = _switch_to_wal(path)
     if mode != "wal":
         message = (
             f"the file system of {path} has no shared memory, which SQLite needs to be "
             "read while it is written (WAL); is it a network drive?"
         )
         raise StoreError(message)
+
+
+def _switch_to_wal(path: Path) -> str:
+    """Return the journal mode after asking for WAL. SQLite does not wait for the lock
+    that the switch needs, whatever its timeout; so several starts at once must try."""
+    until = time.monotonic() + _BUSY_SECONDS
+    with closing(sqlite3.connect(path, timeout=_BUSY_SECONDS)) as connection:
+        while True:
+            try:
+                (mode,) = connection.execute("PRAGMA journal_mode=WAL").fetchone()
+            except sqlite3.OperationalError:
+                if time.monotonic() > until:
+                    raise
+                time.sleep(_SWITCH_AGAIN_SECONDS)
+            else:
+                return str(mode)
 
 
 def _engine(path: Path) -> AsyncEngine:
