@@ -234,6 +234,22 @@ async def test_whatever_the_application_raises_nothing_of_the_inside_leaves(
 
 
 @pytest.mark.anyio
+async def test_a_failure_is_recorded_once(guarded, settings):
+    @access.require(access.public)
+    async def broken(request):
+        raise ZeroDivisionError
+
+    app = Starlette(routes=[Route("/broken", broken)])
+    async with guarded(app) as started, started.client() as client:
+        request_id = (await client.get("/broken")).json()["request_id"]
+    ledger = (settings.data / "audit.jsonl").read_text()
+    crashes = [line for line in ledger.splitlines() if request_id in line]
+    assert len(crashes) == 1
+    assert "sys_crash" in crashes[0]
+    assert "ZeroDivisionError" in crashes[0]
+
+
+@pytest.mark.anyio
 async def test_an_answer_of_500_is_rewritten_too(guarded):
     @access.require(access.public)
     async def leaky(request):
@@ -266,6 +282,52 @@ async def test_a_422_does_not_echo_the_input(guarded):
     assert response.status_code == 422
     assert "hunter2" not in response.text
     assert response.json()["errors"][0]["field"] == "body.password"
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    "body",
+    [b'{"email": "a", "password": NaN}', b'{"email": "a", "password": "\\ud800"}'],
+)
+async def test_input_that_cannot_be_repeated_is_the_client_s_mistake(
+    guarded, body, caplog
+):
+    """FastAPI fails at writing it back; that is a 422, not a 500."""
+    api = FastAPI()
+
+    @api.post("/people")
+    @access.require(access.public)
+    async def create(body: Registration):
+        return {}
+
+    async with guarded(api) as started, started.client() as client:
+        headers = {"content-type": "application/json"}
+        response = await client.post("/people", content=body, headers=headers)
+    assert response.status_code == 422
+    problem = response.json()
+    assert problem["code"] == "guard.invalid_input"
+    assert problem["errors"][0]["field"] == "body.password"
+    assert caplog.records == []
+
+
+@pytest.mark.anyio
+async def test_a_failure_after_good_input_is_the_server_s(guarded):
+    api = FastAPI()
+
+    @api.post("/people")
+    @access.require(access.public)
+    async def create():
+        return {"value": float("nan")}
+
+    async with guarded(api) as started, started.client() as client:
+        assert (await client.post("/people")).status_code == 500
+
+
+@pytest.mark.anyio
+async def test_the_handshake_s_name_is_no_method(guarded):
+    async with guarded(shop()) as started:
+        (start, _) = await started.call({"path": "/", "method": "WEBSOCKET"})
+    assert start["status"] == 501
 
 
 @pytest.mark.anyio

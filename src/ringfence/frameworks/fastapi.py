@@ -15,6 +15,7 @@ from typing import Any
 
 import fastapi
 from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
 from fastapi.routing import (
     APIRoute,
     APIRouter,
@@ -68,6 +69,8 @@ def read(app: Starlette | Router, framework: str = "fastapi") -> Application:
 
 class FastAPIReader(StarletteReader):
     """Reads FastAPI's own objects, and Starlette's among them."""
+
+    input_errors = (RequestValidationError,)
 
     def table(self, app: Starlette | Router, above: Above) -> Table:
         """Read a router; a FastAPI application has a root path of its own."""

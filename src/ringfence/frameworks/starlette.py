@@ -68,6 +68,8 @@ class StarletteReader:
         framework: the name that the result carries.
     """
 
+    input_errors: tuple[type[Exception], ...] = ()
+
     def __init__(self, framework: str) -> None:
         self.framework = framework
         self.lists: list[RouteList] = []
@@ -86,6 +88,7 @@ class StarletteReader:
             debug=bool(getattr(app, "debug", False)),
             middleware=tuple(_name_of(one.cls) for one in middleware),
             notes=tuple(self.notes),
+            input_errors=self.input_errors,
         )
 
     def table(self, app: Starlette | Router, above: Above) -> Table:

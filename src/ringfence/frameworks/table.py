@@ -141,6 +141,8 @@ class Application:
         debug: the application sends traces to clients.
         middleware: names of the user's middleware, outermost first.
         notes: what a reader of the plan should know, in sentences.
+        input_errors: what the framework raises about input that it does not accept;
+            each has a method ``errors`` that tells which fields are meant.
     """
 
     framework: str
@@ -150,6 +152,7 @@ class Application:
     debug: bool = False
     middleware: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    input_errors: tuple[type[Exception], ...] = ()
 
     def leaves(self) -> Iterator[Leaf]:
         """Yield every entry point, in the order of the tables."""

@@ -81,21 +81,23 @@ class Answers:
         )
         await self.respond(denial, exchange, send)
 
-    def record_failure(self, exchange: Exchange, error: Exception | None) -> None:
-        """Write down that something failed: a trace for the log, a line for the ledger.
+    def log_failure(self, exchange: Exchange, error: BaseException) -> None:
+        """Write the trace of a failure to the log, for the developer."""
+        logger.error(
+            "%s %s failed (request %s)",
+            exchange.method,
+            exchange.path,
+            exchange.request_id,
+            exc_info=error,
+        )
+
+    def record_failure(self, exchange: Exchange, error: BaseException | None) -> None:
+        """Write down in the ledger that the application, or a stage, has failed.
 
         Args:
             exchange: the request.
             error: what was raised; ``None`` if the application answered so itself.
         """
-        if error is not None:
-            logger.error(
-                "%s %s failed (request %s)",
-                exchange.method,
-                exchange.path,
-                exchange.request_id,
-                exc_info=error,
-            )
         self._audit.record(
             RequestFailed(
                 request_id=exchange.request_id,

@@ -164,11 +164,14 @@ class Guard:
             exchange.plan = plan
             return await self._ask(exchange, plan)
         except StoreError as error:
-            self._answers.record_failure(exchange, error)
-            return STORE_DOWN
+            return self._fail(exchange, error, STORE_DOWN)
         except Exception as error:  # noqa: BLE001 - whatever fails here refuses
-            self._answers.record_failure(exchange, error)
-            return STAGE_FAILED
+            return self._fail(exchange, error, STAGE_FAILED)
+
+    def _fail(self, exchange: Exchange, error: Exception, denial: Denial) -> Denial:
+        self._answers.log_failure(exchange, error)
+        self._answers.record_failure(exchange, error)
+        return denial
 
     async def _ask(self, exchange: Exchange, plan: RoutePlan) -> Denial | None:
         for stage in plan.stages:

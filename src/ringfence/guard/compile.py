@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -21,6 +22,8 @@ from ringfence.guard.plan import (
 from ringfence.guard.precedence import check_precedence
 from ringfence.guard.rehearse import rehearse
 from ringfence.guard.stages import StageMaker
+
+logger = logging.getLogger("ringfence")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +55,9 @@ class Guarded:
         """
         bind(self.application, self.plan_of)
         seal(self.application)
-        await rehearse(self.application, self.index, self.plan_of)
+        notes = await rehearse(self.application, self.index, self.plan_of)
+        for note in (*self.application.notes, *notes):
+            logger.warning("%s", note)
 
 
 def compile_guarded(
@@ -96,6 +101,7 @@ def compile_guarded(
             body_limit=settings.traffic.max_body,
             document_headers=document_headers,
             data_headers=data_headers,
+            input_errors=application.input_errors,
             is_own=is_own,
         )
         for leaf in found

@@ -65,6 +65,7 @@ _FIELD_PART = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}")
 
 
 _MOST_ERRORS = 100
+_LONGEST_CHAIN = 16  # exceptions that were raised while another one was handled
 
 
 def read_errors(body: bytes) -> list[dict[str, str]]:
@@ -78,12 +79,41 @@ def read_errors(body: bytes) -> list[dict[str, str]]:
     except (msgspec.DecodeError, RecursionError):
         return []
     details = report.get("detail") if isinstance(report, dict) else None
-    if not isinstance(details, list):
-        return []
+    return tell_details(details) if isinstance(details, list) else []
+
+
+def refused_input(
+    error: BaseException | None, kinds: tuple[type[Exception], ...]
+) -> list[dict[str, str]] | None:
+    """Return what was wrong with the input, if that is how an exception came about.
+
+    FastAPI puts the input into its 422. Input that cannot be written as JSON again
+    (``NaN``, half a surrogate pair) makes that fail, which is a mistake of the client's
+    all the same, not of the server's.
+
+    Args:
+        error: what was raised.
+        kinds: what the framework raises about input.
+
+    Returns:
+        Faults by field, or ``None`` if the exception has nothing to do with input.
+    """
+    for _ in range(_LONGEST_CHAIN):
+        if error is None or isinstance(error, kinds):
+            break
+        error = error.__context__
+    tell = getattr(error, "errors", None)
+    if not isinstance(error, kinds) or tell is None:
+        return None
+    return tell_details(list(tell()))
+
+
+def tell_details(details: list[Any]) -> list[dict[str, str]]:
+    """Return pydantic's list of errors as the public may see it."""
     return [
         _read_error(detail)
         for detail in details[:_MOST_ERRORS]
-        if isinstance(detail, dict) and isinstance(detail.get("loc"), list)
+        if isinstance(detail, dict) and isinstance(detail.get("loc"), list | tuple)
     ]
 
 

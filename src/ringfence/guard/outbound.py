@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 
 from ringfence.denial import Denial
 from ringfence.exchange import Exchange, Message, Send
 from ringfence.guard.answers import Answers
+from ringfence.guard.field_errors import refused_input
 from ringfence.guard.plan import RoutePlan
-from ringfence.guard.rewrite import APPLICATION_ERROR, Rewriter, must_rewrite
+from ringfence.guard.rewrite import (
+    APPLICATION_ERROR,
+    INVALID_INPUT,
+    Rewriter,
+    must_rewrite,
+)
 
 INTERNAL_ERROR = 1011  # RFC 6455, section 7.4.1
 _SWITCHING_PROTOCOLS = 101
@@ -37,6 +44,7 @@ class Outbound:
         "_answers",
         "_complete",
         "_exchange",
+        "_input_refused",
         "_plan",
         "_replaced",
         "_rewriter",
@@ -55,6 +63,7 @@ class Outbound:
         self._started = False
         self._complete = False
         self._replaced = False
+        self._input_refused = False
 
     async def send(self, message: Message) -> None:
         """Take one message of the application's."""
@@ -81,6 +90,8 @@ class Outbound:
             return
         status = message.get("status", _SWITCHING_PROTOCOLS)
         if must_rewrite(status) and not self._plan.is_own:
+            if await self._blame_input(sys.exception()):
+                return
             self._rewriter = Rewriter(message)
             await self._rewrite(self._rewriter, message)
             return
@@ -92,12 +103,25 @@ class Outbound:
         if rewriter.take(message):
             await self._respond(rewriter.denial, rewriter.errors)
 
+    async def _blame_input(self, error: BaseException | None) -> bool:
+        """Answer 422 if the application fails at telling what is wrong with the input;
+        return whether it does."""
+        faults = refused_input(error, self._plan.input_errors)
+        if faults is None or self._exchange.kind != "http":
+            return False
+        self._input_refused = True
+        await self._respond(INVALID_INPUT, faults)
+        return True
+
     async def _respond(
-        self, denial: Denial, errors: Sequence[Mapping[str, str]] = ()
+        self,
+        denial: Denial,
+        errors: Sequence[Mapping[str, str]] = (),
+        failure: BaseException | None = None,
     ) -> None:
         self._replaced = True
         if denial.status >= APPLICATION_ERROR.status:
-            self._answers.record_failure(self._exchange, None)
+            self._answers.record_failure(self._exchange, failure or sys.exception())
         await self._answers.respond(denial, self._exchange, self._send, errors)
 
     async def _refuse(self, denial: Denial) -> None:
@@ -123,21 +147,28 @@ class Outbound:
 
     async def give_up(self, error: Exception) -> bool:
         """The application has raised: return whether the client has a whole answer."""
-        if not self._replaced and not self._started:
-            denial = self._objection()
-            if denial is not None:
-                await self._refuse(denial)
-                return True
-        if self._replaced and self._objection() is not None:
-            return True  # refused and recorded; what was raised is only how it ended
-        self._answers.record_failure(self._exchange, error)
-        if self._replaced or self._complete:
+        if not (self._started or self._replaced):
+            await self._answer_for(error)
             return True
-        if not self._started:
-            self._replaced = True
-            await self._answers.respond(APPLICATION_ERROR, self._exchange, self._send)
+        if not self._is_refused():
+            self._answers.log_failure(self._exchange, error)
+            if not self._replaced:  # else it was recorded when it was answered for
+                self._answers.record_failure(self._exchange, error)
+        if self._replaced or self._complete:
             return True
         if self._exchange.kind == "websocket":
             await self._send({"type": "websocket.close", "code": INTERNAL_ERROR})
             return True
         return False
+
+    async def _answer_for(self, error: Exception) -> None:
+        denial = self._objection()
+        if denial is not None:
+            await self._refuse(denial)
+        elif not await self._blame_input(error):
+            self._answers.log_failure(self._exchange, error)
+            await self._respond(APPLICATION_ERROR, failure=error)
+
+    def _is_refused(self) -> bool:
+        """Return whether what was raised is only how a refusal ended."""
+        return self._input_refused or (self._replaced and self._objection() is not None)

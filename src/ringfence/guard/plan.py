@@ -40,6 +40,7 @@ class RoutePlan:
         body_limit: largest request body in bytes.
         document_headers: response headers for documents, pre-encoded.
         data_headers: response headers for everything else, pre-encoded.
+        input_errors: what the framework raises about input that it does not accept.
         is_own: a route of the guard itself, whose answers need no rewriting.
     """
 
@@ -56,6 +57,7 @@ class RoutePlan:
     body_limit: int
     document_headers: Headers
     data_headers: Headers
+    input_errors: tuple[type[Exception], ...] = ()
     is_own: bool = False
 
 

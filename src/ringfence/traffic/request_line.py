@@ -191,7 +191,8 @@ def refuse_ambiguous(
     few_enough = settings.header_count_limit >= len(_EVERYDAY)
     bytes_left = settings.header_bytes_limit - len(b"".join(_EVERYDAY))
     everyday = _EVERYDAY.issuperset if few_enough else frozenset[bytes]().issuperset
-    methods = SERVED_METHODS | {"WEBSOCKET"} | frozenset(settings.extra_methods)
+    methods = SERVED_METHODS | frozenset(settings.extra_methods)
+    handshakes = frozenset({"WEBSOCKET"})  # no method of HTTP, so not served as one
     plain = _PLAIN.fullmatch
 
     async def request_line(exchange: Exchange) -> Denial | None:
@@ -210,10 +211,11 @@ def refuse_ambiguous(
             denial = judge_path(raw, exchange.path, root, limit=path_limit)
             if denial is not None:
                 return denial
+        served = handshakes if exchange.kind == "websocket" else methods
         headers = exchange.headers
         values = b" ".join(headers.values())
         if (
-            exchange.method in methods
+            exchange.method in served
             and everyday(headers)
             and not exchange.repeated
             and len(values) < bytes_left
@@ -223,7 +225,7 @@ def refuse_ambiguous(
             and (b"content-length" not in headers or not judge_length(headers))
         ):
             return None
-        return judge_rest(exchange, settings, methods)
+        return judge_rest(exchange, settings, served)
 
     return request_line
 
