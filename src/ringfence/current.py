@@ -58,8 +58,9 @@ def csrf_token() -> str:
     Raises:
         OutsideRequestError: outside a guarded request.
     """
-    mint = _exchange().csrf_token
-    return "" if mint is None else mint()
+    exchange = _exchange()
+    mint = exchange.mint_csrf_token
+    return "" if mint is None else mint(exchange)
 
 
 def nonce() -> str:

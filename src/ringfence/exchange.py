@@ -30,32 +30,24 @@ class Exchange:
     room reads them, and joins ``cookie`` lines.
     """
 
-    __slots__ = (
-        "client",
-        "credential",
-        "csrf_token",
-        "denial",
-        "entered",
-        "headers",
-        "host",
-        "kind",
-        "method",
-        "mismatch",
-        "nonce",
-        "path",
-        "permitted",
-        "plan",
-        "principal",
-        "probe",
-        "receive",
-        "repeated",
-        "request_id",
-        "response_headers",
-        "scheme",
-        "scope",
-        "session",
-        "status",
-    )
+    # Defaults stand on the class: what nobody writes costs a request nothing.
+    request_id = ""  # guard
+    plan: object | None = None  # guard: the RoutePlan that answers
+    probe: object | None = None  # guard: set while routes are rehearsed
+    entered = False  # guard: the chosen endpoint has been reached
+    mismatch: object | None = None  # guard: another endpoint was reached
+    denial: Denial | None = None  # whoever refuses; read by guard
+    status = 0  # guard: of the response as sent
+    nonce = ""  # current: minted when a page first asks for it
+
+    client = ""  # traffic.client_ip
+    scheme = ""  # traffic.client_ip: "http" or "https", as the client saw it
+    host = ""  # traffic.host: lower case, with the port if there was one
+    credential = ""  # identity: "", "session" (ambient) or "bearer"
+    session: object | None = None  # identity.sessions: the SessionRecord
+    principal: Principal | None = None  # identity
+    mint_csrf_token: Callable[[Exchange], str] | None = None  # browser.csrf
+    permitted = False  # access: the policy of the plan has allowed this
 
     def __init__(self, scope: Scope, receive: Receive) -> None:
         self.scope = scope
@@ -68,25 +60,7 @@ class Exchange:
         headers: dict[bytes, bytes] = dict(raw)
         self.headers = headers
         self.repeated = len(headers) != len(raw)
-
-        self.request_id = ""  # guard
-        self.plan: object | None = None  # guard: the RoutePlan that answers
-        self.probe: object | None = None  # guard: set while routes are rehearsed
-        self.entered = False  # guard: the chosen endpoint has been reached
-        self.mismatch: object | None = None  # guard: another endpoint was reached
-        self.denial: Denial | None = None  # whoever refuses; read by guard
-        self.status = 0  # guard: of the response as sent
-        self.nonce = ""  # current: minted when a page first asks for it
         self.response_headers: list[tuple[bytes, bytes]] = []  # any stage may add
-
-        self.client = ""  # traffic.client_ip
-        self.scheme = ""  # traffic.client_ip: "http" or "https", as the client saw it
-        self.host = ""  # traffic.host: lower case, with the port if there was one
-        self.credential = ""  # identity: "", "session" (ambient) or "bearer"
-        self.session: object | None = None  # identity.sessions: the SessionRecord
-        self.principal: Principal | None = None  # identity
-        self.csrf_token: Callable[[], str] | None = None  # browser.csrf
-        self.permitted = False  # access: the policy of the plan has allowed this
 
 
 active: ContextVar[Exchange | None] = ContextVar("ringfence_exchange", default=None)

@@ -258,7 +258,10 @@ class Guarded:
         seal(application)
 
     def planned(self, method, path, host, root_path=""):
-        return self.index.find(method, path, host, root_path)
+        found = self.index.find(method, path, host, root_path)
+        if not root_path:  # the guard asks the dictionary first
+            assert self.index.fixed.get(path, {}).get(method, found) is found
+        return found
 
     def entered(self, method, path, host, root_path=""):
         scope = {

@@ -67,7 +67,7 @@ class LittleGuard:
         try:
             denial = await self.identity.authenticate(exchange)
             if denial is None:
-                exchange.csrf_token = lambda: (
+                exchange.mint_csrf_token = lambda _: (
                     exchange.session.public_id[:8] if exchange.session else ""
                 )
                 denial = self._signed_out(exchange)

@@ -66,13 +66,18 @@ def protect(key: Callable[[], bytes], *, public_origins: tuple[str, ...] = ()) -
     ours = frozenset(origin.rstrip("/").lower().encode() for origin in public_origins)
     opened_key = functools.cache(key)
 
-    async def csrf(exchange: Exchange) -> Denial | None:
+    def mint_for(exchange: Exchange) -> str:
         # Asked for late: a sign-in gives the request another session than it came with.
-        exchange.csrf_token = lambda: _token_of(exchange.session, opened_key)
+        session = exchange.session
+        if not isinstance(session, SessionRecord):
+            return ""
+        return mint(opened_key(), session.token_hash)
+
+    async def csrf(exchange: Exchange) -> Denial | None:
+        exchange.mint_csrf_token = mint_for
         session = exchange.session
         if not isinstance(session, SessionRecord):
             return None
-        bound = session.token_hash
         headers = exchange.headers
         if exchange.method in SAFE_METHODS:
             return judge_read(headers, ours) if b"sec-fetch-site" in headers else None
@@ -82,13 +87,9 @@ def protect(key: Callable[[], bytes], *, public_origins: tuple[str, ...] = ()) -
             return NO_ORIGIN
         if b"sec-fetch-site" in headers:
             return None
-        return await _demand_token(exchange, opened_key(), bound)
+        return await _demand_token(exchange, opened_key(), session.token_hash)
 
     return csrf
-
-
-def _token_of(session: object, key: Callable[[], bytes]) -> str:
-    return mint(key(), session.token_hash) if isinstance(session, SessionRecord) else ""
 
 
 async def _demand_token(exchange: Exchange, key: bytes, bound: bytes) -> Denial | None:

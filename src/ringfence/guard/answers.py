@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from ringfence.audit.events import AccessRefused, RequestFailed, RequestRefused
@@ -20,6 +20,10 @@ from ringfence.settings import Settings
 logger = logging.getLogger("ringfence")
 
 
+FinishStart = Callable[[Message, Exchange, RoutePlan], Message]
+"""Returns the start of the application's answer as it may leave."""
+
+
 class Answers:
     """Sends refusals, finishes the application's answers, and keeps the ledger.
 
@@ -33,7 +37,7 @@ class Answers:
         secure = not settings.development
         self.headers = compile_headers(settings.browser, secure=secure)
         self._audit = audit
-        self._finish = partial(
+        self.finish_start: FinishStart = partial(
             finish_start,
             secure=secure,
             readable_cookies=settings.browser.readable_cookies,
@@ -46,12 +50,6 @@ class Answers:
             data_headers=data_headers,
             sign_in=sign_in,
         )
-
-    def finish_start(
-        self, message: Message, exchange: Exchange, plan: RoutePlan
-    ) -> Message:
-        """Return the start of the application's answer as it may leave."""
-        return self._finish(message, exchange, plan)
 
     async def respond(
         self,

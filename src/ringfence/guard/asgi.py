@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import cast
 
@@ -17,7 +17,12 @@ from ringfence.exchange import ASGIApp, Exchange, Receive, Scope, Send, active
 from ringfence.frameworks.rule import Rule
 from ringfence.guard.answers import Answers
 from ringfence.guard.bind import SCOPE_KEY
-from ringfence.guard.compile import Guarded, compile_guarded, refuse_overlap
+from ringfence.guard.compile import (
+    NOWHERE,
+    Guarded,
+    compile_guarded,
+    refuse_overlap,
+)
 from ringfence.guard.lifespan import Steps, run_lifespan
 from ringfence.guard.outbound import Outbound
 from ringfence.guard.plan import RoutePlan
@@ -29,7 +34,6 @@ from ringfence.settings import Settings, refuse_unsafe
 IDENTITY_PREFIX = "/auth"
 SIGN_IN = "/auth/login"
 
-NO_ROUTE = Denial(404, "guard.no_route", "There is nothing at this address.")
 STAGE_FAILED = Denial(
     500, "guard.stage_failed", "The request could not be checked, so it was refused."
 )
@@ -97,6 +101,7 @@ class Guard:
         self._started = self._stopped = False
         self._own: Guarded | None = None
         self._guarded = self._compile()
+        self._fixed: Mapping[str, Mapping[str, RoutePlan]] = {}
 
     def _compile(self) -> Guarded:
         """Read the routes and plan them, with no I/O and nothing changed in them."""
@@ -148,7 +153,6 @@ class Guard:
             # What points back to the exchange makes a ring of it, which only the
             # garbage collector opens, at tens of microseconds a request.
             scope.pop(SCOPE_KEY, None)
-            exchange.csrf_token = None
             exchange.receive = receive
 
     async def _admit(self, exchange: Exchange) -> Denial | None:
@@ -158,31 +162,36 @@ class Guard:
                 denial = await stage(exchange)
                 if denial is not None:
                     return denial
-            plan = self._find(exchange)
-            if plan is None:
-                return NO_ROUTE
-            exchange.plan = plan
-            return await self._ask(exchange, plan)
+            for stage in self._find(exchange).stages:
+                denial = await stage(exchange)
+                if denial is not None:
+                    return denial
         except StoreError as error:
             return self._fail(exchange, error, STORE_DOWN)
         except Exception as error:  # noqa: BLE001 - whatever fails here refuses
             return self._fail(exchange, error, STAGE_FAILED)
+        return None if self._guarded.intact() else ROUTES_REPLACED
 
     def _fail(self, exchange: Exchange, error: Exception, denial: Denial) -> Denial:
         self._answers.log_failure(exchange, error)
         self._answers.record_failure(exchange, error)
         return denial
 
-    async def _ask(self, exchange: Exchange, plan: RoutePlan) -> Denial | None:
-        for stage in plan.stages:
-            denial = await stage(exchange)
-            if denial is not None:
-                return denial
-        return None if self._guarded.intact() else ROUTES_REPLACED
-
-    def _find(self, exchange: Exchange) -> RoutePlan | None:
-        method, path, host = exchange.method, exchange.path, exchange.host
+    def _find(self, exchange: Exchange) -> RoutePlan:
+        """Find the plan: in a dictionary where the path alone decides, else by the
+        framework's own patterns."""
+        method, path = exchange.method, exchange.path
         root_path: str = exchange.scope.get("root_path", "")
+        fixed = None if root_path else self._fixed.get(path)
+        plan = fixed.get(method) if fixed is not None else None
+        if plan is None:
+            plan = self._search(method, path, exchange.host, root_path) or NOWHERE
+        exchange.plan = plan
+        return plan
+
+    def _search(
+        self, method: str, path: str, host: str, root_path: str
+    ) -> RoutePlan | None:
         if self._own is not None and path.startswith(IDENTITY_PREFIX, len(root_path)):
             plan = self._own.index.find(method, path, host, root_path)
             if plan is not None:
@@ -229,8 +238,10 @@ class Guard:
         """Read the routes once more, those of the lifespan too, and close the plans."""
         self._guarded = self._compile()
         await self._guarded.close()
+        self._fixed = self._guarded.index.fixed
         if self._own is not None:
             await self._own.close()
+            self._fixed = {**self._fixed, **self._own.index.fixed}
         self._rooms.audit.record(
             Started(environment=self.settings.env, routes=len(self.plan))
         )

@@ -6,9 +6,10 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from ringfence.access.policy import Public
+from ringfence.access.policy import Closed, Public
+from ringfence.denial import Denial
 from ringfence.errors import PlanError
-from ringfence.exchange import ASGIApp
+from ringfence.exchange import ASGIApp, Exchange, Receive, Scope, Send
 from ringfence.frameworks.open import open_adapter
 from ringfence.frameworks.rule import Rule
 from ringfence.frameworks.table import Application, Leaf, Place
@@ -154,3 +155,33 @@ def _answer_plan(asgi: ASGIApp, headers: tuple[Headers, Headers]) -> RoutePlan:
         document_headers=document_headers,
         data_headers=data_headers,
     )
+
+
+NO_ROUTE = Denial(404, "guard.no_route", "There is nothing at this address.")
+
+
+async def no_route(_: Exchange) -> Denial:
+    """Refuse what no plan is for, before the application hears of it."""
+    return NO_ROUTE
+
+
+async def _nothing(scope: Scope, receive: Receive, send: Send) -> None:
+    """Stand where no application is."""
+
+
+NOWHERE = RoutePlan(
+    kind="nowhere",
+    methods=(),
+    path="",
+    host="",
+    policy=Closed(),
+    csrf="off",
+    limits=(),
+    place=Place(),
+    application=_nothing,
+    stages=(no_route,),
+    body_limit=0,
+    document_headers=(),
+    data_headers=(),
+)
+"""The plan of every request that has none."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol, cast
 
@@ -28,6 +28,10 @@ _HOST = re.compile(
 
 class Index(Protocol):
     """Finds the plan that belongs to a request."""
+
+    fixed: Mapping[str, Mapping[str, RoutePlan]]
+    """Plans by path and method, where these two decide alone: on every host, without a
+    ``root_path``. What is not in it must be looked for with ``find``."""
 
     def find(
         self, method: str, path: str, host: str, root_path: str = ""
@@ -67,6 +71,13 @@ def route_path(path: str, root_path: str) -> str:
     return rest if not rest or rest[0] == "/" else path
 
 
+def _decided(fixed: Mapping[str, _Fixed]) -> dict[str, dict[str, RoutePlan]]:
+    return {
+        path: {method: plan for method, plan in plans.items() if plan is not None}
+        for path, (plans, _) in fixed.items()
+    }
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class _Candidate:
     """One entry of a table, with what is needed to decide about a path."""
@@ -97,6 +108,7 @@ class _Level:
         "_redirects",
         "_root_path",
         "_tree",
+        "fixed",
     )
 
     def __init__(self, table: Table, plan_of: PlanOf, answer: RoutePlan) -> None:
@@ -107,6 +119,9 @@ class _Level:
         self._fallbacks = _candidates(table.fallbacks, plan_of, answer)
         self._tree = _Node.tree(entries)
         self._fixed = dict(self._fixed_paths(entries))
+        self.fixed: Mapping[str, Mapping[str, RoutePlan]] = (
+            {} if self._root_path else _decided(self._fixed)
+        )
 
     def find(
         self, method: str, path: str, host: str, root_path: str = ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
+from typing import cast
 
 from ringfence.denial import Denial
 from ringfence.exchange import Exchange, Message, Send
@@ -40,17 +41,12 @@ class Outbound:
         answers: finishes what leaves, and refuses.
     """
 
-    __slots__ = (
-        "_answers",
-        "_complete",
-        "_exchange",
-        "_input_refused",
-        "_plan",
-        "_replaced",
-        "_rewriter",
-        "_send",
-        "_started",
-    )
+    # Defaults stand on the class: most answers change none of them.
+    _rewriter: Rewriter | None = None
+    _started = False
+    _complete = False
+    _replaced = False
+    _input_refused = False
 
     def __init__(
         self, exchange: Exchange, plan: RoutePlan, send: Send, answers: Answers
@@ -59,11 +55,6 @@ class Outbound:
         self._plan = plan
         self._send = send
         self._answers = answers
-        self._rewriter: Rewriter | None = None
-        self._started = False
-        self._complete = False
-        self._replaced = False
-        self._input_refused = False
 
     async def send(self, message: Message) -> None:
         """Take one message of the application's."""
@@ -71,7 +62,12 @@ class Outbound:
             return  # another answer has been sent in place of this one
         kind = message["type"]
         if kind in _STARTS:
-            await self._start(message)
+            if not await self._replace(message):
+                self._started = True
+                finished = self._answers.finish_start(
+                    message, self._exchange, self._plan
+                )
+                await self._send(finished)
             return
         if self._rewriter is not None:
             await self._rewrite(self._rewriter, message)
@@ -82,22 +78,20 @@ class Outbound:
             self._complete = True
         await self._send(message)
 
-    async def _start(self, message: Message) -> None:
+    async def _replace(self, message: Message) -> bool:
+        """Answer otherwise where the application's answer must not leave; return
+        whether it must not."""
         exchange = self._exchange
-        denial = self._objection()
-        if denial is not None:
-            await self._refuse(denial)
-            return
-        status = message.get("status", _SWITCHING_PROTOCOLS)
-        if must_rewrite(status) and not self._plan.is_own:
-            if await self._blame_input(sys.exception()):
-                return
+        exchange.status = status = message.get("status", _SWITCHING_PROTOCOLS)
+        if exchange.mismatch is not None or exchange.denial is not None:
+            await self._refuse(cast("Denial", self._objection()))
+            return True
+        if not must_rewrite(status) or self._plan.is_own:
+            return False
+        if not await self._blame_input(sys.exception()):
             self._rewriter = Rewriter(message)
             await self._rewrite(self._rewriter, message)
-            return
-        exchange.status = status
-        self._started = True
-        await self._send(self._answers.finish_start(message, exchange, self._plan))
+        return True
 
     async def _rewrite(self, rewriter: Rewriter, message: Message) -> None:
         if rewriter.take(message):

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import replace
+from functools import lru_cache
 
 from ringfence.access.policy import Public
 from ringfence.browser.cookies import harden
 from ringfence.denial import Denial
 from ringfence.exchange import Exchange, Message
 from ringfence.guard.field_errors import read_errors
-from ringfence.guard.plan import RoutePlan
+from ringfence.guard.plan import Headers, RoutePlan
 
 _CSP = b"content-security-policy"
 
@@ -107,28 +108,31 @@ def finish_start(  # noqa: PLR0913 - the last three are bound at start-up
 
     Source: ASVS 5.0 V3.4, V14.3.2, V13.4.6; CWE-113, CWE-525.
     """
-    given = message.get("headers", ())
-    kept, content_type, private = _keep(
-        given,
-        private=exchange.principal is not None,
-        secure=secure,
-        readable=readable_cookies,
-    )
+    kept: list[tuple[bytes, bytes]] = []
+    content_type = b""
+    private = exchange.principal is not None
+    cached = False
+    for line in message.get("headers", ()):
+        name, value = line
+        if b"\n" in value or b"\r" in value:
+            raise ValueError(f"the response header {name!r} contains a line break")
+        if name not in _PASSED:
+            settled = _settle(
+                name.lower(), value, secure=secure, readable=readable_cookies
+            )
+            if settled is None:
+                continue
+            line = name, value = settled  # noqa: PLW2901 - as it may leave
+            if name == b"content-type":
+                content_type = value
+            cached = cached or name == b"cache-control"
+            private = private or name == b"set-cookie"
+        kept.append(line)
     status = message.get("status")
     if status is None:  # websocket.accept shows nothing
         return {**message, "headers": kept + exchange.response_headers}
-    if status == _NOT_MODIFIED:
-        # Its headers replace those of the stored answer, among them the policy of a
-        # page by one without its nonce, or by that of data: so it says nothing.
-        pass
-    elif not _is_document(content_type, status):
-        kept += plan.data_headers
-    elif exchange.nonce:
-        kept.append((_CSP, csp(exchange.nonce)))
-        kept += plan.document_headers[1:]
-    else:
-        kept += plan.document_headers
-    if private:
+    kept += _protection(exchange, plan, content_type, status, csp)
+    if private and not cached:
         kept.append(_PRIVATE if isinstance(plan.policy, Public) else _NO_STORE)
     if exchange.response_headers:
         kept += exchange.response_headers
@@ -136,38 +140,37 @@ def finish_start(  # noqa: PLR0913 - the last three are bound at start-up
     return {**message, "headers": kept}
 
 
-def _keep(
-    given: Iterable[tuple[bytes, bytes]],
-    *,
-    private: bool,
-    secure: bool,
-    readable: frozenset[str],
-) -> tuple[list[tuple[bytes, bytes]], bytes, bool]:
-    """Return what stays of the application's headers, in one pass, with its content
-    type, and whether a cache must be told that this is for one reader only."""
-    kept: list[tuple[bytes, bytes]] = []
-    content_type = b""
-    cached = False
-    for line in given:
-        name, value = line
-        if b"\n" in value or b"\r" in value:
-            raise ValueError(f"the response header {name!r} contains a line break")
-        if name not in _PASSED:
-            name = name.lower()
-            if name in _DROPPED:
-                continue
-            if name == b"content-type":
-                content_type = value
-            elif name == b"cache-control":
-                cached = True
-            elif name == b"set-cookie":
-                cookie = harden(value, secure=secure, readable=readable)
-                line = (name, cookie)  # noqa: PLW2901 - the hardened one goes out
-                private = True
-        kept.append(line)
-    return kept, content_type, private and not cached
+def _protection(
+    exchange: Exchange,
+    plan: RoutePlan,
+    content_type: bytes,
+    status: int,
+    csp: Callable[[str], bytes],
+) -> Headers:
+    """Return the security headers that belong to an answer of this kind."""
+    if status == _NOT_MODIFIED:
+        # Its headers replace those of the stored answer, among them the policy of a
+        # page by one without its nonce, or by that of data: so it says nothing.
+        return ()
+    if not _is_document(content_type, status):
+        return plan.data_headers
+    if not exchange.nonce:
+        return plan.document_headers
+    return ((_CSP, csp(exchange.nonce)), *plan.document_headers[1:])
 
 
+def _settle(
+    name: bytes, value: bytes, *, secure: bool, readable: frozenset[str]
+) -> tuple[bytes, bytes] | None:
+    """Return a header that is not simply passed on as it may leave, if it may."""
+    if name in _DROPPED:
+        return None
+    if name == b"set-cookie":
+        return name, harden(value, secure=secure, readable=readable)
+    return name, value
+
+
+@lru_cache(maxsize=256)
 def _is_document(content_type: bytes, status: int) -> bool:
     if content_type:
         media_type = content_type.lower()

@@ -7,9 +7,7 @@ from typing import TYPE_CHECKING, cast
 
 from ringfence.audit.log import AuditLog
 from ringfence.clock import Clock, system_clock
-from ringfence.denial import Denial
 from ringfence.errors import MissingExtraError
-from ringfence.exchange import Exchange
 from ringfence.identity.accounts import Accounts
 from ringfence.identity.passwords.argon2 import Argon2id
 from ringfence.identity.passwords.passwords import Passwords
@@ -53,15 +51,12 @@ class Identity:
         self.accounts = accounts
         self.sessions = sessions
         self.app = app
+        self.authenticate = sessions.authenticate  # the session stage
 
     @property
     def routes(self) -> list[IdentityRoute]:
         """The addresses under ``/auth``; each carries ``identity_access``."""
         return cast("list[IdentityRoute]", list(self.app.routes))
-
-    async def authenticate(self, exchange: Exchange) -> Denial | None:
-        """Find out who sends a request. See ``Sessions.authenticate``."""
-        return await self.sessions.authenticate(exchange)
 
     async def start(self) -> None:
         """Open the database (and make or migrate it), start the threads.

@@ -12,6 +12,8 @@ from ringfence.identity.refusals import AMBIGUOUS_COOKIE
 
 _PRODUCTION_NAME = "__Host-session"
 
+Finder = Callable[[bytes], list[bytes]]
+
 
 class SessionCookie:
     """Reads and writes the cookie that carries a session's token.
@@ -38,9 +40,9 @@ class SessionCookie:
         if not self._development:
             return _PRODUCTION_NAME
         server = exchange.scope.get("server")
-        return f"session-{server[1] if server and server[1] else 0}"
+        return _name_on_port(server[1] if server else None)
 
-    def read(self, exchange: Exchange) -> str | Denial:
+    def read(self, exchange: Exchange) -> bytes | Denial:
         r"""Return the token that the request carries, empty if it carries none.
 
         Two session cookies with different values are refused: nobody could tell which
@@ -50,13 +52,19 @@ class SessionCookie:
         """
         header = exchange.headers.get(b"cookie")
         if header is None:
-            return ""
-        values = _values(self.name(exchange))(header)
+            return b""
+        values = self._finder(exchange)(header)
         if not values:
-            return ""
+            return b""
         if len(values) > 1 and len({value.strip(b" \t") for value in values}) > 1:
             return AMBIGUOUS_COOKIE
-        return values[0].strip(b" \t").decode("latin-1")
+        return values[0].strip(b" \t")
+
+    def _finder(self, exchange: Exchange) -> Finder:
+        if not self._development:
+            return _in_production
+        server = exchange.scope.get("server")
+        return _on_port(server[1] if server else None)
 
     def write(self, exchange: Exchange, token: str) -> None:
         """Send the token with the response, in place of anything said before."""
@@ -76,8 +84,19 @@ class SessionCookie:
         exchange.response_headers.append((b"set-cookie", start[:-1] + rest))
 
 
-@lru_cache(maxsize=16)  # one name in production; one a port in development
-def _values(name: str) -> Callable[[bytes], list[bytes]]:
+def _name_on_port(port: int | None) -> str:
+    return f"session-{port or 0}"
+
+
+def _find(name: str) -> Finder:
     """Return the function that finds every value of a cookie in a ``Cookie`` header."""
     pattern = rb"(?:^|;)[ \t]*+" + re.escape(name.encode()) + rb"[ \t]*+=([^;]*+)"
     return re.compile(pattern).findall
+
+
+_in_production = _find(_PRODUCTION_NAME)
+
+
+@lru_cache(maxsize=16)
+def _on_port(port: int | None) -> Finder:
+    return _find(_name_on_port(port))

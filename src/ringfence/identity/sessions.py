@@ -29,6 +29,7 @@ from ringfence.stores.contracts import AccountRecord, SessionRecord, SessionStor
 logger = logging.getLogger("ringfence.identity")
 
 TOUCH_SECONDS = 60  # how exactly the idle time is known
+_PRINCIPALS_REMEMBERED = 8192
 _TOKEN_BYTES = 32  # 256 random bits; ASVS 5.0 V7.2.3 asks for at least 128
 _ID_BYTES = 16
 _SWEEP_SECONDS = 600.0  # how often what has expired is deleted
@@ -86,6 +87,7 @@ class Sessions:
         self._record = record
         self._clock = clock
         self._seen: dict[bytes, float] = {}
+        self._principals: dict[bytes, tuple[SessionRecord, Principal]] = {}
         self._wake = asyncio.Event()
         self._stopping = False
         self._housekeeper: asyncio.Task[None] | None = None
@@ -104,28 +106,35 @@ class Sessions:
             return TWO_CREDENTIALS if token else BEARER_UNSUPPORTED
         if not token:
             return None
+        token_hash = sha256(token).digest()
         try:
-            session = await self._store.read(_hash(token))
+            session = await self._store.read(token_hash)
         except StoreError as error:
             return unavailable(str(error))
         now = self._clock()
         if session is None or self._lifetime.is_over(session, now):
             self._cookie.expire(exchange)
             return None
-        self._recognise(session, exchange, now)
-        return None
-
-    def _recognise(
-        self, session: SessionRecord, exchange: Exchange, now: float
-    ) -> None:
         if now - session.last_seen >= TOUCH_SECONDS:
-            self._seen[session.token_hash] = now
+            self._seen[token_hash] = now
             self._wake.set()
         exchange.session = session
         exchange.credential = "session"
-        exchange.principal = Principal(
+        known = self._principals.get(token_hash)
+        if known is None or known[0] is not session:
+            known = self._remember(session)
+        exchange.principal = known[1]
+        return None
+
+    def _remember(self, session: SessionRecord) -> tuple[SessionRecord, Principal]:
+        """Make the principal once for each record that the store hands out."""
+        if len(self._principals) >= _PRINCIPALS_REMEMBERED:
+            self._principals.clear()
+        principal = Principal(
             session.account_id, session.roles, session.factors, session.created
         )
+        known = self._principals[session.token_hash] = (session, principal)
+        return known
 
     async def begin(
         self, account: AccountRecord, exchange: Exchange, *, factors: frozenset[str]

@@ -84,11 +84,16 @@ def _local_only(peer_of: Callable[[Exchange], str]) -> Stage:
     async def client_ip(exchange: Exchange) -> Denial | None:
         if not _FORWARDING.isdisjoint(exchange.headers):
             return _FORWARDED_IN_DEVELOPMENT
-        peer = peer_of(exchange)
-        if peer not in _LOOPBACK and not is_loopback(peer):
-            return _REMOTE_IN_DEVELOPMENT
-        exchange.client = peer
-        exchange.scheme = _scheme(exchange.scope)
+        scope = exchange.scope
+        client = scope.get("client")
+        if client is not None and client[0] in _LOOPBACK:
+            exchange.client = client[0]
+        else:
+            peer = peer_of(exchange)
+            if not is_loopback(peer):
+                return _REMOTE_IN_DEVELOPMENT
+            exchange.client = peer
+        exchange.scheme = "http" if scope.get("scheme") == "http" else _scheme(scope)
         return None
 
     return client_ip
