@@ -7,6 +7,7 @@ outside in.
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Awaitable, Callable, MutableMapping
 from contextvars import ContextVar
 from typing import Any
@@ -31,7 +32,7 @@ class Exchange:
     """
 
     # Defaults stand on the class: what nobody writes costs a request nothing.
-    request_id = ""  # guard
+    _request_id = ""
     plan: object | None = None  # guard: the RoutePlan that answers
     probe: object | None = None  # guard: set while routes are rehearsed
     entered = False  # guard: the chosen endpoint has been reached
@@ -61,6 +62,19 @@ class Exchange:
         self.headers = headers
         self.repeated = len(headers) != len(raw)
         self.response_headers: list[tuple[bytes, bytes]] = []  # any stage may add
+
+    @property
+    def request_id(self) -> str:
+        """The id under which refusals, events and the log know this request: random,
+        since a counter would tell strangers how busy the service is; made when it is
+        first asked for."""
+        if not self._request_id:
+            self._request_id = secrets.token_hex(8)
+        return self._request_id
+
+    @request_id.setter
+    def request_id(self, value: str) -> None:
+        self._request_id = value
 
 
 active: ContextVar[Exchange | None] = ContextVar("ringfence_exchange", default=None)

@@ -8,6 +8,7 @@ import pytest
 from fastapi import APIRouter, Depends, FastAPI
 from pydantic import BaseModel
 from starlette.applications import Starlette
+from starlette.middleware.base import BaseHTTPMiddleware
 from starlette.responses import JSONResponse, PlainTextResponse
 from starlette.routing import Mount, Route, WebSocketRoute
 
@@ -106,6 +107,36 @@ async def test_what_the_framework_answers_by_itself_stays(guarded):
         assert wrong_method.status_code == 405
         assert "GET" in wrong_method.headers["allow"]
         assert (await client.get("/private/")).status_code == 307
+
+
+@pytest.mark.anyio
+async def test_a_body_on_its_way_to_a_405_is_capped_too(guarded):
+    """Middleware may read it before the framework answers."""
+
+    class ReadsAll(BaseHTTPMiddleware):
+        async def dispatch(self, request, call_next):
+            await request.body()
+            return await call_next(request)
+
+    app = shop()
+    app.add_middleware(ReadsAll)
+    chunk = {"type": "http.request", "body": b"x" * 600_000, "more_body": True}
+    headers = [(b"host", b"127.0.0.1:8000"), (b"transfer-encoding", b"chunked")]
+    async with guarded(app) as started:
+        sent = await started.call(
+            {"path": "/", "method": "POST", "headers": headers}, *([chunk] * 5)
+        )
+    assert sent[0]["status"] == 413
+
+
+@pytest.mark.anyio
+async def test_request_ids_tell_nothing_about_others(guarded):
+    async with guarded(shop()) as started, started.client() as client:
+        first, second = [
+            (await client.get("/nothing")).json()["request_id"] for _ in range(2)
+        ]
+    assert len(first) == len(second) == 16
+    assert first[:8] != second[:8]
 
 
 def test_a_route_without_a_policy_stops_the_start_up_and_is_named(settings):

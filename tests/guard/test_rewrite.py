@@ -344,3 +344,20 @@ def test_no_report_breaks_the_reader(kind, loc, context):
     body = report({"type": kind, "loc": loc, "ctx": context, "msg": "x", "input": "y"})
     for error in read_errors(body):
         assert all(isinstance(value, str) for value in error.values())
+
+
+@pytest.mark.parametrize(
+    "said", [b"public, max-age=31536000, immutable", b"max-age=60", b"no-cache"]
+)
+def test_a_cookie_of_the_guard_s_own_is_for_one_browser(said):
+    """A shared cache that kept a cookie that ends sessions would sign out everybody."""
+    ended = (b"set-cookie", b"__Host-session=; Max-Age=0")
+    headers = finished(HTML, (b"cache-control", said), extra=[ended])
+    assert ended in headers
+    caching = [value for name, value in headers if name == b"cache-control"]
+    assert caching == [b"no-store"]
+
+
+def test_another_header_of_a_stage_leaves_caching_alone():
+    headers = finished(HTML, (b"cache-control", b"max-age=60"), extra=[(b"vary", b"x")])
+    assert (b"cache-control", b"max-age=60") in headers

@@ -55,7 +55,7 @@ def test_production_cookies_are_never_read_in_development():
     development = SessionCookie(development=True)
     assert development.read(exchange(b"__Host-session=x")) == b""
     assert development.read(exchange(b"session-8001=x")) == b""
-    assert development.read(exchange(b"session-8000=x")) == "x"
+    assert development.read(exchange(b"session-8000=x")) == b"x"
     assert development.name(exchange(port=None)) == "session-0"
 
 

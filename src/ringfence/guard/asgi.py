@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
-import secrets
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import cast
@@ -95,8 +93,6 @@ class Guard:
             authenticate=rooms.identity.authenticate if rooms.identity else None,
             csrf_key=partial(rooms.keyring.derive, "browser.csrf"),
         )
-        self._process = secrets.token_hex(6)
-        self._numbers = itertools.count(1)
         self._starting = asyncio.Lock()
         self._started = self._stopped = False
         self._own: Guarded | None = None
@@ -140,7 +136,6 @@ class Guard:
         if not self._started:
             await self._start_late()
         exchange = Exchange(scope, receive)
-        exchange.request_id = f"{self._process}-{next(self._numbers)}"
         token = active.set(exchange)
         try:
             denial = await self._admit(exchange)

@@ -23,6 +23,7 @@ from ringfence.guard.plan import (
 from ringfence.guard.precedence import check_precedence
 from ringfence.guard.rehearse import rehearse
 from ringfence.guard.stages import StageMaker
+from ringfence.traffic.body_limit import limit_body
 
 logger = logging.getLogger("ringfence")
 
@@ -115,7 +116,11 @@ def compile_guarded(
         application=application,
         plans=tuple(plan_of(leaf) for leaf in found),
         plan_of=plan_of,
-        index=compile_index(application, plan_of, _answer_plan(asgi, headers)),
+        index=compile_index(
+            application,
+            plan_of,
+            _answer_plan(asgi, headers, settings.traffic.max_body),
+        ),
     )
 
 
@@ -136,9 +141,11 @@ def refuse_overlap(guarded: Guarded, own: Guarded, prefix: str) -> None:
             raise PlanError(message)
 
 
-def _answer_plan(asgi: ASGIApp, headers: tuple[Headers, Headers]) -> RoutePlan:
+def _answer_plan(
+    asgi: ASGIApp, headers: tuple[Headers, Headers], body_limit: int
+) -> RoutePlan:
     """The plan for what a framework answers by itself (405, slash redirects): let it
-    through to the framework, but into no endpoint."""
+    through to the framework and the middleware before it, but into no endpoint."""
     document_headers, data_headers = headers
     return RoutePlan(
         kind="answer",
@@ -150,8 +157,8 @@ def _answer_plan(asgi: ASGIApp, headers: tuple[Headers, Headers]) -> RoutePlan:
         limits=(),
         place=Place(),
         application=asgi,
-        stages=(),
-        body_limit=0,
+        stages=(limit_body(body_limit),),
+        body_limit=body_limit,
         document_headers=document_headers,
         data_headers=data_headers,
     )

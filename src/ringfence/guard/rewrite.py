@@ -135,9 +135,21 @@ def finish_start(  # noqa: PLR0913 - the last three are bound at start-up
     if private and not cached:
         kept.append(_PRIVATE if isinstance(plan.policy, Public) else _NO_STORE)
     if exchange.response_headers:
-        kept += exchange.response_headers
+        kept = _with_own(kept, exchange.response_headers)
     # Another message: an application may send the same one to everybody.
     return {**message, "headers": kept}
+
+
+def _with_own(
+    kept: list[tuple[bytes, bytes]], own: list[tuple[bytes, bytes]]
+) -> list[tuple[bytes, bytes]]:
+    """Add what stages have left. A cookie among it (one that ends a stale session, say)
+    is for one browser: a shared cache that kept it with a public answer would sign out
+    everybody, whatever the application has said about caching."""
+    if any(name == b"set-cookie" for name, _ in own):
+        kept = [line for line in kept if line[0] != b"cache-control"]
+        kept.append(_NO_STORE)
+    return kept + own
 
 
 def _protection(
