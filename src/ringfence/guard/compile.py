@@ -99,7 +99,7 @@ def compile_guarded(
             limits=(),
             place=leaf.place,
             application=asgi,
-            stages=maker.stages(leaf.kind, policies[id(leaf)]),
+            stages=maker.stages(leaf.kind, leaf.methods, policies[id(leaf)]),
             body_limit=settings.traffic.max_body,
             document_headers=document_headers,
             data_headers=data_headers,

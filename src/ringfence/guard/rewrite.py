@@ -116,7 +116,9 @@ def finish_start(  # noqa: PLR0913 - the last three are bound at start-up
         name, value = line
         if b"\n" in value or b"\r" in value:
             raise ValueError(f"the response header {name!r} contains a line break")
-        if name not in _PASSED:
+        if name == b"content-type":
+            content_type = value
+        elif name not in _PASSED:
             settled = _settle(
                 name.lower(), value, secure=secure, readable=readable_cookies
             )

@@ -8,12 +8,13 @@ Each stage returns ``None`` to let the request go on, or the ``Denial`` that end
 from __future__ import annotations
 
 from collections.abc import Callable
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from ringfence.access.policy import Hierarchy, Policy
 from ringfence.access.stage import enforce
 from ringfence.browser.csrf import protect
-from ringfence.browser.fetch_metadata import same_origin
+from ringfence.browser.fetch_metadata import SAFE_METHODS, same_origin
 from ringfence.guard.plan import Stage
 from ringfence.settings import Settings
 from ringfence.traffic.body_limit import limit_body
@@ -50,15 +51,30 @@ class StageMaker:
     authenticate: Stage | None
     csrf_key: Callable[[], bytes]
 
-    def stages(self, kind: str, policy: Policy) -> tuple[Stage, ...]:
-        """Return what a request passes once its route is known, in order."""
+    def stages(
+        self, kind: str, methods: AbstractSet[str] | None, policy: Policy
+    ) -> tuple[Stage, ...]:
+        """Return what a request passes once its route is known, in order.
+
+        Args:
+            kind: of the route.
+            methods: that the route answers, ``None`` for every one. A route that only
+                reads needs no proof that a request comes from our own pages.
+            policy: who may use it.
+        """
         settings = self.settings
-        websocket = kind == "websocket"
+        has_body = kind != "websocket"
+        changes_things = methods is None or not methods <= SAFE_METHODS
         stages = (
-            None if websocket else limit_body(settings.traffic.max_body),
-            same_origin(settings.public_origins, development=settings.development),
+            limit_body(settings.traffic.max_body) if has_body else None,
+            self._same_origin() if changes_things else None,
             self.authenticate,
             enforce(policy, self.hierarchy),
             protect(self.csrf_key, public_origins=settings.public_origins),
         )
         return tuple(stage for stage in stages if stage is not None)
+
+    def _same_origin(self) -> Stage:
+        return same_origin(
+            self.settings.public_origins, development=self.settings.development
+        )
