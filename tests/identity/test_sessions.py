@@ -215,6 +215,71 @@ async def test_sweeping_happens_by_itself(house, monkeypatch):
     await asyncio.wait_for(swept.wait(), 10)
 
 
+async def test_a_busy_site_is_swept_too(house):
+    """Requests that mark their sessions as seen do not put off the sweep for ever."""
+    token = await sign_in(house)
+    marked, swept = asyncio.Event(), []
+
+    async def touch(seen):
+        marked.set()
+
+    async def forget(**times):
+        swept.append(house.clock.now)
+        return 0
+
+    house.sessions._store.touch = touch
+    house.sessions._store.forget_expired = forget
+    started = house.clock.now
+    house.clock.now += 60
+    for _ in range(25):
+        marked.clear()
+        await who(house, token)
+        await asyncio.wait_for(marked.wait(), 10)
+        house.clock.now += 60
+    assert [time - started for time in swept] == [600, 1200]
+
+
+async def test_a_clock_that_was_set_back_does_not_put_off_the_sweep(house):
+    swept = asyncio.Event()
+
+    async def forget(**times):
+        swept.set()
+        return 0
+
+    house.sessions._store.forget_expired = forget
+    house.clock.now -= 86_400
+    house.sessions._wake.set()
+    await asyncio.wait_for(swept.wait(), 10)
+
+
+async def test_what_was_seen_during_the_last_sweep_is_written(house):
+    """The house is closed in the middle of a sweep, and loses nothing."""
+    token = await sign_in(house)
+    sweeping, go_on, written = asyncio.Event(), asyncio.Event(), []
+
+    async def touch(seen):
+        written.append(dict(seen))
+
+    async def forget(**times):
+        sweeping.set()
+        await go_on.wait()
+        return 0
+
+    house.sessions._store.touch = touch
+    house.sessions._store.forget_expired = forget
+    house.clock.now += 601
+    await who(house, token)
+    await asyncio.wait_for(sweeping.wait(), 10)
+    written.clear()
+    house.clock.now += 60
+    await who(house, token)
+    stopping = asyncio.create_task(house.sessions.stop())
+    await asyncio.sleep(0)
+    go_on.set()
+    await asyncio.wait_for(stopping, 10)
+    assert [list(seen.values()) for seen in written] == [[house.clock.now]]
+
+
 async def test_signing_in_makes_a_new_token_and_ends_the_old(house):
     """A token that was planted before the sign-in is worth nothing after it
     (CWE-384)."""

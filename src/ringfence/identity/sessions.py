@@ -89,6 +89,7 @@ class Sessions:
         self._seen: dict[bytes, float] = {}
         self._principals: dict[bytes, tuple[SessionRecord, Principal]] = {}
         self._wake = asyncio.Event()
+        self._swept_at = clock()
         self._stopping = False
         self._housekeeper: asyncio.Task[None] | None = None
 
@@ -237,6 +238,7 @@ class Sessions:
         """Begin to write down when sessions were seen, beside the requests."""
         self._stopping = False
         self._wake = asyncio.Event()
+        self._swept_at = self._clock()
         self._housekeeper = asyncio.create_task(self._keep_house())
 
     async def stop(self) -> None:
@@ -248,13 +250,22 @@ class Sessions:
             await housekeeper
 
     async def _keep_house(self) -> None:
-        while not self._stopping:
+        while not self._stopping or self._wake.is_set():
             try:
-                await asyncio.wait_for(self._wake.wait(), _SWEEP_SECONDS)
+                await asyncio.wait_for(self._wake.wait(), self._until_sweep())
             except TimeoutError:
                 await self.sweep()
             else:
                 await self.write_seen()
+                if not self._until_sweep():
+                    await self.sweep()
+
+    def _until_sweep(self) -> float:
+        """Return the seconds that are left. On a busy site the wait never runs out:
+        somebody's session is always to be marked as seen."""
+        passed = self._clock() - self._swept_at
+        # At once, too, where the clock was set back.
+        return _SWEEP_SECONDS - passed if 0 <= passed < _SWEEP_SECONDS else 0.0
 
     async def write_seen(self) -> None:
         """Write all new times of last use in one transaction. A failure is logged and
@@ -268,7 +279,7 @@ class Sessions:
 
     async def sweep(self) -> None:
         """Delete the sessions that have expired."""
-        now = self._clock()
+        self._swept_at = now = self._clock()
         try:
             await self._store.forget_expired(
                 created_before=now - self._lifetime.absolute,
