@@ -6,6 +6,7 @@ import pytest
 from ringfence.audit.events import (
     AccessRefused,
     AccountCreated,
+    RequestFailed,
     RequestRefused,
     SignedIn,
     SignInFailed,
@@ -227,6 +228,68 @@ def test_a_flood_of_refusals_does_not_fill_the_disk(clock):
     assert {record.fields["reason"] for record in lost} == {"flood"}
 
 
+@pytest.mark.parametrize(
+    "telling",
+    [
+        AccessRefused(path="/admin", code="access.denied"),
+        RequestRefused(path="/transfer", code="browser.cross_site"),
+        RequestRefused(path="/", code="identity.two_credentials"),
+    ],
+)
+def test_strange_paths_do_not_hide_refused_access(telling):
+    """Requests that cost a stranger nothing have no part in the others' budget."""
+    flood = [
+        RequestRefused(path="/wp-login.php", code=code)
+        for code in ("guard.not_found", "traffic.bad_path") * 500
+    ]
+    sink = MemorySink()
+    log = AuditLog([sink], FakeClock(), refusals_per_second=20)
+    log.start()
+    for event in (*flood, *[telling] * 25, SignedIn(account="a")):
+        log.record(event)
+    log.close()
+    assert sum(r.fields.get("code") == telling.code for r in sink.records) == 20
+    assert sum(r.fields.get("path") == "/wp-login.php" for r in sink.records) == 20
+    assert sink.named("authn_login_success")
+    lost = {r.fields["reason"]: r.fields["count"] for r in sink.records[-2:]}
+    assert lost == {"flood": 980, "flood of refused access": 5}
+
+
+def test_strange_paths_leave_room_in_the_queue():
+    """Nor while the disk hangs."""
+    stuck = Stuck()
+    log = AuditLog([stuck], FakeClock(), queue=16)
+    log.start()
+    log.record(SignedIn(account="first"))
+    assert stuck.entered.wait(DEADLINE)
+    for _ in range(100):
+        log.record(RequestRefused(path="/wp-login.php", code="guard.not_found"))
+    log.record(AccessRefused(path="/admin"))
+    stuck.free.set()
+    log.close()
+    assert len(stuck.named("request_refused")) == 8
+    assert len(stuck.named("authz_fail")) == 1
+
+
+def test_a_flood_of_failures_does_not_fill_the_disk(clock):
+    """A failure that strangers can repeat is counted beyond its own budget."""
+    sink = MemorySink()
+    log = AuditLog([sink], clock, refusals_per_second=5, failures_per_second=3)
+    log.start()
+    for _ in range(2):
+        for _ in range(50):
+            log.record(RequestFailed(path="/broken", error="KeyError"))
+        log.record(AccessRefused(path="/admin"))
+        assert log.flush()
+        clock.advance(1)
+    log.close()
+    assert len(sink.named("sys_crash")) == 6
+    assert len(sink.named("authz_fail")) == 2
+    lost = sink.named("audit_events_lost")
+    assert sum(record.fields["count"] for record in lost) == 94
+    assert {record.fields["reason"] for record in lost} == {"flood of failures"}
+
+
 def test_a_clock_that_goes_back_gives_nothing_away(clock):
     sink = MemorySink()
     log = AuditLog([sink], clock, refusals_per_second=5)
@@ -269,7 +332,9 @@ def test_it_writes_where_the_settings_say(tmp_path, capsys):
     assert capsys.readouterr().err == line
 
 
-@pytest.mark.parametrize("field", ["queue", "refusals_per_second"])
+@pytest.mark.parametrize(
+    "field", ["queue", "refusals_per_second", "failures_per_second"]
+)
 def test_settings_out_of_range_are_refused(field):
     with pytest.raises(SettingsError, match=field):
         AuditSettings(**{field: 0})

@@ -11,7 +11,14 @@ from dataclasses import fields
 from datetime import UTC, datetime
 from pathlib import Path
 
-from ringfence.audit.events import Event, EventsLost, RequestRefused
+from ringfence.audit.budget import Budget
+from ringfence.audit.events import (
+    AccessRefused,
+    Event,
+    EventsLost,
+    RequestFailed,
+    RequestRefused,
+)
 from ringfence.audit.redact import redact
 from ringfence.audit.settings import AuditSettings
 from ringfence.audit.sinks import JsonLinesSink, Record, Sink, StderrSink
@@ -40,7 +47,9 @@ class AuditLog:
         sinks: where to write; each is told about every event.
         clock: time of the events.
         queue: most events that wait, 16 or more.
-        refusals_per_second: most refusals written per second, 1 or more.
+        refusals_per_second: most refusals written per second, 1 or more: so many of
+            requests that are malformed or go nowhere, and so many of the others.
+        failures_per_second: most failures of the application, 1 or more.
 
     Source: ASVS 5.0 V16.2 (what an entry holds), V16.4.1 (injection into logs); OWASP
     logging vocabulary.
@@ -55,12 +64,11 @@ class AuditLog:
         *,
         queue: int = 4096,
         refusals_per_second: int = 200,
+        failures_per_second: int = 10,
     ) -> None:
         self._outlets = tuple(_Outlet(sink) for sink in sinks)
         self._clock = clock
-        self._room = queue
-        self._room_for_refusals = queue - queue // 4
-        self._budget = _Budget(refusals_per_second)
+        self._lanes = _lanes(queue, refusals_per_second, failures_per_second)
         self._changed = threading.Condition()
         self._waiting: deque[_Entry] = deque()
         self._sequence = 0
@@ -84,11 +92,11 @@ class AuditLog:
     def record(self, event: Event) -> None:
         """Take an event. Cheap, from any thread, and raises nothing."""
         taken = _taken(event)
-        is_refusal = isinstance(event, RequestRefused)
+        lane = self._lanes[_lane_of(event)]
         with self._changed:
             now = self._clock()
             self._sequence += 1
-            reason = self._why_not(now, is_refusal=is_refusal)
+            reason = self._why_not(lane, now)
             if reason:
                 self._lost += 1
                 self._unreported[reason] = self._unreported.get(reason, 0) + 1
@@ -142,15 +150,10 @@ class AuditLog:
         for outlet in self._outlets:
             outlet.close()
 
-    def _why_not(self, now: float, *, is_refusal: bool) -> str:
-        if self._closed:
-            return "closed"
-        # Stops a flood of refusals from filling the disk, or from pushing the trace of
-        # a break-in out of the queue.
-        if is_refusal and not self._budget.take(now):
-            return "flood"
-        room = self._room_for_refusals if is_refusal else self._room
-        return "queue full" if len(self._waiting) >= room else ""
+    def _why_not(self, lane: _Lane, now: float) -> str:
+        # Stops a flood from filling the disk, or from pushing the trace of a break-in
+        # out of the queue.
+        return "closed" if self._closed else lane.why_not(now, len(self._waiting))
 
     def _write_until_closed(self) -> None:
         last = False
@@ -206,25 +209,55 @@ def open_log(
         clock,
         queue=settings.queue,
         refusals_per_second=settings.refusals_per_second,
+        failures_per_second=settings.failures_per_second,
     )
 
 
-class _Budget:
-    """A token bucket that holds one second's worth."""
+class _Lane:
+    """Events that share a budget a second and a part of the queue.
 
-    def __init__(self, per_second: int) -> None:
-        self._per_second = per_second
-        self._left = float(per_second)
-        self._at = 0.0
+    Args:
+        reason: why what the budget does not allow is lost.
+        budget: how many are written in a second, ``None`` for all.
+        room: how many may wait before the queue counts as full for them.
+    """
 
-    def take(self, now: float) -> bool:
-        gained = max(0.0, now - self._at) * self._per_second
-        self._at = now
-        self._left = min(float(self._per_second), self._left + gained)
-        if self._left < 1:
-            return False
-        self._left -= 1
-        return True
+    def __init__(self, reason: str, budget: Budget | None, room: int) -> None:
+        self._reason = reason
+        self._budget = budget
+        self._room = room
+
+    def why_not(self, now: float, waiting: int) -> str:
+        """Return why an event is lost, ``""`` if it is not."""
+        if self._budget is not None and not self._budget.take(now):
+            return self._reason
+        return "queue full" if waiting >= self._room else ""
+
+
+_TELLING = ("browser.", "identity.")
+_OTHERS, _MALFORMED, _REFUSED, _FAILED = range(4)
+
+
+def _lane_of(event: Event) -> int:
+    """Return the lane of an event, so that what costs a stranger nothing (a path that
+    does not exist, a malformed request) cannot hide a try at what is not theirs."""
+    if isinstance(event, RequestFailed):
+        return _FAILED
+    if not isinstance(event, RequestRefused):
+        return _OTHERS
+    is_telling = isinstance(event, AccessRefused) or event.code.startswith(_TELLING)
+    return _REFUSED if is_telling else _MALFORMED
+
+
+def _lanes(queue: int, refusals: int, failures: int) -> tuple[_Lane, ...]:
+    """Return the lanes in the order of their numbers. The floods stop short of the end
+    of the queue: the rarer an event, the more of it stays free for it."""
+    return (
+        _Lane("", None, queue),
+        _Lane("flood", Budget(refusals), queue // 2),
+        _Lane("flood of refused access", Budget(refusals), queue - queue // 4),
+        _Lane("flood of failures", Budget(failures), queue - queue // 4),
+    )
 
 
 class _Outlet:
