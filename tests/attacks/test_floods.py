@@ -3,7 +3,13 @@
 import socket
 
 import pytest
+from starlette.applications import Starlette
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route, WebSocketRoute
 from tests.attacks import wire
+from tests.attacks.serving import served
+
+from ringfence import Guard, Settings, access
 
 MEGABYTE = 1024 * 1024
 
@@ -114,3 +120,77 @@ def test_no_header_names_the_client_in_development(on, header):
     refuses to be one in secret (CVE-2025-59152, CVE-2025-46814)."""
     answer = send(on, "GET", "/comments", {header: FORWARDED[header]})
     assert answer.status in {400, 403, 421}
+
+
+async def take(request):
+    return PlainTextResponse(str(len(await request.body())))
+
+
+def hang_up(port, path, times):
+    """Announce a body, send one byte of it, and go."""
+    fixed = {"Host": f"127.0.0.1:{port}", "Content-Length": "9"}
+    headers = {**fixed, "Content-Type": "application/json"}
+    half = wire.request("POST", path, headers).replace(b"Connection: close\r\n", b"")
+    for _ in range(times):
+        with socket.create_connection(("127.0.0.1", port), 20) as connection:
+            connection.sendall(half + b"{")
+
+
+def hang_up_often(app, *paths):
+    """Serve an application, flood it, and return it once it has stopped."""
+    with served(lambda port: app) as server:
+        for path in paths:
+            hang_up(server.port, path, 50)
+
+
+def taking():
+    return Starlette(
+        routes=access.routes([Route("/take", take, methods=["POST"])], access.public)
+    )
+
+
+def test_hanging_up_fills_the_log_of_who_has_no_guard(caplog):
+    hang_up_often(taking(), "/take")
+    assert caplog.text.count("Traceback") > 10
+
+
+def test_hanging_up_floods_neither_the_log_nor_the_ledger(tmp_path, caplog):
+    """Half a request is the cheapest thing to send: it must not cost a trace and an
+    event, and must not hide real failures among its own (CWE-779)."""
+    settings = Settings.load(environ={}, env="development", data=tmp_path)
+    hang_up_often(Guard(taking(), settings), "/take", "/auth/login")
+    assert "Traceback" not in caplog.text
+    events = (tmp_path / "audit.jsonl").read_text()
+    assert "sys_startup" in events
+    assert "sys_crash" not in events
+    assert "audit_events_lost" not in events
+
+
+def test_leaving_a_websocket_floods_neither_the_log_nor_the_ledger(tmp_path, caplog):
+    """Most handlers do not catch what tells them that the client has gone."""
+
+    async def echo(websocket):
+        await websocket.accept()
+        while True:
+            await websocket.send_text(await websocket.receive_text())
+
+    routes = access.routes([WebSocketRoute("/echo", echo)], access.public)
+    settings = Settings.load(environ={}, env="development", data=tmp_path)
+    guard = Guard(Starlette(routes=routes), settings)
+    with served(lambda port: guard) as server:
+        host = f"127.0.0.1:{server.port}"
+        headers = {
+            "Host": host,
+            "Origin": f"http://{host}",
+            "Upgrade": "websocket",
+            "Connection": "Upgrade",
+            "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+            "Sec-WebSocket-Version": "13",
+        }
+        lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+        for _ in range(20):
+            with socket.create_connection(("127.0.0.1", server.port), 20) as connection:
+                connection.sendall(f"GET /echo HTTP/1.1\r\n{lines}\r\n".encode())
+                assert b" 101 " in connection.recv(4096)
+    assert "Traceback" not in caplog.text
+    assert "sys_crash" not in (tmp_path / "audit.jsonl").read_text()

@@ -7,10 +7,16 @@ from starlette.applications import Starlette
 from starlette.background import BackgroundTask
 from starlette.middleware import Middleware
 from starlette.middleware.base import BaseHTTPMiddleware
+from starlette.requests import ClientDisconnect
 from starlette.responses import PlainTextResponse, StreamingResponse
 from starlette.routing import Route, WebSocketRoute
+from starlette.websockets import WebSocketDisconnect
 
 from ringfence import access, current
+from ringfence.audit.log import AuditLog
+from ringfence.exchange import Exchange
+from ringfence.guard.answers import Answers
+from ringfence.testing import FakeClock
 
 
 def app_of(*routes, **kwargs):
@@ -254,3 +260,156 @@ async def test_the_exchange_ends_with_the_request(guarded):
         with contextlib.suppress(Exception):
             seen.append(current.request_id())
     assert len(seen) == 1
+
+
+HALF = {"type": "http.request", "body": b"{", "more_body": True}
+WHOLE = {"type": "http.request", "body": b"{}", "more_body": False}
+GONE = {"type": "http.disconnect"}
+POST = {
+    "path": "/",
+    "method": "POST",
+    "headers": [(b"host", b"127.0.0.1:8000"), (b"content-length", b"9")],
+}
+
+
+async def read(request):
+    return PlainTextResponse(await request.body())
+
+
+async def answer_500(request):
+    try:
+        return PlainTextResponse(await request.body())
+    except ClientDisconnect:
+        pass
+    return PlainTextResponse("sorry", status_code=500)
+
+
+async def fail_otherwise(request):
+    with contextlib.suppress(ClientDisconnect):
+        await request.body()
+    raise KeyError("what has not come")
+
+
+class AnswersNothing:
+    async def __call__(self, scope, receive, send):
+        while (await receive())["type"] == "http.request":
+            pass
+
+
+def crashes(settings):
+    lines = (settings.data / "audit.jsonl").read_text().splitlines()
+    return [line for line in lines if "sys_crash" in line]
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("incoming", [[GONE], [HALF, GONE]])
+@pytest.mark.parametrize(
+    "endpoint", [read, answer_500, fail_otherwise, AnswersNothing()]
+)
+async def test_a_client_that_hangs_up_is_counted_and_nothing_more(
+    settings, guarded, caplog, endpoint, incoming
+):
+    """Half a request is no failure of the application's: no trace, no event."""
+    app = app_of(Route("/", endpoint, methods=["POST"]))
+    async with guarded(app) as started:
+        for _ in range(3):
+            await started.call(POST, *incoming)
+        assert started.guard._answers.hang_ups == 3
+    assert "failed" not in caplog.text
+    assert crashes(settings) == []
+
+
+@pytest.mark.anyio
+async def test_hanging_up_is_seen_through_middleware(settings, guarded, caplog):
+    class Passing(BaseHTTPMiddleware):
+        async def dispatch(self, request, call_next):
+            return await call_next(request)
+
+    app = app_of(Route("/", read, methods=["POST"]), middleware=[Middleware(Passing)])
+    async with guarded(app) as started:
+        await started.call(POST, HALF, GONE)
+    assert "failed" not in caplog.text
+    assert crashes(settings) == []
+
+
+@pytest.mark.anyio
+async def test_what_fails_with_a_whole_request_is_recorded(settings, guarded, caplog):
+    """Whoever hangs up after an attack does not hide what it broke."""
+
+    async def broken(request):
+        await request.body()
+        assert await request.is_disconnected()
+        raise KeyError("a real failure")
+
+    async with guarded(app_of(Route("/", broken, methods=["POST"]))) as started:
+        await started.call(POST, WHOLE, GONE)
+        assert started.guard._answers.hang_ups == 0
+    assert "a real failure" in caplog.text
+    assert len(crashes(settings)) == 1
+
+
+@pytest.mark.anyio
+async def test_what_fails_before_the_client_has_gone_is_recorded(
+    settings, guarded, caplog
+):
+    async def broken(request):
+        async for _ in request.stream():
+            raise KeyError("a real failure")
+
+    async with guarded(app_of(Route("/", broken, methods=["POST"]))) as started:
+        await started.call(POST, HALF, GONE)
+    assert "a real failure" in caplog.text
+    assert len(crashes(settings)) == 1
+
+
+async def echo(websocket):
+    await websocket.accept()
+    while True:
+        await websocket.send_text(await websocket.receive_text())
+
+
+async def clean_up_badly(websocket):
+    await websocket.accept()
+    with contextlib.suppress(WebSocketDisconnect):
+        await websocket.receive_text()
+    raise KeyError("a real failure")
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(("endpoint", "count"), [(echo, 0), (clean_up_badly, 1)])
+async def test_a_websocket_that_is_left_is_no_failure(
+    settings, guarded, caplog, endpoint, count
+):
+    """Its handler is told by an exception, which few of them catch; what else it
+    raises then is its own."""
+    handshake = {
+        "type": "websocket",
+        "path": "/",
+        "headers": [
+            (b"host", b"127.0.0.1:8000"),
+            (b"origin", b"http://127.0.0.1:8000"),
+        ],
+    }
+    left = {"type": "websocket.disconnect", "code": 1006}
+    async with guarded(app_of(WebSocketRoute("/", endpoint))) as started:
+        sent = await started.call(handshake, {"type": "websocket.connect"}, left)
+    assert [message["type"] for message in sent] == ["websocket.accept"]
+    assert len(crashes(settings)) == count
+    assert caplog.text.count("WEBSOCKET / failed") == count
+
+
+def test_a_failure_loop_does_not_fill_the_log(settings, caplog):
+    """Traces have a budget a second; what goes beyond is counted, and told."""
+    clock = FakeClock()
+    answers = Answers(settings, AuditLog([]), sign_in="", clock=clock)
+    scope = {"type": "http", "method": "GET", "path": "/broken", "headers": []}
+    error = KeyError("x")
+    for _ in range(100):
+        answers.log_failure(Exchange(scope, None), error)
+    assert caplog.text.count("/broken failed") == 10
+    clock.advance(1)
+    answers.log_failure(Exchange(scope, None), error)
+    assert caplog.text.count("/broken failed") == 11
+    assert "90 failures before this one were not traced" in caplog.text
+    answers.log_failure(Exchange(scope, None), error)
+    assert caplog.text.count("were not traced") == 1

@@ -6,10 +6,12 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
+from ringfence.audit.budget import Budget
 from ringfence.audit.events import AccessRefused, RequestFailed, RequestRefused
 from ringfence.audit.log import AuditLog
 from ringfence.browser.csp import compile_policy
 from ringfence.browser.headers import compile_headers
+from ringfence.clock import Clock, system_clock
 from ringfence.denial import Denial
 from ringfence.exchange import Exchange, Message, Send
 from ringfence.guard.plan import RoutePlan
@@ -31,12 +33,24 @@ class Answers:
         settings: as loaded; headers are encoded here, once.
         audit: takes the events.
         sign_in: path of the sign-in page, ``""`` for none.
+        clock: times the budget of traces.
     """
 
-    def __init__(self, settings: Settings, audit: AuditLog, *, sign_in: str) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        audit: AuditLog,
+        *,
+        sign_in: str,
+        clock: Clock = system_clock,
+    ) -> None:
         secure = not settings.development
         self.headers = compile_headers(settings.browser, secure=secure)
         self._audit = audit
+        self._clock = clock
+        self._traces = Budget(settings.audit.failures_per_second)
+        self._untold = 0
+        self._hang_ups = 0
         self.finish_start: FinishStart = partial(
             finish_start,
             secure=secure,
@@ -80,7 +94,18 @@ class Answers:
         await self.respond(denial, exchange, send)
 
     def log_failure(self, exchange: Exchange, error: BaseException) -> None:
-        """Write the trace of a failure to the log, for the developer."""
+        """Write the trace of a failure to the log, for the developer.
+
+        Of many in one second only so many as the ledger would take, since a failure
+        that strangers can repeat would fill the disk (CWE-779); the others are counted,
+        and the count goes along with the next trace.
+        """
+        if not self._traces.take(self._clock()):
+            self._untold += 1
+            return
+        untold, self._untold = self._untold, 0
+        if untold:
+            logger.error("%d failures before this one were not traced", untold)
         logger.error(
             "%s %s failed (request %s)",
             exchange.method,
@@ -88,6 +113,15 @@ class Answers:
             exchange.request_id,
             exc_info=error,
         )
+
+    @property
+    def hang_ups(self) -> int:
+        """Requests whose client was gone before they could be answered."""
+        return self._hang_ups
+
+    def count_hang_up(self) -> None:
+        """Count a request that failed only because its client is gone."""
+        self._hang_ups += 1
 
     def record_failure(self, exchange: Exchange, error: BaseException | None) -> None:
         """Write down in the ledger that the application, or a stage, has failed.

@@ -199,7 +199,7 @@ class Guard:
         exchange.scope[SCOPE_KEY] = exchange
         outbound = Outbound(exchange, plan, send, self._answers)
         try:
-            await plan.application(exchange.scope, exchange.receive, outbound.send)
+            await plan.application(exchange.scope, outbound.receive, outbound.send)
         except Exception as error:  # nothing of the inside may leave
             if not await outbound.give_up(error):
                 raise  # half an answer is out: the server must drop the connection

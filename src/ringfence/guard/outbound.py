@@ -24,6 +24,11 @@ _STARTS = frozenset(
     {"http.response.start", "websocket.accept", "websocket.http.response.start"}
 )
 
+# What frameworks raise where a handler waits for a client that has hung up. By name:
+# only frameworks/ imports one.
+_HANG_UPS = frozenset({"ClientDisconnect", "WebSocketDisconnect"})
+_DISCONNECTS = frozenset({"http.disconnect", "websocket.disconnect"})
+
 WRONG_ENDPOINT = Denial(
     500,
     "guard.plan_mismatch",
@@ -47,6 +52,8 @@ class Outbound:
     _complete = False
     _replaced = False
     _input_refused = False
+    _gone = False  # the application has been told that the client has hung up
+    _whole = False  # it had read all of the body by then
 
     def __init__(
         self, exchange: Exchange, plan: RoutePlan, send: Send, answers: Answers
@@ -55,6 +62,16 @@ class Outbound:
         self._plan = plan
         self._send = send
         self._answers = answers
+
+    async def receive(self) -> Message:
+        """Give the application the next message of the client's."""
+        message = await self._exchange.receive()
+        kind = message["type"]
+        if kind == "http.request":
+            self._whole = not message.get("more_body", False)
+        elif kind in _DISCONNECTS:
+            self._gone = True
+        return message
 
     async def send(self, message: Message) -> None:
         """Take one message of the application's."""
@@ -115,7 +132,7 @@ class Outbound:
     ) -> None:
         self._replaced = True
         if denial.status >= APPLICATION_ERROR.status:
-            self._answers.record_failure(self._exchange, failure or sys.exception())
+            self._record_failure(failure or sys.exception())
         await self._answers.respond(denial, self._exchange, self._send, errors)
 
     async def _refuse(self, denial: Denial) -> None:
@@ -145,12 +162,14 @@ class Outbound:
             await self._answer_for(error)
             return True
         if not self._is_refused():
-            self._answers.log_failure(self._exchange, error)
+            self._log_failure(error)
             if not self._replaced:  # else it was recorded when it was answered for
-                self._answers.record_failure(self._exchange, error)
-        if self._replaced or self._complete:
+                self._record_failure(error)
+        if self._replaced or self._complete or self._is_hang_up(error):
             return True
         if self._exchange.kind == "websocket":
+            if self._gone:  # nobody is left to close it for
+                return True
             await self._send({"type": "websocket.close", "code": INTERNAL_ERROR})
             return True
         return False
@@ -160,8 +179,32 @@ class Outbound:
         if denial is not None:
             await self._refuse(denial)
         elif not await self._blame_input(error):
-            self._answers.log_failure(self._exchange, error)
+            self._log_failure(error)
             await self._respond(APPLICATION_ERROR, failure=error)
+
+    def _log_failure(self, error: Exception) -> None:
+        if not self._is_hang_up(error):
+            self._answers.log_failure(self._exchange, error)
+
+    def _record_failure(self, error: BaseException | None) -> None:
+        if self._is_hang_up(error):
+            self._answers.count_hang_up()
+        else:
+            self._answers.record_failure(self._exchange, error)
+
+    def _is_hang_up(self, error: BaseException | None) -> bool:
+        """Return whether the application has failed only because the client is gone.
+
+        Stops strangers from filling the log and the ledger with traces, and hiding
+        real failures among them, by sending half a request and hanging up (CWE-779).
+        What fails once the whole body has been read, or an answer has begun, is the
+        application's own, unless it is the framework's very word for a hang-up.
+        """
+        if not self._gone:
+            return False
+        if error is None or type(error).__name__ in _HANG_UPS:
+            return True
+        return not (self._whole or self._started)
 
     def _is_refused(self) -> bool:
         """Return whether what was raised is only how a refusal ended."""
