@@ -16,13 +16,13 @@ from ringfence.audit.events import (
 )
 from ringfence.denial import Denial
 from ringfence.errors import StoreBusyError
-from ringfence.identity.origin import Origin
+from ringfence.identity.cause import Cause
 from ringfence.identity.passwords.argon2 import Argon2id
 from ringfence.stores.contracts import AccountRecord
 
 pytestmark = pytest.mark.anyio
 
-ORIGIN = Origin(request_id="r-1", client="203.0.113.9")
+CAUSE = Cause(request_id="r-1", client="203.0.113.9")
 
 
 @pytest.fixture
@@ -156,7 +156,7 @@ async def test_every_failed_sign_in_looks_and_costs_the_same(house, work, writes
     await prepare(house)
     work.clear()
     writes.clear()
-    refused = await house.accounts.authenticate(email, password, ORIGIN)
+    refused = await house.accounts.authenticate(email, password, CAUSE)
     assert (refused.status, refused.code) == (401, "identity.sign_in_failed")
     assert refused.private == ""
     assert work == ["verify"]
@@ -205,7 +205,7 @@ async def test_a_weak_hash_is_not_replaced_by_a_wrong_password(house):
 async def test_a_changed_password_replaces_the_old(house):
     account = await the_account(house)
     changed = await house.accounts.change_password(
-        account.id, current=PASSWORD, new="another long one", origin=ORIGIN
+        account.id, current=PASSWORD, new="another long one", cause=CAUSE
     )
     assert changed.epoch == account.epoch + 1
     assert isinstance(await house.accounts.authenticate(EMAIL, PASSWORD), Denial)
@@ -218,7 +218,7 @@ async def test_a_changed_password_replaces_the_old(house):
 async def test_the_present_password_is_asked_for(house):
     account = await the_account(house)
     refused = await house.accounts.change_password(
-        account.id, current="wrong password", new="another long one", origin=ORIGIN
+        account.id, current="wrong password", new="another long one", cause=CAUSE
     )
     assert (refused.status, refused.code) == (403, "identity.password_wrong")
     assert await the_account(house) == account
@@ -263,7 +263,7 @@ async def test_a_removed_account_changes_no_password(house):
 
 
 async def test_an_operator_creates_with_roles_and_is_told_of_a_known_address(house):
-    by = Origin(by="operator")
+    by = Cause(by="operator")
     made = await house.accounts.create("op@example.com", PASSWORD, ["operator"], by)
     assert made.roles == {"operator"}
     (event,) = [event for event in house.ledger.named(AccountCreated) if event.roles]
@@ -290,7 +290,7 @@ async def test_there_are_no_default_accounts(tmp_path):
 
 
 async def test_removing_says_whether_there_was_one(house):
-    by = Origin(by="operator")
+    by = Cause(by="operator")
     account = await the_account(house)
     assert await house.accounts.remove(EMAIL.upper(), by) is None
     refused = await house.accounts.remove(EMAIL, by)

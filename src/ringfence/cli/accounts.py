@@ -16,12 +16,12 @@ from ringfence.audit.redact import escape_controls
 from ringfence.denial import Denial
 from ringfence.errors import SettingsError
 from ringfence.guard.accounts import open_accounts
-from ringfence.identity.origin import Origin
+from ringfence.identity.cause import Cause
 from ringfence.settings import Settings
 from ringfence.stores.contracts import AccountRecord
 
 _REFUSED = 1
-_OPERATOR = Origin(by="command line")
+_OPERATOR = Cause(by="command line")
 _LONGEST_PASSWORD = 4096
 _PAGE = 200
 _PIPED_WIDTH = 200

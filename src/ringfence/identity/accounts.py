@@ -20,7 +20,7 @@ from ringfence.denial import Denial
 from ringfence.errors import WrongPasswordError
 from ringfence.identity import addresses
 from ringfence.identity.addresses import email_key
-from ringfence.identity.origin import Origin
+from ringfence.identity.cause import Cause
 from ringfence.identity.passwords.passwords import Passwords
 from ringfence.identity.refusals import (
     ADDRESS_TAKEN,
@@ -34,7 +34,7 @@ from ringfence.stores.contracts import AccountRecord, AccountStore
 
 _ROLE = re.compile(r"[a-z0-9][a-z0-9_.:-]{0,63}")
 _ID_BYTES = 16
-_NOWHERE = Origin()
+_UNKNOWN = Cause()
 
 
 class Accounts:
@@ -72,7 +72,7 @@ class Accounts:
         return self._passwords.shortest
 
     async def register(
-        self, email: str, password: str, origin: Origin = _NOWHERE
+        self, email: str, password: str, cause: Cause = _UNKNOWN
     ) -> Denial | None:
         """Make an account if the address is free, and do not tell whether it was.
 
@@ -81,7 +81,7 @@ class Accounts:
 
         Source: ASVS 5.0 V6.3.8; CWE-204, CWE-208.
         """
-        made = await self._make(email, password, frozenset(), origin)
+        made = await self._make(email, password, frozenset(), cause)
         return (
             None if made is ADDRESS_TAKEN or isinstance(made, AccountRecord) else made
         )
@@ -91,7 +91,7 @@ class Accounts:
         email: str,
         password: str,
         roles: Iterable[str] = (),
-        origin: Origin = _NOWHERE,
+        cause: Cause = _UNKNOWN,
     ) -> AccountRecord | Denial:
         """Make an account with roles, for an operator, who is told if it exists.
 
@@ -99,7 +99,7 @@ class Accounts:
             email: as its owner writes it.
             password: kept as a hash only.
             roles: lower-case names of at most 64 characters.
-            origin: who asks.
+            cause: who asks.
         """
         wanted = frozenset(roles)
         if wrong := sorted(role for role in wanted if not _ROLE.fullmatch(role)):
@@ -107,10 +107,10 @@ class Accounts:
                 roles=f"{wrong[0][:64]!r} is no role: lower-case letters, digits and "
                 "_ . : - after the first character, 64 at most."
             )
-        return await self._make(email, password, wanted, origin)
+        return await self._make(email, password, wanted, cause)
 
     async def _make(
-        self, email: str, password: str, roles: frozenset[str], origin: Origin
+        self, email: str, password: str, roles: frozenset[str], cause: Cause
     ) -> AccountRecord | Denial:
         email = email.strip()
         faults = self._faults(email, password)
@@ -129,11 +129,11 @@ class Accounts:
             return ADDRESS_TAKEN
         self._record(
             AccountCreated(
-                request_id=origin.request_id,
-                client=origin.client,
+                request_id=cause.request_id,
+                client=cause.client,
                 account=account.id,
                 roles=tuple(sorted(roles)),
-                by=origin.by or "registration",
+                by=cause.by or "registration",
             )
         )
         return account
@@ -146,7 +146,7 @@ class Accounts:
         return {field: sentence for field, sentence in faults.items() if sentence}
 
     async def authenticate(
-        self, email: str, password: str, origin: Origin = _NOWHERE
+        self, email: str, password: str, cause: Cause = _UNKNOWN
     ) -> AccountRecord | Denial:
         """Return the account whose address and password these are.
 
@@ -160,21 +160,21 @@ class Accounts:
             proof = await self._passwords.verify(stored, password)
         except WrongPasswordError:
             reason = "unknown account" if account is None else "wrong password"
-            return self._sign_in_failed(key, account, reason, origin)
+            return self._sign_in_failed(key, account, reason, cause)
         if account is None or account.disabled:
-            return self._sign_in_failed(key, account, "disabled account", origin)
+            return self._sign_in_failed(key, account, "disabled account", cause)
         if self._passwords.needs_rehash(proof):
             better = await self._passwords.hash(password)
             await self._store.upgrade_hash(account.id, stored, better)
         return account
 
     def _sign_in_failed(
-        self, key: str, account: AccountRecord | None, reason: str, origin: Origin
+        self, key: str, account: AccountRecord | None, reason: str, cause: Cause
     ) -> Denial:
         self._record(
             SignInFailed(
-                request_id=origin.request_id,
-                client=origin.client,
+                request_id=cause.request_id,
+                client=cause.client,
                 account="" if account is None else account.id,
                 identifier=self._identifier(key),
                 reason=reason,
@@ -188,7 +188,7 @@ class Accounts:
         *,
         current: str,
         new: str,
-        origin: Origin = _NOWHERE,
+        cause: Cause = _UNKNOWN,
     ) -> AccountRecord | Denial:
         """Change a password and end every session of the account.
 
@@ -211,8 +211,8 @@ class Accounts:
         except WrongPasswordError:
             self._record(
                 PasswordChangeFailed(
-                    request_id=origin.request_id,
-                    client=origin.client,
+                    request_id=cause.request_id,
+                    client=cause.client,
                     account=account.id,
                 )
             )
@@ -225,7 +225,7 @@ class Accounts:
             return CHANGED_MEANWHILE
         self._record(
             PasswordChanged(
-                request_id=origin.request_id, client=origin.client, account=account.id
+                request_id=cause.request_id, client=cause.client, account=account.id
             )
         )
         return replace(account, password_hash=new_hash, epoch=epoch)
@@ -238,17 +238,17 @@ class Accounts:
         """Return up to ``limit`` accounts, ordered by id, after the id ``after``."""
         return await self._store.page(after=after, limit=limit)
 
-    async def remove(self, email: str, origin: Origin = _NOWHERE) -> Denial | None:
+    async def remove(self, email: str, cause: Cause = _UNKNOWN) -> Denial | None:
         """Remove an account with its sessions."""
         account = await self._store.by_email(email_key(email.strip()))
         if account is None or not await self._store.remove(account.id):
             return NO_SUCH_ACCOUNT
         self._record(
             AccountRemoved(
-                request_id=origin.request_id,
-                client=origin.client,
+                request_id=cause.request_id,
+                client=cause.client,
                 account=account.id,
-                by=origin.by,
+                by=cause.by,
             )
         )
         return None

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from ringfence.exchange import active
 from ringfence.identity.accounts import Accounts
-from ringfence.identity.origin import Origin
+from ringfence.identity.cause import Cause
 from ringfence.stores.contracts import AccountRecord
 
 _MOST = 1000
@@ -85,13 +85,13 @@ class Directory:
         record = await self._accounts.by_id(account_id)
         if record is None:
             return False
-        return await self._accounts.remove(record.email, _origin()) is None
+        return await self._accounts.remove(record.email, _cause()) is None
 
 
-def _origin() -> Origin:
+def _cause() -> Cause:
     """Return the request that asks, with who sent it."""
     exchange = active.get()
     if exchange is None:
-        return Origin()
+        return Cause()
     by = "" if exchange.principal is None else exchange.principal.id
-    return Origin(request_id=exchange.request_id, client=exchange.client, by=by)
+    return Cause(request_id=exchange.request_id, client=exchange.client, by=by)

@@ -30,8 +30,8 @@ from ringfence.identity.bodies import (
     SessionsToEnd,
     Submission,
 )
+from ringfence.identity.cause import Cause
 from ringfence.identity.destination import same_site_path
-from ringfence.identity.origin import Origin
 from ringfence.identity.pages.render import NOTES, Pages
 from ringfence.identity.refusals import (
     NO_SUCH_SESSION,
@@ -116,7 +116,7 @@ class Gatehouse:
             return self._refuse(request, exchange, sent, "register")
         refused = await _attempt(
             self.accounts.register(
-                sent.value.email, sent.value.password, Origin.of(exchange)
+                sent.value.email, sent.value.password, Cause.of(exchange)
             )
         )
         if refused is not None:
@@ -137,7 +137,7 @@ class Gatehouse:
             return self._refuse(request, exchange, sent, "login")
         account = await _attempt(
             self.accounts.authenticate(
-                sent.value.email, sent.value.password, Origin.of(exchange)
+                sent.value.email, sent.value.password, Cause.of(exchange)
             )
         )
         if isinstance(account, Denial):
@@ -179,7 +179,7 @@ class Gatehouse:
             current.principal().id,
             current=sent.value.current_password,
             new=sent.value.new_password,
-            origin=Origin.of(exchange),
+            cause=Cause.of(exchange),
         )
         if isinstance(account, Denial):
             return await self._refuse_on_account(request, exchange, account)
@@ -248,7 +248,7 @@ class Gatehouse:
         if here is not None and here.public_id == wanted:
             self.sessions.forget_cookie(exchange)
         return await self.sessions.end(
-            current.principal().id, wanted, Origin.of(exchange)
+            current.principal().id, wanted, Cause.of(exchange)
         )
 
     async def _end_all(
@@ -258,8 +258,8 @@ class Gatehouse:
             refusal = invalid(keep="The only value is current.")
             return self._refuse(request, exchange, refusal)
         here = current_session(exchange) if keep else None
-        owner, origin = current.principal().id, Origin.of(exchange)
-        ended = await self.sessions.end_all(owner, origin, keep=here)
+        owner, cause = current.principal().id, Cause.of(exchange)
+        ended = await self.sessions.end_all(owner, cause, keep=here)
         if not keep:
             self.sessions.forget_cookie(exchange)
         if not _wants_page(exchange):

@@ -14,8 +14,8 @@ from ringfence.clock import Clock
 from ringfence.denial import Denial
 from ringfence.errors import StoreError
 from ringfence.exchange import Exchange
+from ringfence.identity.cause import Cause
 from ringfence.identity.device import describe_device
-from ringfence.identity.origin import Origin
 from ringfence.identity.refusals import (
     BEARER_UNSUPPORTED,
     SIGN_IN_FAILED,
@@ -195,7 +195,7 @@ class Sessions:
             session for session in found if not self._lifetime.is_over(session, now)
         ]
 
-    async def end(self, account_id: str, public_id: str, origin: Origin) -> bool:
+    async def end(self, account_id: str, public_id: str, cause: Cause) -> bool:
         """End one session of this account; return whether it had such a session.
 
         The account is part of the question: another's session cannot be ended by
@@ -203,27 +203,27 @@ class Sessions:
         """
         ended = await self._store.end(account_id, public_id)
         if ended:
-            self._record_ended(account_id, 1, "one ended by its owner", origin)
+            self._record_ended(account_id, 1, "one ended by its owner", cause)
         return ended
 
     async def end_all(
-        self, account_id: str, origin: Origin, *, keep: SessionRecord | None
+        self, account_id: str, cause: Cause, *, keep: SessionRecord | None
     ) -> int:
         """End all sessions of this account but ``keep``; return how many."""
         count = await self._store.end_all(
             account_id, keep=None if keep is None else keep.token_hash
         )
         reason = "all ended by their owner" if keep is None else "others ended by owner"
-        self._record_ended(account_id, count, reason, origin)
+        self._record_ended(account_id, count, reason, cause)
         return count
 
     def _record_ended(
-        self, account_id: str, count: int, reason: str, origin: Origin
+        self, account_id: str, count: int, reason: str, cause: Cause
     ) -> None:
         self._record(
             SessionsEnded(
-                request_id=origin.request_id,
-                client=origin.client,
+                request_id=cause.request_id,
+                client=cause.client,
                 account=account_id,
                 count=count,
                 reason=reason,

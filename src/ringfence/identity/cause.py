@@ -1,4 +1,4 @@
-"""Where a change of identity came from, for the ledger."""
+"""What caused a change of identity, for the ledger."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from ringfence.exchange import Exchange
 
 
 @dataclass(frozen=True, slots=True)
-class Origin:
+class Cause:
     """What an event says about the request behind it; all empty outside one.
 
     Args:
@@ -22,6 +22,6 @@ class Origin:
     by: str = ""
 
     @classmethod
-    def of(cls, exchange: Exchange) -> Origin:
-        """Return the origin that an exchange tells of."""
+    def of(cls, exchange: Exchange) -> Cause:
+        """Return the cause that an exchange tells of."""
         return cls(request_id=exchange.request_id, client=exchange.client)
