@@ -64,7 +64,8 @@ class StoreBusyError(StoreError):
 
 
 class OutsideRequestError(RingfenceError):
-    """``current`` was asked for something that only a guarded request has."""
+    """Something that only a guarded request has was asked for outside one, or a marked
+    handler was reached that no guard has permitted."""
 
 
 class WrongPasswordError(RingfenceError):

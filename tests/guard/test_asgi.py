@@ -11,9 +11,12 @@ from starlette.applications import Starlette
 from starlette.middleware.base import BaseHTTPMiddleware
 from starlette.responses import JSONResponse, PlainTextResponse
 from starlette.routing import Mount, Route, WebSocketRoute
+from starlette.staticfiles import StaticFiles
+from starlette.testclient import TestClient
 
-from ringfence import Guard, Rule, access, current
-from ringfence.errors import PlanError, StoreError
+from ringfence import Guard, Rule, Settings, access, current
+from ringfence.errors import PlanError, SettingsError, StoreError
+from ringfence.secrets.keyring import create_keys_file
 
 
 @access.require(access.public)
@@ -233,6 +236,71 @@ async def test_a_rule_gives_a_policy_to_a_mount(guarded):
     rules = [Rule("*", "/files", access.signed_in)]
     async with guarded(app, rules) as started, started.client() as client:
         assert (await client.get("/files/a.txt")).status_code == 401
+
+
+@pytest.mark.parametrize("method", ["*", "GET"])
+def test_a_mount_without_a_policy_is_told_the_rule_that_helps(settings, method):
+    """Whoever has written the wrong rule is told about both."""
+    app = Starlette(routes=[Mount("/static", app=StaticFiles(directory="."))])
+    rules = [] if method == "*" else [Rule(method, "/static", access.public)]
+    with pytest.raises(PlanError) as refusal:
+        Guard(app, settings, rules=rules)
+    message = str(refusal.value)
+    assert 'Rule("*", "/static", access.public)' in message
+    assert "site-packages" not in message
+    assert ("GET /static" in message) is bool(rules)
+
+
+def test_a_route_declared_after_the_guard_is_in_the_plan(settings):
+    """A review of the plan must not miss it."""
+    app = shop()
+    guard = Guard(app, settings)
+    app.router.routes.append(Route("/after", hello))
+    assert "/after" in {plan.path for plan in guard.plan}
+
+
+def test_a_refused_start_is_raised_to_a_test_client(settings):
+    """It would wait for ever for a start-up that never was."""
+    unsafe = Guard(shop(), Settings.load(toml=None, environ={}, data=settings.data))
+    client = TestClient(unsafe, base_url="http://localhost")
+    with pytest.raises(SettingsError, match="not safe for production"), client:
+        pytest.fail("started")
+
+
+@pytest.mark.anyio
+async def test_a_closed_page_cannot_be_told_from_none(tmp_path):
+    answers = []
+    keys = tmp_path / "keys.json"
+    create_keys_file(keys)
+    production = Settings.load(
+        toml=None,
+        environ={},
+        data=tmp_path,
+        keys_file=keys,
+        public_origins=("https://shop.example",),
+        proxies=("none",),
+    )
+    transport = httpx2.ASGITransport(app=(guard := Guard(public_api(), production)))
+    base = "https://shop.example"
+    async with httpx2.AsyncClient(transport=transport, base_url=base) as client:
+        for path in ("/docs", "/nothing"):
+            response = await client.get(path)
+            problem = response.json()
+            del problem["request_id"]
+            answers.append((response.status_code, problem, sorted(response.headers)))
+    await guard._close()
+    assert answers[0] == answers[1]
+
+
+def public_api():
+    api = FastAPI()
+
+    @api.get("/")
+    @access.require(access.public)
+    async def index():
+        return {}
+
+    return api
 
 
 def test_a_rule_for_no_route_is_refused_with_a_guess(settings):

@@ -101,7 +101,8 @@ async def test_a_refused_plan_fails_the_start_up_with_its_sentence():
             await send({"type": "lifespan.startup.failed", "message": "a trace"})
             raise
 
-    await server.run(tells_a_trace, closing=PlanError("GET /x has no policy"))
+    with pytest.raises(PlanError, match="GET /x"):
+        await server.run(tells_a_trace, closing=PlanError("GET /x has no policy"))
     assert server.steps == ["open", "plans", "startup.failed", "close"]
     assert server.message == "GET /x has no policy"
 
@@ -117,7 +118,8 @@ async def test_an_application_that_swallows_the_refusal_is_not_served():
         except PlanError:
             await send({"type": "lifespan.startup.complete"})
 
-    await server.run(swallows, closing=PlanError("no"))
+    with pytest.raises(PlanError):
+        await server.run(swallows, closing=PlanError("no"))
     assert server.steps[-2:] == ["startup.failed", "close"]
     assert "startup.complete" not in server.steps
 
@@ -126,7 +128,8 @@ async def test_an_application_that_swallows_the_refusal_is_not_served():
 @pytest.mark.parametrize("app", [raises_at_once, returns_at_once])
 async def test_a_refused_plan_stops_one_without_a_lifespan_too(app):
     server = Server()
-    await server.run(app, closing=PlanError("no"))
+    with pytest.raises(PlanError):
+        await server.run(app, closing=PlanError("no"))
     assert server.steps == ["open", "plans", "startup.failed", "close"]
 
 
@@ -137,6 +140,7 @@ async def test_a_wrong_setting_fails_the_start_up_before_the_application_runs():
     async def never(scope, receive, send):
         pytest.fail("the application ran")
 
-    await server.run(never, opening=SettingsError("keys file missing"))
+    with pytest.raises(SettingsError, match="keys file missing"):
+        await server.run(never, opening=SettingsError("keys file missing"))
     assert server.steps == ["open", "startup.failed"]
     assert server.message == "keys file missing"

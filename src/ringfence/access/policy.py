@@ -24,7 +24,10 @@ NOT_SIGNED_IN = Denial(
 NOT_ALLOWED = Denial(
     403, "access.not_allowed", "You are signed in, but may not use this address."
 )
-CLOSED = Denial(404, "access.closed", "There is nothing at this address.")
+# The very answer of an address that is not there, so that it does not tell.
+CLOSED = Denial(
+    404, "guard.no_route", "There is nothing at this address.", private="access.closed"
+)
 
 _MOST_ROLES_COMPARED = 12  # 2**12 principals, well under a millisecond
 
@@ -168,7 +171,7 @@ def at_least_as_strict(first: Policy, second: Policy, hierarchy: Hierarchy) -> b
     """Return whether everybody whom ``first`` allows is allowed by ``second`` too.
 
     Tries every set of the roles that either names. With more roles than can be tried
-    the answer is ``False``: unknown counts as looser.
+    only equal policies count as equally strict.
     """
     roles = sorted(first.roles() | second.roles())
     if len(roles) > _MOST_ROLES_COMPARED:

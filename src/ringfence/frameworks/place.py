@@ -8,6 +8,8 @@ from types import FunctionType
 
 from ringfence.frameworks.table import Place
 
+_LIBRARIES = frozenset({"fastapi", "starlette"})
+
 
 def place_of(endpoint: object) -> Place:
     """Return file, line and name of a function, a class, or an object's class; through
@@ -26,7 +28,10 @@ def place_of(endpoint: object) -> Place:
 
 
 def _place_of_class(kind: type) -> Place:
-    """Python before 3.13 does not keep a class's line: its first method is near."""
+    """Python before 3.13 does not keep a class's line: its first method is near. A
+    library's class says nothing about where the developer has used it."""
+    if kind.__module__.partition(".")[0] in _LIBRARIES:
+        return Place(name=kind.__qualname__)
     codes = [
         member.__code__
         for member in vars(kind).values()

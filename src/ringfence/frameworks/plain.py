@@ -55,7 +55,7 @@ def _leaf(app: ASGIApp, rule: Rule) -> Leaf:
         template=rule.path,
         methods=None if websocket or rule.method == "*" else frozenset({rule.method}),
         place=place_of(app),
-        policy=rule.policy,
+        policy=None,  # the rule itself gives it, as to every leaf
         bind=_bind_nothing,
         reach=_reach(rule.path),
     )

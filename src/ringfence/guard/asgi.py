@@ -112,7 +112,11 @@ class Guard:
 
     @property
     def plan(self) -> tuple[RoutePlan, ...]:
-        """The plans of all routes, the guard's own first."""
+        """The plans of all routes, the guard's own first. Before the start-up they are
+        read anew, so that routes declared since then are among them; what a lifespan
+        adds is there once it has run."""
+        if not self._started:
+            self._guarded = self._compile()
         return (*(self._own.plans if self._own else ()), *self._guarded.plans)
 
     @property

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import NoReturn
 
 from ringfence.errors import RingfenceError
 from ringfence.exchange import ASGIApp, Message, Receive, Scope, Send
@@ -34,7 +35,7 @@ async def run_lifespan(
 
     Routes that the application adds while it starts are there when ``close_plans``
     reads them. Whatever the guard refuses becomes ``lifespan.startup.failed`` with its
-    one sentence, after the application has cleaned up.
+    one sentence, after the application has cleaned up, and is raised.
 
     Args:
         app: the application; one without a lifespan is served all the same.
@@ -42,13 +43,15 @@ async def run_lifespan(
         scope: of the lifespan.
         receive: the server's.
         send: the server's.
+
+    Raises:
+        RingfenceError: the guard refuses to start.
     """
     try:
         await steps.open_stores()
     except RingfenceError as error:
         await receive()
         await _fail(send, error)
-        return
     last: list[Message] = []
 
     async def hold_last(message: Message) -> None:
@@ -107,11 +110,12 @@ async def _run_without(receive: Receive, send: Send, close_plans: Step) -> None:
         await close_plans()
     except RingfenceError as error:
         await _fail(send, error)
-        return
     await send({"type": "lifespan.startup.complete"})
     await receive()
     await send({"type": "lifespan.shutdown.complete"})
 
 
-async def _fail(send: Send, error: RingfenceError) -> None:
+async def _fail(send: Send, error: RingfenceError) -> NoReturn:
+    """Tell the server, then raise: test clients take whoever returns for started."""
     await send({"type": "lifespan.startup.failed", "message": str(error)})
+    raise error

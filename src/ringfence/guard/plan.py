@@ -89,10 +89,13 @@ def resolve_policies(
             undeclared.append(leaf)
         else:
             policies[id(leaf)] = policy
+    faults = []
     if undeclared:
-        raise PlanError(_undeclared_message(undeclared))
+        faults.append(_undeclared_message(undeclared))
     if unused:
-        raise PlanError(_unused_message(unused, application))
+        faults.append(_unused_message(unused, application))
+    if faults:
+        raise PlanError("\n".join(faults))
     return policies
 
 
@@ -111,15 +114,23 @@ def _undeclared_message(undeclared: Sequence[Leaf]) -> str:
         f"  {_methods_text(leaf)} {leaf.host}{leaf.path}  {leaf.place}"
         for leaf in undeclared
     ]
-    cure = (
-        "Give each a policy: @access.require(access.signed_in) next to its def, "
-        "access.depends(...) on its router, access.routes([...], ...) around the "
-        'route, or Guard(rules=[Rule("GET", "/path", access.public)]) for what '
-        "cannot be decorated."
-    )
+    cures = []
+    mounts = [leaf for leaf in undeclared if leaf.kind == "mount"]
+    if len(mounts) < len(undeclared):
+        cures.append(
+            "Give each a policy: @access.require(access.signed_in) next to its def "
+            "(below the framework's decorator), access.depends(...) on its router, or "
+            "access.routes([...], ...) around the route."
+        )
+    if mounts:
+        path = mounts[0].path
+        cures.append(
+            "A mount gets its policy by a rule: "
+            f'Guard(app, rules=[Rule("*", "{path}", access.public)])'
+        )
     count = len(undeclared)
     what = "1 route has" if count == 1 else f"{count} routes have"
-    return "\n".join((f"{what} no policy, so nothing is served:", *lines, cure))
+    return "\n".join((f"{what} no policy, so nothing is served:", *lines, *cures))
 
 
 def _unused_message(unused: Sequence[Rule], application: Application) -> str:
@@ -128,7 +139,7 @@ def _unused_message(unused: Sequence[Rule], application: Application) -> str:
     for rule in unused:
         near = get_close_matches(rule.path, known, n=1)
         if rule.path in known:
-            guess = 'name all of the route\'s methods, or use "*"'
+            guess = 'the route answers other methods as well; write "*" for all of them'
         else:
             guess = f"did you mean {near[0]}?" if near else "no route is like it"
         lines.append(f"  {rule.method} {rule.path}: {guess}")

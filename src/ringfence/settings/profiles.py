@@ -29,15 +29,24 @@ def refuse_unsafe(settings: Settings, *, debug: bool = False) -> None:
 
     Not covered: the strength of the keys, which ``Keyring.open`` judges.
     """
+    found = list(_wrong_anywhere(settings))
     if settings.development:
-        found = list(_wrong_in_development(settings))
+        found += _wrong_in_development(settings)
     else:
-        found = list(_wrong_in_production(settings, debug=debug))
+        found += _wrong_in_production(settings, debug=debug)
     if not found:
         return
     listed = "".join(f"\n  - {line}" for line in found)
     cure = "" if settings.development else _CURE
     raise SettingsError(f"not safe for {settings.env}:{listed}\n{cure.lstrip('; ')}")
+
+
+def _wrong_anywhere(settings: Settings) -> Iterator[str]:
+    if settings.store:
+        yield (
+            "store is set, but this version keeps nothing in a store of its own; "
+            "unset RINGFENCE_STORE"
+        )
 
 
 def _wrong_in_production(settings: Settings, *, debug: bool) -> Iterator[str]:

@@ -43,7 +43,8 @@ class Settings:
     ``ringfence.db`` in the data directory. Not shown: it may hold a password."""
 
     store: str = field(default="", repr=False)
-    """URL of the store for counters; unset means the database's. Not shown either."""
+    """URL of the store for counters. This version has none, and refuses to start with
+    one set. Not shown either."""
 
     keys_file: Path | None = None
     """The keys file that ``ringfence keys create`` makes. Required in production;
