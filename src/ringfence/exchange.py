@@ -57,7 +57,10 @@ class Exchange:
         # A handshake's GET is not a method that a route could ask for.
         self.method: str = scope["method"] if self.kind == "http" else "WEBSOCKET"
         self.path: str = scope["path"]
-        raw = scope["headers"]
+        # The application gets a list of its own: uvicorn goes on appending to the one
+        # it gave, and a trailer that comes late would reach the application as a
+        # header that no stage has judged (CWE-444, RFC 9110 section 6.5.1).
+        raw = scope["headers"] = list(scope["headers"])
         headers: dict[bytes, bytes] = dict(raw)
         self.headers = headers
         self.repeated = len(headers) != len(raw)

@@ -16,6 +16,7 @@ from typing import IO
 
 import uvicorn
 from starlette.types import ASGIApp, Message
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 ROOT = Path(__file__).resolve().parents[2]
 PYTHON = (sys.executable, "-m")
@@ -63,12 +64,17 @@ def free_port() -> int:
 
 
 @contextmanager
-def served(make_app: Callable[[int], ASGIApp]) -> Iterator[Server]:
+def served(
+    make_app: Callable[[int], ASGIApp],
+    *,
+    protocol: type[HttpToolsProtocol] = HttpToolsProtocol,
+) -> Iterator[Server]:
     """Serve ``make_app(port)`` from a thread, over real HTTP."""
     with listener() as bound:
         port = bound.getsockname()[1]
         config = uvicorn.Config(
             make_app(port),
+            http=protocol,
             log_config=None,
             proxy_headers=False,
             server_header=False,

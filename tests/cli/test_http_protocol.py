@@ -27,6 +27,12 @@ async def application(scope, receive, send):
         await send({"type": "websocket.send", "text": "still here"})
         await receive()
         return
+    if scope["path"] == "/held":
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        return
+    if scope["path"] == "/busy":
+        await asyncio.sleep(0.5)
     size = 0
     more = True
     while more:
@@ -36,6 +42,8 @@ async def application(scope, receive, send):
     if scope["path"] == "/slow":
         await asyncio.sleep(0.5)
     body = str(size).encode()
+    if scope["path"] == "/names":
+        body = b" ".join(sorted(name for name, _ in scope["headers"]))
     headers = [(b"content-length", str(len(body)).encode())]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     await send({"type": "http.response.body", "body": body})
@@ -172,3 +180,175 @@ async def test_a_websocket_lives_on():
         )
         assert b" 101 " in await reader.readuntil(b"\r\n\r\n")
         assert b"still here" in await reader.readexactly(12)
+
+
+CHUNKED = b"POST %b HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+FLOODS = {
+    "one line": b"a" * 20_000,
+    "many lines": b"a\r\nX-A: " * 2_500,
+}
+
+
+async def flooded(reader, writer, piece):
+    """Send more than two reads can take; return what came back until the end."""
+    with suppress(ConnectionError):
+        for _ in range(50):
+            writer.write(piece)
+            await writer.drain()
+    try:
+        return await reader.read()
+    except ConnectionError:
+        return b""
+
+
+@pytest.mark.parametrize("path", [b"/", b"/held"])
+@pytest.mark.parametrize("piece", FLOODS.values(), ids=FLOODS)
+async def test_trailers_without_an_end_are_cut_off(piece, path):
+    """Without a bound one connection fills the memory, behind its body (CWE-400)."""
+    async with connected(Patient) as (reader, writer):
+        writer.write(CHUNKED % path + b"1\r\nx\r\n0\r\nX-A: ")
+        assert await flooded(reader, writer, piece) == b""
+
+
+async def test_the_extension_of_a_chunk_is_cut_off():
+    """Bytes that are neither head nor body cost time and come to no end (CWE-400)."""
+    async with connected(Patient) as (reader, writer):
+        writer.write(CHUNKED % b"/" + b"1\r\nx\r\n1;a=")
+        assert await flooded(reader, writer, FLOODS["one line"]) == b""
+
+
+@pytest.mark.parametrize("piece", FLOODS.values(), ids=FLOODS)
+async def test_a_pipelined_head_without_an_end_is_cut_off(piece):
+    """An unanswered request does not lift the bound on the next one (CWE-400).
+
+    Nothing is sent: it would be taken for the answer to the first (CWE-444).
+    """
+    async with connected(Patient) as (reader, writer):
+        writer.write(b"GET /held HTTP/1.1\r\nHost: x\r\n\r\nGET / HTTP/1.1\r\nX-A: ")
+        assert await flooded(reader, writer, piece) == b""
+
+
+IDLE = {
+    "before any": b"",
+    "behind one": b"X-A: b\r\n",
+    "inside one": b"X-A: b\r\nX-B: ",
+}
+
+
+@pytest.mark.parametrize("sent", IDLE.values(), ids=IDLE)
+async def test_trailers_that_do_not_come_end_the_connection(sent):
+    """Slowloris, behind the last chunk instead of in the head."""
+    async with connected() as (reader, writer):
+        writer.write(CHUNKED % b"/" + b"1\r\nx\r\n0\r\n" + sent)
+        assert await reader.read() == b""
+
+
+async def test_dripping_trailers_does_not_help():
+    """The deadline counts from the last chunk, not from the last trailer."""
+    async with connected() as (reader, writer):
+        ended = asyncio.create_task(reader.read())
+        writer.write(CHUNKED % b"/" + b"1\r\nx\r\n0\r\n")
+        for _ in range(500):
+            if ended.done():
+                break
+            writer.write(b"A:\r\n")
+            await asyncio.wait([ended], timeout=0.02)
+        with suppress(ConnectionResetError):  # it may not wait for the rest
+            assert await ended == b""
+        assert ended.done()
+
+
+TRAILERS = (
+    b"X-Forwarded-For: 192.0.2.6\r\nAuthorization: Basic YTpi\r\nCookie: a=b\r\n"
+    b"X-HTTP-Method-Override: DELETE\r\nHost: y\r\nExpect: 100-continue\r\n"
+    b"Connection: upgrade\r\nUpgrade: websocket\r\n"
+)
+
+
+async def test_a_trailer_is_no_header():
+    """In the packet of its head it would be judged, and believed, like a header that
+    the proxy wrote (RFC 9110, 6.5.1)."""
+    async with connected() as (reader, writer):
+        for _ in range(2):  # the second on the same connection
+            writer.write(CHUNKED % b"/names" + b"1\r\nx\r\n0\r\n" + TRAILERS + b"\r\n")
+            assert await answer(reader) == (b"200", b"host transfer-encoding")
+
+
+async def test_a_late_trailer_is_no_header():
+    """It would reach the application without having been judged (RFC 9110, 6.5.1)."""
+    head = CHUNKED.replace(b"Host", b"Expect: 100-continue\r\nHost") % b"/names"
+    async with connected() as (reader, writer):
+        writer.write(head)
+        assert b" 100 " in await reader.readuntil(b"\r\n\r\n")  # it has begun to read
+        writer.write(b"1\r\nx\r\n0\r\n" + TRAILERS + b"\r\n")
+        assert await answer(reader) == (b"200", b"expect host transfer-encoding")
+
+
+@pytest.mark.parametrize(
+    "framing", [b"Content-Length: 40", b"Transfer-Encoding: chunked"]
+)
+async def test_a_trailer_that_frames_a_body_is_refused(framing):
+    """Two parsers would find the next request in two places (CWE-444)."""
+    async with connected() as (reader, writer):
+        writer.write(CHUNKED % b"/" + b"1\r\nx\r\n0\r\n" + framing + b"\r\n\r\n")
+        writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        received = await reader.read()
+        assert received.startswith(b"HTTP/1.1 400 ")
+        assert received.count(b"HTTP/1.1 ") == 1
+
+
+async def test_honest_trailers_are_read_over():
+    """The next request on the connection begins behind them."""
+    async with connected() as (reader, writer):
+        for _ in range(2):
+            writer.write(CHUNKED % b"/" + b"5\r\nhello\r\n0\r\nDigest: abc\r\n\r\n")
+            assert await answer(reader) == (b"200", b"5")
+            writer.write(b"GET /names HTTP/1.1\r\nHost: x\r\nX-A: b\r\n\r\n")
+            assert await answer(reader) == (b"200", b"host x-a")
+
+
+@pytest.mark.parametrize(
+    "piece", [b"3e8\r\n" + b"a" * 1_000 + b"\r\n", b"a" * 1_000 + b"\r\n3e8\r\n"]
+)
+async def test_a_chunked_body_may_be_slow(piece):
+    """Whether its packets end behind a chunk, or behind the size of the next one."""
+    async with connected() as (reader, writer):
+        writer.write(CHUNKED % b"/")
+        if piece.startswith(b"a"):
+            writer.write(b"3e8\r\n")
+        for _ in range(8):
+            writer.write(piece)
+            await asyncio.sleep(0.05)  # together longer than a head may take
+        if piece.startswith(b"a"):
+            writer.write(b"a" * 1_000 + b"\r\n")
+        writer.write(b"0\r\n\r\n")
+        status, size = await answer(reader)
+        assert (status, int(size)) == (b"200", 9_000 if piece[:1] == b"a" else 8_000)
+
+
+async def test_a_chunk_may_pause():
+    """Once a chunk has begun it is a body, and no end of one."""
+    async with connected() as (reader, writer):
+        writer.write(CHUNKED % b"/" + b"a\r\nhello")
+        await asyncio.sleep(0.4)  # longer than a head may take
+        writer.write(b"world\r\n0\r\n\r\n")
+        assert await answer(reader) == (b"200", b"10")
+
+
+async def test_a_client_is_not_blamed_for_a_busy_application():
+    """While the application does not read, the client cannot go on."""
+    async with connected() as (reader, writer):
+        writer.write(CHUNKED % b"/busy" + b"186a0\r\n" + b"a" * 100_000 + b"\r\n5\r\n")
+        await asyncio.sleep(0.4)  # longer than a head may take
+        writer.write(b"hello\r\n0\r\n\r\n")
+        assert await answer(reader) == (b"200", b"100005")
+
+
+async def test_honest_requests_may_be_pipelined():
+    """Larger together than a head may be, and answered in order."""
+    request = b"POST / HTTP/1.1\r\nHost: x\r\nX-A: %b\r\nContent-Length: %d\r\n\r\n%b"
+    async with connected() as (reader, writer):
+        for size in (1, 2, 3):
+            writer.write(request % (b"a" * 1_500, size, b"b" * size))
+        for size in (b"1", b"2", b"3"):
+            assert await answer(reader) == (b"200", size)

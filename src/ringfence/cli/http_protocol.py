@@ -1,5 +1,5 @@
-"""uvicorn's HTTP protocol, with a bound on what a client may send before it has asked
-for anything."""
+"""uvicorn's HTTP protocol, with a bound on what a client may send around its bodies,
+and without trailers among the headers."""
 
 from __future__ import annotations
 
@@ -16,22 +16,28 @@ _REST = b"connection: close\r\ncontent-length: 0\r\n\r\n"
 
 
 class BoundedHead(HttpToolsProtocol):
-    """Close a connection whose request line and headers come too slowly or never end.
+    """Close a connection whose heads or trailers come too slowly or never end.
 
     uvicorn alone waits for ever and keeps everything: a few hundred such clients hold
-    every connection (Slowloris), and a single one fills the memory.
+    every connection (Slowloris), and a single one fills the memory. It also appends
+    trailers, the fields behind a chunked body, to the headers: an ``X-Forwarded-For``
+    there would be believed, though no proxy has written or seen it. Here they are read
+    and dropped.
 
-    Source: CWE-400, CWE-770; RFC 9110 section 15.5.9; RFC 6585 section 5.
+    Source: CWE-400, CWE-770; CWE-444, RFC 9110 section 6.5.1 and RFC 9112 section
+    7.1.2; RFC 9110 section 15.5.9; RFC 6585 section 5.
 
-    Not covered: bodies that come slowly.
+    Not covered: bodies that come slowly; how many small requests one packet holds.
     """
 
     head_seconds = _HEAD_SECONDS
     head_bytes = _HEAD_BYTES
 
     _deadline: asyncio.TimerHandle | None = None
-    _unfinished = 0
+    _unfinished = 0  # bytes since the last head, piece of a body or end of a message
+    _got_further = False
     _in_message = False
+    _awaits_chunk = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         super().connection_made(transport)
@@ -41,25 +47,54 @@ class BoundedHead(HttpToolsProtocol):
         self._lift_deadline()
         super().connection_lost(exc)
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Keep a header; drop a trailer.
+
+        The guard has judged the head, or judges it now, and a trailer would pass it:
+        as a second credential, another method or address.
+        """
+        if not self._in_message:
+            super().on_header(name, value)
+
     def on_headers_complete(self) -> None:
-        self._in_message = True
+        self._in_message = self._got_further = True
         super().on_headers_complete()
 
+    def on_chunk_header(self) -> None:
+        self._awaits_chunk = True
+
+    def on_body(self, body: bytes) -> None:
+        self._got_further = True
+        self._awaits_chunk = False
+        super().on_body(body)
+
     def on_message_complete(self) -> None:
-        self._in_message = False
+        self._got_further = True
+        self._in_message = self._awaits_chunk = False
         super().on_message_complete()
 
     def data_received(self, data: bytes) -> None:
+        self._got_further = False
         super().data_received(data)
-        if self._in_message or self._is_answering() or self._was_handed_on():
+        if self._got_further:
             self._unfinished = 0
             self._lift_deadline()
-            return
-        self._unfinished += len(data)
+        else:
+            self._unfinished += len(data)
         if self._unfinished > self.head_bytes:
             self._refuse(_TOO_LARGE)
-        elif self._deadline is None:
+        elif self._deadline is None and not self._may_take_its_time():
             self._set_deadline()
+
+    def _may_take_its_time(self) -> bool:
+        """Return whether the client is in a body, or waits for us.
+
+        Behind the size of a chunk it is in no body yet: the parser does not tell
+        whether that chunk is the last, which only trailers follow.
+        """
+        if self._in_message:
+            return not self._awaits_chunk
+        return self._is_answering() or self._was_handed_on()
 
     def _is_answering(self) -> bool:
         return self.cycle is not None and not self.cycle.response_complete
@@ -69,17 +104,27 @@ class BoundedHead(HttpToolsProtocol):
         return self.transport.get_protocol() is not self
 
     def _set_deadline(self) -> None:
-        self._deadline = self.loop.call_later(
-            self.head_seconds, self._refuse, _TOO_SLOW
-        )
+        self._deadline = self.loop.call_later(self.head_seconds, self._expire)
 
     def _lift_deadline(self) -> None:
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
 
+    def _expire(self) -> None:
+        if self.flow.read_paused:  # the application is slow to read, not the client
+            self._set_deadline()
+        else:
+            self._refuse(_TOO_SLOW)
+
     def _refuse(self, status: bytes) -> None:
         self._lift_deadline()
-        if not self.transport.is_closing():
-            self.transport.write(status + _REST)
-            self.transport.close()
+        if self.transport.is_closing():
+            return
+        if self._is_answering():
+            # The status would be taken for the answer that is due, or for a part of it
+            # (CWE-444); the connection says the same by ending.
+            self.transport.abort()
+            return
+        self.transport.write(status + _REST)
+        self.transport.close()
