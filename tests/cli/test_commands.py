@@ -231,6 +231,26 @@ def test_an_address_that_is_taken_is_refused(run, typed):
 
 
 @pytest.mark.parametrize(
+    ("role", "expected"),
+    [
+        ("opperator", "did you mean operator?"),
+        ("beekeeper", "known: admin, operator"),
+        ("admin", ""),
+        ("operator", ""),
+    ],
+)
+def test_a_role_that_no_setting_names_is_doubted_and_given(run, typed, role, expected):
+    """A mistyped role would otherwise be found out by its owner, as a 403."""
+    typed(PASSWORD + "\n")
+    words = ["--email", "a@example.com", "--password-stdin", "--role", role]
+    code, out, err = run("accounts", "create", *words)
+    assert code == 0
+    assert f"({role})" in out
+    assert expected in err
+    assert bool(err) == bool(expected)
+
+
+@pytest.mark.parametrize(
     ("words", "password", "expected"),
     [
         (["--email", "nobody"], PASSWORD, "email"),

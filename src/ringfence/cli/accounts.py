@@ -6,7 +6,10 @@ import asyncio
 import getpass
 import json
 import sys
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from difflib import get_close_matches
+from itertools import chain
 
 from rich.console import Console
 from rich.table import Column, Table
@@ -43,6 +46,8 @@ def create(email: str, roles: tuple[str, ...], *, from_stdin: bool) -> int:
     held = ", ".join(sorted(made.roles)) or "no roles"
     sys.stdout.write(f"Made {escape_controls(made.email)} ({held}), id {made.id}.\n")
     sys.stdout.write("Sign in at /auth/login of the application.\n")
+    for role in sorted(made.roles):
+        sys.stderr.write(_doubt(role, settings.access.hierarchy))
     return 0
 
 
@@ -83,6 +88,24 @@ async def _all(settings: Settings) -> list[AccountRecord]:
         ):
             found += page
     return found
+
+
+def _doubt(role: str, hierarchy: Mapping[str, tuple[str, ...]]) -> str:
+    """Return a warning about a role that may be mistyped; nothing for one that the
+    settings name. Roles are free, so that none is refused."""
+    known = {*hierarchy, *chain.from_iterable(hierarchy.values())}
+    if role in known:
+        return ""
+    near = get_close_matches(role, known, n=1)
+    guess = (
+        f"did you mean {near[0]}?"
+        if near
+        else f"known: {', '.join(sorted(known)) or 'none'}"
+    )
+    return (
+        f"ringfence: warning: access.hierarchy knows no role {role!r} ({guess}); it was "
+        "given all the same, and opens only what asks for this very name\n"
+    )
 
 
 def _first_line() -> str:
