@@ -28,7 +28,9 @@ class Served:
         )
         self.guillotine = threading.Timer(DEADLINE, self.process.kill)
         self.guillotine.start()
-        self.first = self.process.stdout.readline()
+        lines = 3 if words[0] == "dev" else 1
+        told = [self.process.stdout.readline() for _ in range(lines)]
+        self.first, self.told = told[0], "".join(told)
         self.log = ""
         for line in self.process.stderr:
             self.log += line
@@ -84,10 +86,10 @@ def test_dev_serves_this_machine_with_one_command(serve, here):
     assert (answer.status, answer.body) == (200, b"at home")
     assert answer.getheader("server") is None
     assert answer.getheader("content-security-policy")
-    code, out = served.end()
+    code, _ = served.end()
     assert code == 0
-    assert "accounts create --email" in out
-    assert f"RINGFENCE_DATA={here / 'var'}" in out
+    assert "accounts create --email" in served.told
+    assert f"RINGFENCE_DATA={here / 'var'}" in served.told
     assert "hunter2" not in served.log
     assert "Traceback" not in served.log
     assert (here / "var" / "keys.json").exists()
@@ -128,10 +130,28 @@ def test_a_start_that_fails_ends_with_its_reason(serve, here):
         RINGFENCE_PUBLIC_ORIGINS="https://shop.example",
         RINGFENCE_PROXIES="none",
     )
-    code, _ = served.process.wait(DEADLINE), served.process.stdout.read()
+    code, out = served.process.wait(DEADLINE), served.process.stdout.read()
     assert code == 2
     assert "chmod 600" in served.log
     assert "Traceback" not in served.log
+    assert served.told + out == "", "an address was told, and nobody listens there"
+
+
+def test_dev_tells_no_address_when_the_start_fails(serve, here):
+    (here / "var").mkdir()
+    (here / "var" / "keys.json").write_text("no keys")
+    served = serve("dev", "garden:app")
+    code, out = served.process.wait(DEADLINE), served.process.stdout.read()
+    assert code == 2
+    assert "keys.json" in served.log
+    assert served.told + out == ""
+
+
+def test_dev_begins_anew_when_a_file_changes(serve):
+    served = serve("dev", "garden:app", "--reload")
+    assert "development, this machine only" in served.first
+    assert served.get("/").body == b"at home"
+    served.end()
 
 
 def test_more_connections_than_allowed_are_turned_away(serve, here):

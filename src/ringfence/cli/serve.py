@@ -62,8 +62,8 @@ def production(target: str, listen: Listen, *, workers: int) -> int:
     refuse_unsafe(guard.settings)
     server = open_server(listen)
     with _bound(listen) as bound:
-        _say(f"Listening on {_address(listen, bound)}")
-        return _run(server, guard, bound)
+        ready = f"Listening on {_address(listen, bound)}"
+        return _run(server, guard, bound, ready)
 
 
 def development(target: str, listen: Listen, *, workers: int, reload: bool) -> int:
@@ -94,12 +94,12 @@ def development(target: str, listen: Listen, *, workers: int, reload: bool) -> i
     refuse_unsafe(guard.settings)
     server = open_server(listen)
     with _bound(listen) as bound:
-        _say(f"{_address(listen, bound)} (development, this machine only)")
+        ready = f"{_address(listen, bound)} (development, this machine only)"
         if guard.settings.identity.enabled:
-            _say(_first_operator(guard.settings))
+            ready += "\n" + _first_operator(guard.settings)
         if reload:
-            return server.run_reloading(target, bound)
-        return _run(server, guard, bound)
+            return server.run_reloading(target, bound, ready=ready)
+        return _run(server, guard, bound, ready)
 
 
 def _refuse_workers(workers: int) -> None:
@@ -120,17 +120,12 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-def _run(server: UvicornServer, guard: Guard, bound: socket.socket) -> int:
+def _run(server: UvicornServer, guard: Guard, bound: socket.socket, ready: str) -> int:
     end_redaction = install_log_redaction()
     try:
-        return server.run(guard, bound)
+        return server.run(guard, bound, ready=ready)
     finally:
         end_redaction()
-
-
-def _say(text: str) -> None:
-    sys.stdout.write(text + "\n")
-    sys.stdout.flush()
 
 
 def open_server(listen: Listen) -> UvicornServer:

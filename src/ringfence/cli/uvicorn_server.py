@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import sys
 from contextlib import suppress
 
 import uvicorn
@@ -38,9 +39,15 @@ class UvicornServer:
         self._loop = loop
         self._connections = connections
 
-    def run(self, app: ASGIApp, bound: socket.socket) -> int:
-        """Serve until told to stop; return the exit code."""
-        server = uvicorn.Server(self._config(app))
+    def run(self, app: ASGIApp, bound: socket.socket, *, ready: str) -> int:
+        """Serve until told to stop; return the exit code.
+
+        Args:
+            app: what to serve.
+            bound: where, listening already.
+            ready: what to say once the application has started.
+        """
+        server = _Telling(self._config(app), ready)
         try:
             # Ctrl-C: uvicorn has ended in good order and raises it once more.
             with suppress(KeyboardInterrupt):
@@ -49,10 +56,10 @@ class UvicornServer:
             return _COULD_NOT_RUN
         return 0 if server.started else _COULD_NOT_RUN
 
-    def run_reloading(self, target: str, bound: socket.socket) -> int:
+    def run_reloading(self, target: str, bound: socket.socket, *, ready: str) -> int:
         """Serve in a process that begins anew when a Python file changes."""
         config = self._config(target, reload=True)
-        server = uvicorn.Server(config)
+        server = _Telling(config, ready)
         ChangeReload(config, target=server.run, sockets=[bound]).run()
         return 0
 
@@ -72,3 +79,17 @@ class UvicornServer:
             ws_max_size=_MESSAGE_BYTES,
             ws_per_message_deflate=False,
         )
+
+
+class _Telling(uvicorn.Server):
+    """Says where it listens once the application has started, and not before: after
+    an address, the reason why a start-up failed would be overlooked."""
+
+    def __init__(self, config: uvicorn.Config, ready: str) -> None:
+        super().__init__(config)
+        self._ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        sys.stdout.write(self._ready + "\n")
+        sys.stdout.flush()
