@@ -103,8 +103,8 @@ def _doubt(role: str, hierarchy: Mapping[str, tuple[str, ...]]) -> str:
         else f"known: {', '.join(sorted(known)) or 'none'}"
     )
     return (
-        f"ringfence: warning: access.hierarchy knows no role {role!r} ({guess}); it was "
-        "given all the same, and opens only what asks for this very name\n"
+        f"ringfence: warning: access.hierarchy knows no role {role!r} ({guess}); it "
+        "was given all the same, and opens only what asks for this very name\n"
     )
 
 
