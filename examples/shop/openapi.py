@@ -22,9 +22,10 @@ CSRF = {
 
 def session_cookie(*, development: bool) -> dict[str, str]:
     """Describe the guard's cookie. Browsers do not tell ports apart, and drop the
-    prefix ``__Host-`` on plain http: hence another name in development."""
-    name = "session-8000" if development else "__Host-session"
-    told = "The number is the port that is asked. " if development else ""
+    prefix ``__Host-`` on plain http: hence another name in development, which the
+    document cannot know in full, since one document is served at every port."""
+    name = "session-<port>" if development else "__Host-session"
+    told = "<port> is the one that is asked: session-8000. " if development else ""
     description = f"Set by POST /auth/login. {told}HttpOnly, SameSite=Lax."
     return {"type": "apiKey", "in": "cookie", "name": name, "description": description}
 
