@@ -132,3 +132,18 @@ async def test_a_handler_of_the_developer_at_docs_is_left_alone():
 
     (leaf,) = (leaf for leaf in read(app).leaves() if leaf.path == "/docs")
     assert not leaf.is_docs
+
+
+async def test_the_title_stands_before_the_contents():
+    """On a narrow screen a long list of routes would hide what the page is."""
+    page = (await fetch(api())).text
+    places = [page.index(tag) for tag in ("<h1", "<nav", "<main", "<footer")]
+    assert places == sorted(places)
+    group = re.search(r'<nav.*?href="#(group-[^"]+)"', page)[1]
+    assert f'<section id="{group}"' in page
+
+
+async def test_paths_break_before_slashes_only():
+    page = (await fetch(api())).text
+    assert page.count("/parts<wbr>/{part}<") == 2
+    assert "<wbr>/parts" not in page

@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from fastapi import FastAPI
 from starlette.responses import HTMLResponse
@@ -91,17 +92,19 @@ def _page(title: str, body: Markup, *, source: str, nonce: str) -> str:
         f"{_tag('title', f'{title}: API reference')}"
         f'<style nonce="{escape(nonce)}">{_STYLE}</style></head><body>'
         f'<a class="skip" href="#reference">Skip to the reference</a>'
-        f'<div class="page">{body}</div>'
-        f"<footer>{_tag('p', link)}</footer></body></html>"
+        f'<div class="page">{body}{_tag("footer", _tag("p", link))}</div></body></html>'
     )
 
 
 def _body(schema: Schema) -> Markup:
     groups = _groups(schema)
-    main = [_introduction(schema)]
-    main += [_group(schema, name, found) for name, found in groups.items()]
+    main = [_group(schema, name, found) for name, found in groups.items()]
     main.append(_schemas(schema))
-    return _join(_contents(groups), _tag("main", *main, id="reference"))
+    return _join(
+        _introduction(schema),
+        _contents(groups),
+        _tag("main", *main, id="reference"),
+    )
 
 
 Operation = tuple[str, str, Schema]
@@ -166,13 +169,14 @@ def _contents(groups: Mapping[str, Sequence[Operation]]) -> Markup:
                 _tag(
                     "a",
                     _tag("span", method.upper(), class_=f"method {method}"),
-                    _tag("span", path),
+                    _tag("span", _breakable(path)),
                     href=f"#{_anchor(method, path)}",
                 ),
             )
             for method, path, _ in operations
         ]
-        parts += [_tag("h2", name), _tag("ul", *entries)]
+        title = _tag("h2", _tag("a", name, href=f"#{_group_anchor(name)}"))
+        parts += [title, _tag("ul", *entries)]
     return _tag("nav", *parts, class_="contents", aria_label="Contents")
 
 
@@ -183,6 +187,7 @@ def _group(schema: Schema, name: str, operations: Sequence[Operation]) -> Markup
         _tag("h2", name),
         _text(described.get(name)),
         *(_operation(schema, *operation) for operation in operations),
+        id=_group_anchor(name),
     )
 
 
@@ -194,7 +199,7 @@ def _operation(schema: Schema, method: str, path: str, operation: Schema) -> Mar
         _tag(
             "summary",
             _tag("span", method.upper(), class_=f"method {method}"),
-            _tag("code", path, class_="old" if old else ""),
+            _tag("code", _breakable(path), class_="old" if old else ""),
             _tag("span", operation.get("summary", ""), class_="what"),
             *(_tag("span", "deprecated", class_="badge"),) * old,
             *(_tag("span", "sign-in needed", class_="badge"),) * bool(secured),
@@ -370,6 +375,15 @@ def _text(text: object) -> Markup:
 
 def _anchor(method: str, path: str) -> str:
     return f"{method}-{path}"
+
+
+def _group_anchor(name: str) -> str:
+    return f"group-{quote(name, safe='')}"  # no spaces may stand in an id
+
+
+def _breakable(path: str) -> Markup:
+    """Return a path that a narrow column breaks before a slash, and nowhere else."""
+    return Markup(escape(path).replace("/", "<wbr>/").removeprefix("<wbr>"))
 
 
 def _tag(name: str, *children: object, **attributes: str) -> Markup:
