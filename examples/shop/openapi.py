@@ -25,7 +25,7 @@ def session_cookie(*, development: bool) -> dict[str, str]:
     prefix ``__Host-`` on plain http: hence another name in development, which the
     document cannot know in full, since one document is served at every port."""
     name = "session-<port>" if development else "__Host-session"
-    told = "<port> is the one that is asked: session-8000. " if development else ""
+    told = "<port> is that of the server: session-8000. " if development else ""
     description = f"Set by POST /auth/login. {told}HttpOnly, SameSite=Lax."
     return {"type": "apiKey", "in": "cookie", "name": name, "description": description}
 
