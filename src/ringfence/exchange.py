@@ -20,6 +20,7 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
+Headers = tuple[tuple[bytes, bytes], ...]
 
 
 class Exchange:
@@ -79,6 +80,9 @@ class Exchange:
     def request_id(self, value: str) -> None:
         self._request_id = value
 
+
+Stage = Callable[[Exchange], Awaitable[Denial | None]]
+"""Asks one question about a request: ``None`` lets it go on, a ``Denial`` ends it."""
 
 active: ContextVar[Exchange | None] = ContextVar("ringfence_exchange", default=None)
 """The exchange that the running code belongs to. Set by ``guard``, read by

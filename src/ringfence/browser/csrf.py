@@ -7,16 +7,14 @@ import functools
 import hmac
 import secrets
 from base64 import b64decode, urlsafe_b64encode
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
 from ringfence.browser.fetch_metadata import SAFE_METHODS, judge_read
 from ringfence.browser.form import read_field
 from ringfence.denial import Denial
 from ringfence.errors import BodyTooLargeError
-from ringfence.exchange import Exchange
+from ringfence.exchange import Exchange, Stage
 from ringfence.stores.contracts import SessionRecord
-
-Stage = Callable[[Exchange], Awaitable[Denial | None]]
 
 HEADER = b"x-csrf-token"
 FIELD = b"csrf_token"

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 
 from ringfence.denial import Denial
-from ringfence.exchange import Exchange
-
-Stage = Callable[[Exchange], Awaitable[Denial | None]]
+from ringfence.exchange import Exchange, Stage
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 """Methods that change nothing (RFC 9110, 9.2.1; TRACE is refused on the street)."""

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from ringfence.browser.csp import DATA_POLICY, compile_policy
 from ringfence.browser.settings import BrowserSettings
-
-Headers = tuple[tuple[bytes, bytes], ...]
+from ringfence.exchange import Headers
 
 POLICY = b"content-security-policy"
 

@@ -9,14 +9,13 @@ from dataclasses import dataclass
 from ringfence.access.policy import Closed, Public
 from ringfence.denial import Denial
 from ringfence.errors import PlanError
-from ringfence.exchange import ASGIApp, Exchange, Receive, Scope, Send
+from ringfence.exchange import ASGIApp, Exchange, Headers, Receive, Scope, Send
 from ringfence.frameworks.open import open_adapter
 from ringfence.frameworks.rule import Rule
 from ringfence.frameworks.table import Application, Leaf, Place
 from ringfence.guard.bind import bind, intact, seal
 from ringfence.guard.index import Index, compile_index
 from ringfence.guard.plan import (
-    Headers,
     RoutePlan,
     resolve_policies,
 )

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 
 from ringfence.access.policy import Closed, Policy, Public
-from ringfence.denial import Denial
 from ringfence.errors import PlanError
-from ringfence.exchange import ASGIApp, Exchange
+from ringfence.exchange import ASGIApp, Headers, Stage
 from ringfence.frameworks.rule import Rule
 from ringfence.frameworks.table import Application, Leaf, Place
-
-Stage = Callable[[Exchange], Awaitable[Denial | None]]
-Headers = tuple[tuple[bytes, bytes], ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

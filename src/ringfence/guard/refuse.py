@@ -13,8 +13,7 @@ from urllib.parse import quote
 import msgspec.json
 
 from ringfence.denial import Denial
-from ringfence.exchange import Exchange, Send
-from ringfence.guard.plan import Headers
+from ringfence.exchange import Exchange, Headers, Send
 
 PROBLEM = b"application/problem+json"
 PAGE = b"text/html; charset=utf-8"

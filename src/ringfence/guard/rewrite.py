@@ -9,9 +9,9 @@ from functools import lru_cache
 from ringfence.access.policy import Public
 from ringfence.browser.cookies import harden
 from ringfence.denial import Denial
-from ringfence.exchange import Exchange, Message
+from ringfence.exchange import Exchange, Headers, Message
 from ringfence.guard.field_errors import read_errors
-from ringfence.guard.plan import Headers, RoutePlan
+from ringfence.guard.plan import RoutePlan
 
 _CSP = b"content-security-policy"
 

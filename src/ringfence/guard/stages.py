@@ -15,7 +15,7 @@ from ringfence.access.policy import Hierarchy, Policy
 from ringfence.access.stage import enforce
 from ringfence.browser.csrf import protect
 from ringfence.browser.fetch_metadata import SAFE_METHODS, same_origin
-from ringfence.guard.plan import Stage
+from ringfence.exchange import Stage
 from ringfence.settings import Settings
 from ringfence.traffic.body_limit import limit_body
 from ringfence.traffic.client_ip import locate

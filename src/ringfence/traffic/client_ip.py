@@ -5,14 +5,13 @@ from __future__ import annotations
 import functools
 import ipaddress
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
 from ringfence.denial import Denial
-from ringfence.exchange import Exchange, Scope
+from ringfence.exchange import Exchange, Scope, Stage
 from ringfence.traffic.settings import FORWARDING_HEADERS, TrafficSettings
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
-Stage = Callable[[Exchange], Awaitable[Denial | None]]
 
 UNIX = "unix"
 """The client of a connection over a socket file, which has no address."""
