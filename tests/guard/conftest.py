@@ -76,12 +76,15 @@ async def running(guard):
     done, _ = await asyncio.wait({task, up}, return_when=asyncio.FIRST_COMPLETED)
     if task in done and not up.done():
         await task
-    await up
     try:
+        await up
         yield Started(guard)
     finally:
         down.set()
-        await task
+        # Awaited also where the start failed: it has things to close then.
+        (outcome,) = await asyncio.gather(task, return_exceptions=True)
+    if outcome is not None:
+        raise outcome
 
 
 @pytest.fixture
