@@ -147,7 +147,9 @@ async def lifespan(app: ASGIApp) -> AsyncIterator[str]:
         if started["type"] == "lifespan.startup.complete":
             await asked.put({"type": "lifespan.shutdown"})
             await told.get()
-        await task
+            await task
+        else:  # a refused start is told, then raised, and a server ends with it
+            await asyncio.gather(task, return_exceptions=True)
 
 
 def create_account(data: Path, account: Mapping[str, str], *, role: str) -> None:

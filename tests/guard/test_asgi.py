@@ -259,6 +259,15 @@ def test_a_route_declared_after_the_guard_is_in_the_plan(settings):
     assert "/after" in {plan.path for plan in guard.plan}
 
 
+@pytest.mark.anyio
+async def test_the_printed_plans_are_the_bound_ones(guarded):
+    async with guarded(shop()) as started:
+        before = started.guard.plan
+        assert all(a is b for a, b in zip(before, started.guard.plan, strict=True))
+        entries = {route.app.plan for route in started.guard.app.router.routes}
+        assert entries <= set(before)
+
+
 def test_a_refused_start_is_raised_to_a_test_client(settings):
     """It would wait for ever for a start-up that never was."""
     unsafe = Guard(shop(), Settings.load(toml=None, environ={}, data=settings.data))

@@ -241,10 +241,10 @@ class Guard:
         if self._own is not None:
             await self._own.close()
             self._fixed = {**self._fixed, **self._own.index.fixed}
+        self._started = True
         self._rooms.audit.record(
             Started(environment=self.settings.env, routes=len(self.plan))
         )
-        self._started = True
 
     async def _close(self) -> None:
         self._started, self._stopped = False, True
