@@ -352,3 +352,13 @@ async def test_honest_requests_may_be_pipelined():
             writer.write(request % (b"a" * 1_500, size, b"b" * size))
         for size in (b"1", b"2", b"3"):
             assert await answer(reader) == (b"200", size)
+
+
+async def test_pipelined_requests_without_an_end_are_cut_off():
+    """Each of them waits in memory, at many times its own size."""
+    async with connected() as (reader, writer):
+        writer.write(b"GET /held HTTP/1.1\r\nHost: x\r\n\r\n")
+        with suppress(ConnectionError):
+            writer.write(b"GET / HTTP/1.1\r\n\r\n" * 5_000)
+            await writer.drain()
+            assert await reader.read() == b""

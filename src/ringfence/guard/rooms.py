@@ -61,10 +61,12 @@ class Rooms:
 
     async def close(self) -> None:
         """Close in reverse what ``open`` opened."""
-        if self.identity is not None:
-            await self.identity.stop()
-        self.audit.record(Stopped())
-        self.audit.close()
-        if self._restore_logging is not None:
-            self._restore_logging()
-            self._restore_logging = None
+        try:
+            if self.identity is not None:
+                await self.identity.stop()
+        finally:
+            self.audit.record(Stopped())
+            self.audit.close()
+            if self._restore_logging is not None:
+                self._restore_logging()
+                self._restore_logging = None
