@@ -93,7 +93,7 @@ async def _run_inner(
 
     try:
         await app(scope, listen, watch)
-    except Exception:
+    except Exception:  # one that knows no lifespan may raise whatever it likes
         if refusal is None and asked:
             raise
     if refusal is not None:

@@ -55,7 +55,7 @@ class Rooms:
         if self.identity is not None:
             try:
                 await self.identity.start()
-            except BaseException:
+            except BaseException:  # cancelled or failed: what is open is closed
                 await self.close()
                 raise
 
