@@ -219,7 +219,7 @@ def test_a_flood_of_refusals_does_not_fill_the_disk(clock):
     log.start()
     for _ in range(3):
         for _ in range(50):
-            log.record(RequestRefused(path="/wp-login.php"))
+            log.record(RequestRefused(path="/wp-login.php", code="guard.no_route"))
         assert log.flush()
         clock.advance(1)
     log.close()
@@ -235,13 +235,14 @@ def test_a_flood_of_refusals_does_not_fill_the_disk(clock):
         AccessRefused(path="/admin", code="access.denied"),
         RequestRefused(path="/transfer", code="browser.cross_site"),
         RequestRefused(path="/", code="identity.two_credentials"),
+        RequestRefused(path="/secret", code="guard.plan_mismatch"),
     ],
 )
 def test_strange_paths_do_not_hide_refused_access(telling):
     """Requests that cost a stranger nothing have no part in the others' budget."""
     flood = [
         RequestRefused(path="/wp-login.php", code=code)
-        for code in ("guard.not_found", "traffic.bad_path") * 500
+        for code in ("guard.no_route", "traffic.bad_path") * 500
     ]
     sink = MemorySink()
     log = AuditLog([sink], FakeClock(), refusals_per_second=20)
@@ -266,7 +267,7 @@ def test_strange_paths_leave_room_in_the_queue():
     log.record(SignedIn(account="first"))
     assert stuck.entered.wait(DEADLINE)
     for _ in range(100):
-        log.record(RequestRefused(path="/wp-login.php", code="guard.not_found"))
+        log.record(RequestRefused(path="/wp-login.php", code="guard.no_route"))
     log.record(AccessRefused(path="/admin"))
     stuck.free.set()
     log.close()

@@ -362,3 +362,30 @@ async def test_pipelined_requests_without_an_end_are_cut_off():
             writer.write(b"GET / HTTP/1.1\r\n\r\n" * 5_000)
             await writer.drain()
             assert await reader.read() == b""
+
+
+@pytest.mark.parametrize(
+    "framing", [b"Content-Length: 56", b"Transfer-Encoding: chunked"]
+)
+@pytest.mark.parametrize("protocol", [b"h2c", b"foo"])
+async def test_a_body_behind_an_upgrade_is_no_request(framing, protocol):
+    """The parser would take what follows for the next request, which a proxy in front
+    has never judged (CWE-444)."""
+    async with connected() as (reader, writer):
+        head = b"POST / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: "
+        writer.write(head + protocol + b"\r\n" + framing + b"\r\n\r\n")
+        assert (await reader.readuntil(b"\r\n")).split()[1] == b"400"
+        with suppress(ConnectionError):
+            writer.write(b"GET /names HTTP/1.1\r\nHost: x\r\n\r\n")
+            await writer.drain()
+        assert b"HTTP/1.1 200" not in await reader.read()
+
+
+async def test_an_upgrade_without_a_body_is_answered_and_kept_alive():
+    async with connected() as (reader, writer):
+        for _ in range(2):
+            writer.write(
+                b"GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\n"
+                b"Upgrade: h2c\r\n\r\n"
+            )
+            assert (await answer(reader))[0] == b"200"

@@ -6,6 +6,7 @@ import logging
 import httpx2
 import pytest
 from fastapi import APIRouter, Depends, FastAPI
+from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel
 from starlette.applications import Starlette
 from starlette.middleware.base import BaseHTTPMiddleware
@@ -416,6 +417,40 @@ async def test_input_that_cannot_be_repeated_is_the_client_s_mistake(
     assert problem["code"] == "guard.invalid_input"
     assert problem["errors"][0]["field"] == "body.password"
     assert caplog.records == []
+
+
+@pytest.mark.anyio
+async def test_bad_input_hides_no_other_failure(guarded, settings, caplog):
+    api = FastAPI()
+
+    @api.exception_handler(RequestValidationError)
+    async def tell(request, error):
+        raise ConnectionError("rollback failed")
+
+    @api.post("/people")
+    @access.require(access.public)
+    async def create(body: Registration):
+        return {}
+
+    async with guarded(api) as started, started.client() as client:
+        response = await client.post("/people", json={})
+    assert response.status_code == 500
+    assert "rollback failed" in caplog.text
+    assert "ConnectionError" in (settings.data / "audit.jsonl").read_text()
+
+
+@pytest.mark.anyio
+async def test_a_start_that_fails_late_is_not_tried_by_every_request(settings):
+    """Each try would open the stores anew and leave them open."""
+    guard = Guard(shop(), settings)
+    guard.app.router.routes.append(Route("/late", unmarked))
+    transport = httpx2.ASGITransport(app=guard)
+    base = "http://127.0.0.1:8000"
+    async with httpx2.AsyncClient(transport=transport, base_url=base) as client:
+        with pytest.raises(PlanError):
+            await client.get("/")
+        with pytest.raises(StoreError, match="stopped"):
+            await client.get("/")
 
 
 @pytest.mark.anyio

@@ -303,9 +303,7 @@ def crashes(settings):
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("incoming", [[GONE], [HALF, GONE]])
-@pytest.mark.parametrize(
-    "endpoint", [read, answer_500, fail_otherwise, AnswersNothing()]
-)
+@pytest.mark.parametrize("endpoint", [read, answer_500, AnswersNothing()])
 async def test_a_client_that_hangs_up_is_counted_and_nothing_more(
     settings, guarded, caplog, endpoint, incoming
 ):
@@ -330,6 +328,85 @@ async def test_hanging_up_is_seen_through_middleware(settings, guarded, caplog):
         await started.call(POST, HALF, GONE)
     assert "failed" not in caplog.text
     assert crashes(settings) == []
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("incoming", [[GONE], [HALF, GONE]])
+async def test_hanging_up_hides_no_other_failure(settings, guarded, caplog, incoming):
+    """Whatever fails besides is recorded, also where the client has gone."""
+    app = app_of(Route("/", fail_otherwise, methods=["POST"]))
+    async with guarded(app) as started:
+        await started.call(POST, *incoming)
+    assert "what has not come" in caplog.text
+    assert len(crashes(settings)) == 1
+
+
+@pytest.mark.anyio
+async def test_a_cap_that_is_passed_after_the_answer_began_is_recorded(
+    settings, guarded
+):
+    async def answers_first(scope, receive, send):
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        with contextlib.suppress(Exception):
+            while (await receive())["type"] == "http.request":
+                pass
+        await send({"type": "http.response.body", "body": b"swallowed"})
+
+    class AnswersFirst:
+        async def __call__(self, scope, receive, send):
+            await answers_first(scope, receive, send)
+
+    chunk = {"type": "http.request", "body": b"x" * 600_000, "more_body": True}
+    headers = [(b"host", b"127.0.0.1:8000"), (b"transfer-encoding", b"chunked")]
+    app = app_of(Route("/", AnswersFirst()))
+    async with guarded(app) as started:
+        scope = {"path": "/", "method": "POST", "headers": headers}
+        await started.call(scope, *([chunk] * 5))
+    ledger = (settings.data / "audit.jsonl").read_text()
+    assert "traffic.body_too_large" in ledger
+
+
+@pytest.mark.anyio
+async def test_a_websocket_that_denies_and_then_fails_is_not_closed_again(guarded):
+    class Denies:
+        async def __call__(self, scope, receive, send):
+            await receive()
+            start = {"type": "websocket.http.response.start", "status": 403}
+            await send({**start, "headers": []})
+            await send({"type": "websocket.http.response.body", "body": b"no"})
+            raise RuntimeError("afterwards")
+
+    app = app_of(WebSocketRoute("/ws", Denies()))
+    async with guarded(app) as started:
+        sent = await started.call(
+            {
+                "type": "websocket",
+                "path": "/ws",
+                "extensions": {"websocket.http.response": {}},
+            },
+            {"type": "websocket.connect"},
+        )
+    assert [message["type"] for message in sent] == [
+        "websocket.http.response.start",
+        "websocket.http.response.body",
+    ]
+
+
+@pytest.mark.anyio
+async def test_a_line_break_in_a_header_is_answered_for(guarded):
+    """Response splitting: nothing of that answer leaves (CVE-2020-7695)."""
+
+    async def splits(scope, receive, send):
+        headers = [(b"x-name", b"a\r\nset-cookie: b=c")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+
+    class Splits:
+        async def __call__(self, scope, receive, send):
+            await splits(scope, receive, send)
+
+    async with guarded(app_of(Route("/", Splits()))) as started:
+        (start, _) = await started.call({"path": "/"})
+    assert start["status"] == 500
 
 
 @pytest.mark.anyio

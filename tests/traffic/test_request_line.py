@@ -270,6 +270,11 @@ async def test_ten_thousand_lines_take_linear_time(exchange_of):
         ([("content-length", "9" * 19)], "traffic.bad_content_length"),
         ([("transfer-encoding", "gzip, chunked")], "traffic.unknown_transfer_coding"),
         ([("transfer-encoding", "xchunked")], "traffic.unknown_transfer_coding"),
+        ([("upgrade", "h2c"), ("content-length", "5")], "traffic.upgrade_with_body"),
+        (
+            [("upgrade", "h2c"), ("transfer-encoding", "chunked")],
+            "traffic.upgrade_with_body",
+        ),
         (
             [("content-length", "5"), ("transfer-encoding", "chunked")],
             "traffic.ambiguous_length",

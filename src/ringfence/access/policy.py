@@ -24,7 +24,8 @@ NOT_SIGNED_IN = Denial(
 NOT_ALLOWED = Denial(
     403, "access.not_allowed", "You are signed in, but may not use this address."
 )
-# The very answer of an address that is not there, so that it does not tell.
+# The answer of an address that is not there. The framework's own answers (405 for
+# another method, the redirect of a slash) still tell that there is one.
 CLOSED = Denial(
     404, "guard.no_route", "There is nothing at this address.", private="access.closed"
 )

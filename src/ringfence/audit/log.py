@@ -13,7 +13,6 @@ from pathlib import Path
 
 from ringfence.audit.budget import Budget
 from ringfence.audit.events import (
-    AccessRefused,
     Event,
     EventsLost,
     RequestFailed,
@@ -234,7 +233,6 @@ class _Lane:
         return "queue full" if waiting >= self._room else ""
 
 
-_TELLING = ("browser.", "identity.")
 _OTHERS, _MALFORMED, _REFUSED, _FAILED = range(4)
 
 
@@ -245,8 +243,8 @@ def _lane_of(event: Event) -> int:
         return _FAILED
     if not isinstance(event, RequestRefused):
         return _OTHERS
-    is_telling = isinstance(event, AccessRefused) or event.code.startswith(_TELLING)
-    return _REFUSED if is_telling else _MALFORMED
+    is_cheap = event.code == "guard.no_route" or event.code.startswith("traffic.")
+    return _MALFORMED if is_cheap else _REFUSED
 
 
 def _lanes(queue: int, refusals: int, failures: int) -> tuple[_Lane, ...]:

@@ -17,6 +17,7 @@ _MOST_WAITING = 64  # browsers do not pipeline; programs that do send a handful
 
 _TOO_SLOW = b"HTTP/1.1 408 Request Timeout\r\n"
 _TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
+_BAD = b"HTTP/1.1 400 Bad Request\r\n"
 _REST = b"connection: close\r\ncontent-length: 0\r\n\r\n"
 
 
@@ -27,7 +28,8 @@ class BoundedHead(HttpToolsProtocol):
     every connection (Slowloris), and a single one fills the memory. It also appends
     trailers, the fields behind a chunked body, to the headers: an ``X-Forwarded-For``
     there would be believed, though no proxy has written or seen it. Here they are read
-    and dropped.
+    and dropped. And it takes the body of a request that asks for another protocol for
+    the next request, which a proxy in front of it never judged: that is refused.
 
     Source: CWE-400, CWE-770; CWE-444, RFC 9110 section 6.5.1 and RFC 9112 section
     7.1.2; RFC 9110 section 15.5.9; RFC 6585 section 5.
@@ -45,6 +47,7 @@ class BoundedHead(HttpToolsProtocol):
     _in_message = False
     _awaits_chunk = False
     _too_many = False
+    _upgrades_with_body = False
     _earlier: Sequence[RequestResponseCycle] = ()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
@@ -71,6 +74,9 @@ class BoundedHead(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._in_message = self._got_further = True
+        if self.parser.should_upgrade() and any(map(_announces_body, self.headers)):
+            self._upgrades_with_body = True
+            return
         # A request of 18 bytes becomes a kilobyte here: one packet of them, behind an
         # answer that does not come, would be worth megabytes.
         if len(self.pipeline) >= self.most_waiting:
@@ -97,6 +103,9 @@ class BoundedHead(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         self._got_further = False
         super().data_received(data)
+        if self._upgrades_with_body:
+            self._refuse(_BAD)
+            return
         if self._too_many:
             self._lift_deadline()
             self.transport.abort()
@@ -157,3 +166,10 @@ class BoundedHead(HttpToolsProtocol):
 
 def _is_unanswered(cycle: RequestResponseCycle) -> bool:
     return not cycle.response_complete
+
+
+def _announces_body(header: tuple[bytes, bytes]) -> bool:
+    name, value = header
+    return name == b"transfer-encoding" or (
+        name == b"content-length" and value.strip(b"0 \t") != b""
+    )

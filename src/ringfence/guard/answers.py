@@ -78,6 +78,11 @@ class Answers:
 
     async def refuse(self, denial: Denial, exchange: Exchange, send: Send) -> None:
         """Send a denial and write down that, whom and why."""
+        self.record_refusal(denial, exchange)
+        await self.respond(denial, exchange, send)
+
+    def record_refusal(self, denial: Denial, exchange: Exchange) -> None:
+        """Write down in the ledger what was refused, whom and why."""
         kind = AccessRefused if denial.code.startswith("access.") else RequestRefused
         self._audit.record(
             kind(
@@ -91,7 +96,6 @@ class Answers:
                 private=denial.private,
             )
         )
-        await self.respond(denial, exchange, send)
 
     def log_failure(self, exchange: Exchange, error: BaseException) -> None:
         """Write the trace of a failure to the log, for the developer.

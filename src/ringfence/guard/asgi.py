@@ -224,9 +224,14 @@ class Guard:
         if self._stopped:
             raise StoreError("the guard has stopped and answers no more requests")
         async with self._starting:
-            if not self._started:
+            if self._started:
+                return
+            try:
                 await self._open()
                 await self._close_plans()
+            except BaseException:
+                await self._close()  # else each request would open the stores anew
+                raise
 
     async def _open(self) -> None:
         self._stopped = False

@@ -7,9 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from ringfence.access.policy import Closed, Public
-from ringfence.denial import Denial
 from ringfence.errors import PlanError
-from ringfence.exchange import ASGIApp, Exchange, Headers, Receive, Scope, Send
+from ringfence.exchange import ASGIApp, Headers, Receive, Scope, Send
 from ringfence.frameworks.open import open_adapter
 from ringfence.frameworks.rule import Rule
 from ringfence.frameworks.table import Application, Leaf, Place
@@ -21,7 +20,7 @@ from ringfence.guard.plan import (
 )
 from ringfence.guard.precedence import check_precedence
 from ringfence.guard.rehearse import rehearse
-from ringfence.guard.stages import StageMaker
+from ringfence.guard.stages import StageMaker, no_route
 from ringfence.traffic.body_limit import limit_body
 
 logger = logging.getLogger("ringfence")
@@ -161,14 +160,6 @@ def _answer_plan(
         document_headers=document_headers,
         data_headers=data_headers,
     )
-
-
-NO_ROUTE = Denial(404, "guard.no_route", "There is nothing at this address.")
-
-
-async def no_route(_: Exchange) -> Denial:
-    """Refuse what no plan is for, before the application hears of it."""
-    return NO_ROUTE
 
 
 async def _nothing(scope: Scope, receive: Receive, send: Send) -> None:

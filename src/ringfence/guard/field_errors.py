@@ -65,7 +65,6 @@ _FIELD_PART = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}")
 
 
 _MOST_ERRORS = 100
-_LONGEST_CHAIN = 16  # exceptions that were raised while another one was handled
 
 
 def read_errors(body: bytes) -> list[dict[str, str]]:
@@ -89,7 +88,8 @@ def refused_input(
 
     FastAPI puts the input into its 422. Input that cannot be written as JSON again
     (``NaN``, half a surrogate pair) makes that fail, which is a mistake of the client's
-    all the same, not of the server's.
+    all the same, not of the server's. Whatever else fails meanwhile is a failure: bad
+    input must not hide it.
 
     Args:
         error: what was raised.
@@ -98,10 +98,8 @@ def refused_input(
     Returns:
         Faults by field, or ``None`` if the exception has nothing to do with input.
     """
-    for _ in range(_LONGEST_CHAIN):
-        if error is None or isinstance(error, kinds):
-            break
-        error = error.__context__
+    if isinstance(error, ValueError) and not isinstance(error, kinds):
+        error = error.__context__  # what was being told when writing JSON failed
     tell = getattr(error, "errors", None)
     if not isinstance(error, kinds) or tell is None:
         return None

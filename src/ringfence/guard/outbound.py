@@ -23,6 +23,7 @@ _SWITCHING_PROTOCOLS = 101
 _STARTS = frozenset(
     {"http.response.start", "websocket.accept", "websocket.http.response.start"}
 )
+_BODIES = frozenset({"http.response.body", "websocket.http.response.body"})
 
 # What frameworks raise where a handler waits for a client that has hung up. By name:
 # only frameworks/ imports one.
@@ -80,16 +81,16 @@ class Outbound:
         kind = message["type"]
         if kind in _STARTS:
             if not await self._replace(message):
-                self._started = True
                 finished = self._answers.finish_start(
                     message, self._exchange, self._plan
                 )
+                self._started = True
                 await self._send(finished)
             return
         if self._rewriter is not None:
             await self._rewrite(self._rewriter, message)
             return
-        if kind == "http.response.body":
+        if kind in _BODIES:
             self._complete = not message.get("more_body", False)
         elif kind == "websocket.close":
             self._complete = True
@@ -148,10 +149,13 @@ class Outbound:
 
     async def finish(self) -> None:
         """The application has returned: answer, if it has not."""
-        if self._started or self._replaced:
+        if self._replaced:
             return
         denial = self._objection()
-        if denial is None:
+        if self._started:
+            if denial is not None:  # found out too late to answer
+                self._answers.record_refusal(denial, self._exchange)
+        elif denial is None:
             await self._respond(APPLICATION_ERROR)
         else:
             await self._refuse(denial)
@@ -197,14 +201,16 @@ class Outbound:
 
         Stops strangers from filling the log and the ledger with traces, and hiding
         real failures among them, by sending half a request and hanging up (CWE-779).
-        What fails once the whole body has been read, or an answer has begun, is the
-        application's own, unless it is the framework's very word for a hang-up.
+        Only the frameworks' own words for it count: whatever else fails is a failure,
+        so that hanging up after an attack hides nothing.
         """
         if not self._gone:
             return False
-        if error is None or type(error).__name__ in _HANG_UPS:
-            return True
-        return not (self._whole or self._started)
+        if error is None:
+            return not self._whole
+        while type(error).__name__ not in _HANG_UPS and error.__cause__ is not None:
+            error = error.__cause__
+        return type(error).__name__ in _HANG_UPS
 
     def _is_refused(self) -> bool:
         """Return whether what was raised is only how a refusal ended."""

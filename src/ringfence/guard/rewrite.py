@@ -149,9 +149,14 @@ def _with_own(
     is for one browser: a shared cache that kept it with a public answer would sign out
     everybody, whatever the application has said about caching."""
     if any(name == b"set-cookie" for name, _ in own):
-        kept = [line for line in kept if line[0] != b"cache-control"]
+        kept = [line for line in kept if not _is_about_caches(line[0])]
         kept.append(_NO_STORE)
     return kept + own
+
+
+def _is_about_caches(name: bytes) -> bool:
+    """Cache-Control, and what caches of content networks prefer to it (RFC 9213)."""
+    return name.endswith(b"cache-control") or name in {b"surrogate-control", b"expires"}
 
 
 def _protection(

@@ -11,16 +11,29 @@ from collections.abc import Callable
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
-from ringfence.access.policy import Hierarchy, Policy
+from ringfence.access.policy import CLOSED, Closed, Hierarchy, Policy
 from ringfence.access.stage import enforce
 from ringfence.browser.csrf import protect
 from ringfence.browser.fetch_metadata import SAFE_METHODS, same_origin
-from ringfence.exchange import Stage
+from ringfence.denial import Denial
+from ringfence.exchange import Exchange, Stage
 from ringfence.settings import Settings
 from ringfence.traffic.body_limit import limit_body
 from ringfence.traffic.client_ip import locate
 from ringfence.traffic.host import allow_hosts
 from ringfence.traffic.request_line import refuse_ambiguous
+
+NO_ROUTE = Denial(404, "guard.no_route", "There is nothing at this address.")
+
+
+async def no_route(_: Exchange) -> Denial:
+    """Refuse what no plan is for, before the application hears of it."""
+    return NO_ROUTE
+
+
+async def closed(_: Exchange) -> Denial:
+    """Refuse what is closed to everybody, before anything else is asked."""
+    return CLOSED
 
 
 def street(settings: Settings) -> tuple[Stage, ...]:
@@ -62,6 +75,8 @@ class StageMaker:
                 reads needs no proof that a request comes from our own pages.
             policy: who may use it.
         """
+        if isinstance(policy, Closed):
+            return (closed,)
         settings = self.settings
         has_body = kind != "websocket"
         changes_things = methods is None or not methods <= SAFE_METHODS

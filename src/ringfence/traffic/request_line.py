@@ -165,6 +165,13 @@ _TWO_LENGTHS = _denial(
 _BAD_CODING = _denial(
     501, "unknown_transfer_coding", "Only the transfer coding 'chunked' is served."
 )
+# uvicorn's parser takes the body of such a request for the next one.
+_UPGRADE_WITH_BODY = Denial(
+    400,
+    "traffic.upgrade_with_body",
+    "A request that asks for another protocol must not have a body.",
+    headers=((b"connection", b"close"),),
+)
 _BAD_HEADER = _denial(400, "bad_header", "A header contains a control character.")
 _HEADER_TWIN = _denial(400, "header_twin", "A header is spelled with an underscore.")
 
@@ -376,4 +383,6 @@ def judge_length(headers: Mapping[bytes, bytes]) -> Denial | None:
             return _BAD_LENGTH
     elif coding is not None and coding.strip().lower() != b"chunked":
         return _BAD_CODING
+    if b"upgrade" in headers and (coding is not None or int(length or 0) > 0):
+        return _UPGRADE_WITH_BODY
     return None
