@@ -50,7 +50,7 @@ def describe(shop: FastAPI, *, development: bool) -> None:
         return shop.openapi_schema or {}
 
     # FastAPI's documented way to extend the description is to replace this method.
-    shop.openapi = openapi  # type: ignore[method-assign]
+    shop.openapi = openapi  # type: ignore[method-assign]  # as FastAPI documents it
 
 
 def _needed(method: str, operation: dict[str, Any]) -> list[dict[str, list[str]]]:

@@ -39,7 +39,6 @@ class Exchange:
     entered = False  # guard: the chosen endpoint has been reached
     mismatch: object | None = None  # guard: another endpoint was reached
     denial: Denial | None = None  # whoever refuses; read by guard
-    status = 0  # guard: of the response as sent
     nonce = ""  # current: minted when a page first asks for it
 
     client = ""  # traffic.client_ip

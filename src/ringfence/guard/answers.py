@@ -73,7 +73,6 @@ class Answers:
         errors: Sequence[Mapping[str, str]] = (),
     ) -> None:
         """Send a denial."""
-        exchange.status = denial.status
         await self._respond(denial, exchange, send, errors=errors)
 
     async def refuse(self, denial: Denial, exchange: Exchange, send: Send) -> None:

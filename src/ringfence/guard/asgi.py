@@ -95,29 +95,30 @@ class Guard:
         )
         self._starting = asyncio.Lock()
         self._started = self._stopped = False
-        self._own: Guarded | None = None
-        self._guarded = self._compile()
+        self._guarded, self._own = self._compile()
         self._fixed: Mapping[str, Mapping[str, RoutePlan]] = {}
 
-    def _compile(self) -> Guarded:
-        """Read the routes and plan them, with no I/O and nothing changed in them."""
+    def _compile(self) -> tuple[Guarded, Guarded | None]:
+        """Read the routes of the application, and of the guard's own pages if it has
+        any, and plan them: with no I/O, and nothing changed in them or here."""
         plan = partial(
             compile_guarded, maker=self._maker, headers=self._answers.headers
         )
         guarded = plan(self.app, self._rules)
-        if self._rooms.identity is not None:
-            self._own = plan(self._rooms.identity.app, (), is_own=True)
-            refuse_overlap(guarded, self._own, IDENTITY_PREFIX)
-        return guarded
+        if self._rooms.identity is None:
+            return guarded, None
+        own = plan(self._rooms.identity.app, (), is_own=True)
+        refuse_overlap(guarded, own, IDENTITY_PREFIX)
+        return guarded, own
 
     @property
     def plan(self) -> tuple[RoutePlan, ...]:
         """The plans of all routes, the guard's own first. Before the start-up they are
         read anew, so that routes declared since then are among them; what a lifespan
         adds is there once it has run."""
-        if not self._started:
-            self._guarded = self._compile()
-        return (*(self._own.plans if self._own else ()), *self._guarded.plans)
+        # Only looked at: what a start-up is binding meanwhile stays what it is.
+        guarded, own = (self._guarded, self._own) if self._started else self._compile()
+        return (*(own.plans if own else ()), *guarded.plans)
 
     @property
     def accounts(self) -> Directory:
@@ -240,7 +241,7 @@ class Guard:
 
     async def _close_plans(self) -> None:
         """Read the routes once more, those of the lifespan too, and close the plans."""
-        self._guarded = self._compile()
+        self._guarded, self._own = self._compile()
         await self._guarded.close()
         self._fixed = self._guarded.index.fixed
         if self._own is not None:

@@ -100,7 +100,7 @@ class Outbound:
         """Answer otherwise where the application's answer must not leave; return
         whether it must not."""
         exchange = self._exchange
-        exchange.status = status = message.get("status", _SWITCHING_PROTOCOLS)
+        status = message.get("status", _SWITCHING_PROTOCOLS)
         if exchange.mismatch is not None or exchange.denial is not None:
             await self._refuse(cast("Denial", self._objection()))
             return True
