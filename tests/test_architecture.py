@@ -21,6 +21,7 @@ LAYERS = {
     "principal": 0,
     "clock": 0,
     "findings": 0,
+    "marks": 0,
     "secrets": 1,
     "audit": 1,
     "exchange": 1,

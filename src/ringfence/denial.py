@@ -1,4 +1,4 @@
-"""A refusal, as a value."""
+"""What ends a request before the application hears of it, as a value."""
 
 from __future__ import annotations
 
@@ -27,3 +27,20 @@ class Denial:
     detail: str
     private: str = ""
     headers: tuple[tuple[bytes, bytes], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Answer a request in the application's place, with no refusal in it.
+
+    For what the guard itself knows the answer to: a CORS preflight, a browser's report.
+
+    Args:
+        status: the HTTP status, 200 to 299.
+        headers: lower-case names.
+        body: sent as it is.
+    """
+
+    status: int
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+    body: bytes = b""

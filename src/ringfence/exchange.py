@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from contextvars import ContextVar
 from typing import Any
 
-from ringfence.denial import Denial
+from ringfence.denial import Answer, Denial
 from ringfence.principal import Principal
 
 Scope = MutableMapping[str, Any]
@@ -42,6 +42,7 @@ class Exchange:
     nonce = ""  # current: minted when a page first asks for it
 
     client = ""  # traffic.client_ip
+    network = ""  # traffic.client_ip: the address, IPv6 grouped to /64
     scheme = ""  # traffic.client_ip: "http" or "https", as the client saw it
     host = ""  # traffic.host: lower case, with the port if there was one
     credential = ""  # identity: "", "session" (ambient) or "bearer"
@@ -80,8 +81,9 @@ class Exchange:
         self._request_id = value
 
 
-Stage = Callable[[Exchange], Awaitable[Denial | None]]
-"""Asks one question about a request: ``None`` lets it go on, a ``Denial`` ends it."""
+Stage = Callable[[Exchange], Awaitable[Denial | Answer | None]]
+"""Asks one question about a request: ``None`` lets it go on, a ``Denial`` or an
+``Answer`` ends it."""
 
 active: ContextVar[Exchange | None] = ContextVar("ringfence_exchange", default=None)
 """The exchange that the running code belongs to. Set by ``guard``, read by

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from ringfence.access.policy import Policy
 from ringfence.errors import MissingExtraError, OutsideRequestError
 from ringfence.exchange import active
+from ringfence.marks import Mark, add_marks, must_be_marks
 
 if TYPE_CHECKING:
     from fastapi.params import Depends
@@ -52,11 +53,15 @@ def require(policy: Policy) -> Callable[[Endpoint], Endpoint]:
     return mark
 
 
-def depends(policy: Policy) -> Depends:
+def depends(policy: Policy, *marks: Mark) -> Depends:
     """Give a FastAPI router, route or include its policy, among its ``dependencies``.
 
+    Args:
+        policy: who may use the routes.
+        marks: what else holds for them: limits, headers that differ.
+
     Raises:
-        TypeError: ``policy`` is not a policy.
+        TypeError: ``policy`` is not a policy, or a mark none.
         MissingExtraError: FastAPI is not installed.
     """
     _must_be_policy(policy)
@@ -64,20 +69,28 @@ def depends(policy: Policy) -> Depends:
         from fastapi.params import Depends as FastAPIDepends  # noqa: PLC0415 - late: an adapter
     except ImportError as error:
         raise MissingExtraError("fastapi", "fastapi", "use access.depends") from error
-    return FastAPIDepends(PolicyDependency(policy))
+    return FastAPIDepends(PolicyDependency(policy, marks))
 
 
-def routes(route_objects: Sequence[RouteObject], policy: Policy) -> list[RouteObject]:
+def routes(
+    route_objects: Sequence[RouteObject], policy: Policy, *marks: Mark
+) -> list[RouteObject]:
     """Give Starlette routes and mounts their policy, and return them as a list.
 
     For what cannot carry a decorator, ``Mount("/static", StaticFiles(...))`` say.
     A policy that the handler has by ``require`` must allow as well.
 
+    Args:
+        route_objects: what gets the policy.
+        policy: who may use them.
+        marks: what else holds for them: limits, headers that differ.
+
     Raises:
-        TypeError: ``policy`` is not a policy.
+        TypeError: ``policy`` is not a policy, or a mark none.
     """
     _must_be_policy(policy)
     for route in route_objects:
+        add_marks(route, *marks)
         earlier = getattr(route, MARK, None)
         setattr(route, MARK, policy if earlier is None else earlier & policy)
     return list(route_objects)
@@ -86,10 +99,12 @@ def routes(route_objects: Sequence[RouteObject], policy: Policy) -> list[RouteOb
 class PolicyDependency:
     """A FastAPI dependency that carries a policy and checks that it was asked."""
 
-    __slots__ = ("policy",)
+    __slots__ = ("marks", "policy")
 
-    def __init__(self, policy: Policy) -> None:
+    def __init__(self, policy: Policy, marks: tuple[Mark, ...] = ()) -> None:
+        must_be_marks(marks)
         self.policy = policy
+        self.marks = marks
 
     async def __call__(self) -> None:
         _check_permitted("a router with access.depends")

@@ -6,11 +6,12 @@ import re
 from dataclasses import dataclass
 
 from ringfence.access import Policy
+from ringfence.marks import Mark, must_be_marks
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 5.6.2
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, init=False)
 class Rule:
     """Give a route its policy from outside: ``Rule("GET", "/docs", access.signed_in)``.
 
@@ -22,6 +23,7 @@ class Rule:
         method: upper case; ``*`` for every method, ``WEBSOCKET`` for handshakes.
         path: the template as ``ringfence plan`` prints it, ``/orders/{order_id}``.
         policy: who may come in.
+        marks: what else holds for the route: limits, headers that differ.
 
     Raises:
         TypeError: an argument is of the wrong type.
@@ -32,8 +34,19 @@ class Rule:
     method: str
     path: str
     policy: Policy
+    marks: tuple[Mark, ...]
 
-    def __post_init__(self) -> None:
+    def __init__(self, method: str, path: str, policy: Policy, *marks: Mark) -> None:
+        for name, value in zip(
+            ("method", "path", "policy", "marks"),
+            (method, path, policy, marks),
+            strict=True,
+        ):
+            object.__setattr__(self, name, value)
+        self._check()
+
+    def _check(self) -> None:
+        must_be_marks(self.marks)
         if not isinstance(self.policy, Policy):
             message = (
                 f"Rule({self.method!r}, {self.path!r}, ...) needs a policy such as "

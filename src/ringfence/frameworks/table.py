@@ -15,6 +15,7 @@ from ringfence.access import Policy
 from ringfence.exchange import ASGIApp
 from ringfence.frameworks.sealed import RouteList
 from ringfence.frameworks.segments import EVERYWHERE, Reach
+from ringfence.marks import Mark
 
 Wrap = Callable[[ASGIApp], ASGIApp]
 
@@ -62,6 +63,7 @@ class Leaf:
             is used to rehearse; empty when none can be made.
         is_docs: the framework made this route itself, for its documentation pages.
         host: the pattern of the Host header as text, empty for every host.
+        marks: what else was declared beside the route, the outermost first.
     """
 
     kind: str
@@ -77,6 +79,7 @@ class Leaf:
     sample: str = ""
     is_docs: bool = False
     host: str = ""
+    marks: tuple[Mark, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

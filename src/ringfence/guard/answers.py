@@ -12,7 +12,7 @@ from ringfence.audit.log import AuditLog
 from ringfence.browser.csp import compile_policy
 from ringfence.browser.headers import compile_headers
 from ringfence.clock import Clock, system_clock
-from ringfence.denial import Denial
+from ringfence.denial import Answer, Denial
 from ringfence.exchange import Exchange, Message, Send
 from ringfence.guard.plan import RoutePlan
 from ringfence.guard.refuse import respond
@@ -74,6 +74,16 @@ class Answers:
     ) -> None:
         """Send a denial."""
         await self._respond(denial, exchange, send, errors=errors)
+
+    async def answer(self, answer: Answer, exchange: Exchange, send: Send) -> None:
+        """Send what the guard itself answers."""
+        start = {
+            "type": "http.response.start",
+            "status": answer.status,
+            "headers": [*answer.headers, *exchange.response_headers],
+        }
+        await send(start)
+        await send({"type": "http.response.body", "body": answer.body})
 
     async def refuse(self, denial: Denial, exchange: Exchange, send: Send) -> None:
         """Send a denial and write down that, whom and why."""

@@ -9,7 +9,7 @@ from typing import cast
 
 from ringfence.access.roles import expand
 from ringfence.audit.events import Started
-from ringfence.denial import Denial
+from ringfence.denial import Answer, Denial
 from ringfence.errors import SettingsError, StoreError
 from ringfence.exchange import ASGIApp, Exchange, Receive, Scope, Send, active
 from ringfence.frameworks.rule import Rule
@@ -143,11 +143,13 @@ class Guard:
         exchange = Exchange(scope, receive)
         token = active.set(exchange)
         try:
-            denial = await self._admit(exchange)
-            if denial is None:
+            end = await self._admit(exchange)
+            if end is None:
                 await self._pass_on(exchange, send)
+            elif isinstance(end, Answer):
+                await self._answers.answer(end, exchange, send)
             else:
-                await self._answers.refuse(denial, exchange, send)
+                await self._answers.refuse(end, exchange, send)
         finally:
             active.reset(token)
             # What points back to the exchange makes a ring of it, which only the
@@ -155,17 +157,17 @@ class Guard:
             scope.pop(SCOPE_KEY, None)
             exchange.receive = receive
 
-    async def _admit(self, exchange: Exchange) -> Denial | None:
+    async def _admit(self, exchange: Exchange) -> Denial | Answer | None:
         """Ask every stage in order. What fails, refuses."""
         try:
             for stage in self._street:
-                denial = await stage(exchange)
-                if denial is not None:
-                    return denial
+                end = await stage(exchange)
+                if end is not None:
+                    return end
             for stage in self._find(exchange).stages:
-                denial = await stage(exchange)
-                if denial is not None:
-                    return denial
+                end = await stage(exchange)
+                if end is not None:
+                    return end
         except StoreError as error:
             return self._fail(exchange, error, STORE_DOWN)
         except Exception as error:  # noqa: BLE001 - whatever fails here refuses

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
@@ -136,6 +136,58 @@ class SessionStore(Protocol):
 
     async def forget_expired(self, *, created_before: float, seen_before: float) -> int:
         """Delete what was made or seen before these times; return how many."""
+
+
+class Charge(NamedTuple):
+    """What one request takes from one budget.
+
+    Args:
+        key: names the budget: purpose and whom it is for, as bytes. Keys are compared
+            byte for byte, so whoever makes one folds every spelling first.
+        amount: how many are allowed in ``period``, 1 or more.
+        period: seconds.
+        exact: a sliding window without edges, for small amounts such as sign-ins
+            (never more than ``amount`` in *any* ``period``); else GCRA, one number a
+            key, for large ones.
+        holds: what running over costs: seconds for which the key is refused, the first
+            time, the second, and so on; the last repeats. Empty: nothing but the wait.
+    """
+
+    key: bytes
+    amount: int
+    period: float
+    exact: bool = False
+    holds: tuple[float, ...] = ()
+
+
+class Verdict(NamedTuple):
+    """What became of a list of charges.
+
+    Args:
+        refused: index of the charge that refuses, -1 if all were taken.
+        retry_after: seconds until the refusing one would allow again, 0 if none.
+        remaining: how many more the scarcest charge allows at once now.
+        held: the refusing key is under a hold, not merely used up.
+    """
+
+    refused: int
+    retry_after: float
+    remaining: int
+    held: bool = False
+
+
+class CounterStore(Protocol):
+    """Budgets that requests draw from. Every method may raise ``StoreError``."""
+
+    async def take(self, charges: Sequence[Charge], now: float) -> Verdict:
+        """Take all charges or none, atomically: a refused request costs nothing in the
+        budgets that would have allowed it."""
+
+    async def give_back(self, charges: Sequence[Charge], now: float) -> None:
+        """Return what ``take`` took, for an attempt that turned out to be honest."""
+
+    async def lift(self, keys: Sequence[bytes]) -> None:
+        """End holds and forget what was counted, after a proof by other means."""
 
 
 class Stores(Protocol):

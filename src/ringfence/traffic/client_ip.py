@@ -7,7 +7,7 @@ import ipaddress
 import re
 from collections.abc import Callable
 
-from ringfence.denial import Denial
+from ringfence.denial import Answer, Denial
 from ringfence.exchange import Exchange, Scope, Stage
 from ringfence.traffic.settings import FORWARDING_HEADERS, TrafficSettings
 
@@ -120,7 +120,7 @@ def _behind_proxies(
     kept = frozenset({client_header, scheme_header})
     unix_trusted = UNIX in settings.proxies
 
-    async def client_ip(exchange: Exchange) -> Denial | None:
+    async def client_ip(exchange: Exchange) -> Denial | Answer | None:
         peer = peer_of(exchange)
         seen = (peer, unix_trusted) if peer == UNIX else look(peer)
         if seen is None or not seen[1]:
