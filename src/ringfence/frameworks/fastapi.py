@@ -26,10 +26,10 @@ from fastapi.routing import (
 from starlette.applications import Starlette
 from starlette.routing import BaseRoute, Route, Router
 
-from ringfence.access import Policy
-from ringfence.access.marks import PolicyDependency, policy_of
+from ringfence.access.marks import PolicyDependency
 from ringfence.errors import PlanError
 from ringfence.exchange import ASGIApp, Receive, Scope, Send
+from ringfence.frameworks.declared import NOTHING, Declared, declared_on
 from ringfence.frameworks.fastapi_docs import reference_page
 from ringfence.frameworks.place import place_of
 from ringfence.frameworks.sealed import RouteList
@@ -38,7 +38,6 @@ from ringfence.frameworks.starlette import (
     MATCHING,
     Above,
     StarletteReader,
-    both,
     describe,
     lost_middleware,
     refuse_overrides,
@@ -137,7 +136,7 @@ class FastAPIReader(StarletteReader):
         if isinstance(chosen, APIWebSocketRoute):
             refuse_overrides(original, APIWebSocketRoute, MATCHING, above)
             return self.route(chosen, chosen, _declared(original, chosen), above)
-        entry = self.entry(chosen, policy_of(original), above)
+        entry = self.entry(chosen, declared_on(original), above)
         if isinstance(app, FastAPI) and isinstance(entry, Leaf):
             return _documentation(app, chosen, entry)
         return entry
@@ -165,6 +164,7 @@ class FastAPIReader(StarletteReader):
 
             return bind_route
 
+        declared = above.declared.around(_declared_by(dependant))
         for route in group.routes:
             path = _joined(prefix, route.path)
             yield Leaf(
@@ -174,13 +174,14 @@ class FastAPIReader(StarletteReader):
                 template=path,
                 methods=None,  # it answers 405 by itself, behind its dependencies
                 place=place_of(unbound(route.app)),
-                policy=both(above.policy, _policy_of_dependant(dependant)),
+                policy=declared.policy,
                 bind=bind(route),
                 reach=Reach(
                     tuple(path.split("/")[1:]) if path != "/" else (), Tail.ALL
                 ),
                 sample=path.rstrip("/") + "/ringfence-sample",
                 host=above.host,
+                marks=declared.marks,
             )
 
 
@@ -218,20 +219,22 @@ def _refuse_what_include_drops(router: APIRouter, above: Above) -> None:
             raise PlanError(message)
 
 
-def _declared(original: BaseRoute, route: Any) -> Policy | None:
-    """Return the policies of the endpoint, of the route object, and of all dependencies
+def _declared(original: BaseRoute, route: Any) -> Declared:
+    """Return what stands on the endpoint, on the route object, and on all dependencies
     in force: the application's, the routers', the includes', the route's own."""
-    marks = both(policy_of(original), policy_of(route.endpoint))
-    return both(_policy_of_dependant(route.dependant), marks)
+    own = declared_on(original).around(declared_on(route.endpoint))
+    return _declared_by(route.dependant).around(own)
 
 
-def _policy_of_dependant(dependant: Any) -> Policy | None:
-    found: Policy | None = None
+def _declared_by(dependant: Any) -> Declared:
+    found = NOTHING
+    met: set[int] = set()
     waiting = [dependant] if dependant is not None else []
     while waiting:
         one = waiting.pop()
-        if isinstance(one.call, PolicyDependency) and one.call.policy != found:
-            found = both(found, one.call.policy)
+        if isinstance(one.call, PolicyDependency) and id(one.call) not in met:
+            met.add(id(one.call))
+            found = found.around(Declared(one.call.policy, one.call.marks))
         waiting.extend(reversed(one.dependencies))
     return found
 

@@ -24,9 +24,8 @@ from starlette.routing import (
     websocket_session,
 )
 
-from ringfence.access import Policy
-from ringfence.access.marks import policy_of
 from ringfence.errors import PlanError
+from ringfence.frameworks.declared import NOTHING, Declared, declared_on
 from ringfence.frameworks.place import place_of
 from ringfence.frameworks.sealed import RouteList
 from ringfence.frameworks.segments import Reach, Tail
@@ -48,16 +47,19 @@ def read(app: Starlette | Router) -> Application:
 
 @dataclass(frozen=True, slots=True)
 class Above:
-    """What stands above a router: prefixes, host and policy of its mounts."""
+    """What stands above a router: prefixes and host of its mounts, and what was
+    declared on them."""
 
     prefix: str = ""
     host: str = ""
-    policy: Policy | None = None
+    declared: Declared = NOTHING
 
-    def below(self, prefix: str, policy: Policy | None) -> Above:
+    def below(self, prefix: str, declared: Declared) -> Above:
         """Return what stands above a router mounted here."""
         return replace(
-            self, prefix=self.prefix + prefix, policy=both(self.policy, policy)
+            self,
+            prefix=self.prefix + prefix,
+            declared=self.declared.around(declared),
         )
 
 
@@ -114,44 +116,48 @@ class StarletteReader:
     def entries(self, app: Starlette | Router, above: Above) -> Iterator[Leaf | Branch]:
         """Yield what the router tries, in its order."""
         for route in router_of(app).routes:
-            yield self.entry(route, policy_of(route), above)
+            yield self.entry(route, declared_on(route), above)
 
     def fallbacks(self, router: Router, above: Above) -> Iterator[Leaf]:
         """Yield what is tried when nothing else matches."""
         # bound methods are made anew on each access: compared, not identified
         if router.default != router.not_found:
-            yield self._leaf_for_anything(router, "default", above, None)
+            yield self._leaf_for_anything(router, "default", above, NOTHING)
 
     def entry(
-        self, route: BaseRoute, mark: Policy | None, above: Above
+        self, route: BaseRoute, declared: Declared, above: Above
     ) -> Leaf | Branch:
         """Read one route of Starlette's own kinds.
+
+        Args:
+            route: one that the router tries.
+            declared: what stands on the route itself.
+            above: what stands above.
 
         Raises:
             PlanError: the kind is not understood.
         """
         if isinstance(route, Route):
             refuse_overrides(route, Route, MATCHING, above)
-            return self.route(
-                route, route, both(mark, policy_of(route.endpoint)), above
-            )
+            declared = declared.around(declared_on(route.endpoint))
+            return self.route(route, route, declared, above)
         if isinstance(route, WebSocketRoute):
             refuse_overrides(route, WebSocketRoute, MATCHING, above)
-            declared = both(mark, policy_of(route.endpoint))
+            declared = declared.around(declared_on(route.endpoint))
             return self.route(route, route, declared, above)
         if isinstance(route, Mount):
             refuse_overrides(route, Mount, MATCHING, above)
-            return self._mount(route, mark, above)
+            return self._mount(route, declared, above)
         if isinstance(route, Host):
             refuse_overrides(route, Host, MATCHING, above)
-            return self._host(route, mark, above)
+            return self._host(route, declared, above)
         raise unknown_route(route, above)
 
     def route(
         self,
         route: Any,
         owner: object,
-        declared: Policy | None,
+        declared: Declared,
         above: Above,
     ) -> Leaf:
         """Read a route that calls one endpoint.
@@ -160,7 +166,7 @@ class StarletteReader:
             route: what has ``path``, ``path_regex``, ``param_convertors``, ``endpoint``
                 and, for HTTP, ``methods``.
             owner: whose attribute ``app`` the framework calls.
-            declared: the policy of the route itself.
+            declared: what stands on the route and its endpoint.
             above: what stands above.
         """
         kind = "websocket" if isinstance(route, WebSocketRoute) else "http"
@@ -171,13 +177,14 @@ class StarletteReader:
         kind: str,
         route: Any,
         owner: object,
-        declared: Policy | None,
+        declared: Declared,
         above: Above,
     ) -> Leaf:
         mount = kind == "mount"
         methods = getattr(route, "methods", None) if kind == "http" else None
         template = route.path + "/{path:path}" if mount else route.path
         read = read_template(template, route.path_regex, route.param_convertors)
+        declared = above.declared.around(declared)
         return Leaf(
             kind=kind,
             path=above.prefix + route.path or "/",
@@ -185,18 +192,19 @@ class StarletteReader:
             template=template,
             methods=frozenset(methods) if methods else None,
             place=place_of(route._base_app if mount else route.endpoint),  # noqa: SLF001 - as in ``_mount``
-            policy=both(above.policy, declared),
+            policy=declared.policy,
             bind=bind_attribute(owner, "app"),
             reach=read.reach,
             integers=read.integers,
             sample=read.sample or "",
             host=above.host,
+            marks=declared.marks,
         )
 
-    def _mount(self, mount: Mount, mark: Policy | None, above: Above) -> Leaf | Branch:
+    def _mount(self, mount: Mount, declared: Declared, above: Above) -> Leaf | Branch:
         base = mount._base_app  # noqa: SLF001 - middleware may hide it in .app; checked at start-up
         if not is_router(base):
-            declared = both(mark, policy_of(base))
+            declared = declared.around(declared_on(base))
             return self._leaf("mount", mount, mount, declared, above)
         template = mount.path + "/{path:path}"
         read = read_template(template, mount.path_regex, mount.param_convertors)
@@ -204,20 +212,20 @@ class StarletteReader:
         return Branch(
             pattern=mount.path_regex,
             template=template,
-            table=self.table(base, above.below(mount.path, mark)),
+            table=self.table(base, above.below(mount.path, declared)),
             reach=read.reach,
             integers=read.integers,
             sample=sample,
             transparent=mount.app is base and not has_middleware(base),
         )
 
-    def _host(self, host: Host, mark: Policy | None, above: Above) -> Branch:
+    def _host(self, host: Host, declared: Declared, above: Above) -> Branch:
         read = read_template(host.host, host.host_regex, host.param_convertors)
-        named = replace(above, host=host.host, policy=both(above.policy, mark))
+        named = replace(above.below("", declared), host=host.host)
         if is_router(host.app):
             table = self.table(host.app, named)
         else:
-            leaf = self._leaf_for_anything(host, "app", named, policy_of(host.app))
+            leaf = self._leaf_for_anything(host, "app", named, declared_on(host.app))
             table = Table(entries=(leaf,))
         return Branch(
             pattern=host.host_regex,
@@ -230,8 +238,9 @@ class StarletteReader:
         )
 
     def _leaf_for_anything(
-        self, owner: object, name: str, above: Above, declared: Policy | None
+        self, owner: object, name: str, above: Above, declared: Declared
     ) -> Leaf:
+        declared = above.declared.around(declared)
         return Leaf(
             kind="mount",
             path=above.prefix or "/",
@@ -239,11 +248,12 @@ class StarletteReader:
             template="/{path:path}",
             methods=None,
             place=place_of(unbound(getattr(owner, name))),
-            policy=both(above.policy, declared),
+            policy=declared.policy,
             bind=bind_attribute(owner, name),
             reach=Reach((), Tail.ALL),
             sample="/ringfence-sample",
             host=above.host,
+            marks=declared.marks,
         )
 
     def _only_once(self, router: Router, above: Above) -> None:
@@ -280,13 +290,6 @@ def has_middleware(app: object) -> bool:
         return bool(app.user_middleware) or has_middleware(app.router)
     # a router without middleware calls its own ``app``
     return isinstance(app, Router) and app.middleware_stack != app.app
-
-
-def both(first: Policy | None, second: Policy | None) -> Policy | None:
-    """Return the policy that asks both, either of which may be missing."""
-    if first is None or second is None:
-        return second if first is None else first
-    return first & second
 
 
 def bind_attribute(owner: object, name: str) -> Callable[[Wrap], None]:

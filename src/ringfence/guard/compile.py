@@ -16,7 +16,7 @@ from ringfence.guard.bind import bind, intact, seal
 from ringfence.guard.index import Index, compile_index
 from ringfence.guard.plan import (
     RoutePlan,
-    resolve_policies,
+    resolve_terms,
 )
 from ringfence.guard.precedence import check_precedence
 from ringfence.guard.rehearse import rehearse
@@ -82,8 +82,8 @@ def compile_guarded(
     """
     settings = maker.settings
     application = open_adapter(asgi, rules)
-    policies = resolve_policies(application, rules, development=settings.development)
-    check_precedence(application, lambda leaf: policies[id(leaf)], maker.hierarchy)
+    terms = resolve_terms(application, rules, development=settings.development)
+    check_precedence(application, lambda leaf: terms[id(leaf)].policy, maker.hierarchy)
     found = tuple(application.leaves())
     document_headers, data_headers = headers
     by_leaf = {
@@ -92,12 +92,12 @@ def compile_guarded(
             methods=tuple(sorted(leaf.methods or ())),
             path=leaf.path,
             host=leaf.host,
-            policy=policies[id(leaf)],
+            policy=terms[id(leaf)].policy,
             csrf="handshake" if leaf.kind == "websocket" else "unsafe",
             limits=(),
             place=leaf.place,
             application=asgi,
-            stages=maker.stages(leaf.kind, leaf.methods, policies[id(leaf)]),
+            stages=maker.stages(leaf.kind, leaf.methods, *terms[id(leaf)]),
             body_limit=settings.traffic.max_body,
             document_headers=document_headers,
             data_headers=data_headers,

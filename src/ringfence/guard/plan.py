@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from typing import NamedTuple
 
 from ringfence.access.policy import Closed, Policy, Public
 from ringfence.errors import PlanError
 from ringfence.exchange import ASGIApp, Headers, Stage
+from ringfence.frameworks.declared import Declared
 from ringfence.frameworks.rule import Rule
 from ringfence.frameworks.table import Application, Leaf, Place
+from ringfence.marks import Mark
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,34 +60,48 @@ class RoutePlan:
     is_own: bool = False
 
 
-def resolve_policies(
-    application: Application, rules: Sequence[Rule], *, development: bool
-) -> dict[int, Policy]:
-    """Return the policy of each leaf, by ``id(leaf)``.
+class Terms(NamedTuple):
+    """What holds for one route, once declarations and rules are put together.
 
-    Marks and rules add up: each of them must allow. Documentation pages that a
+    Args:
+        policy: who may come in.
+        marks: what else holds, the outermost first.
+    """
+
+    policy: Policy
+    marks: tuple[Mark, ...]
+
+
+def resolve_terms(
+    application: Application, rules: Sequence[Rule], *, development: bool
+) -> dict[int, Terms]:
+    """Return what holds for each leaf, by ``id(leaf)``.
+
+    What routes declare and what rules say adds up: each policy must allow, and the
+    marks of rules stand before those of the route. Documentation pages that a
     framework makes by itself are public in development and closed in production,
     unless a rule says otherwise (ASVS 5.0 V13.4.5).
 
     Raises:
         PlanError: a route has no policy, or a rule names no route.
     """
-    policies: dict[int, Policy] = {}
+    resolved: dict[int, Terms] = {}
     undeclared: list[Leaf] = []
     unused = list(rules)
     for leaf in application.leaves():
-        policy = leaf.policy
-        for rule in rules:
+        declared = Declared(leaf.policy, leaf.marks)
+        for rule in reversed(rules):
             if _covers(rule, leaf):
-                policy = rule.policy if policy is None else policy & rule.policy
+                declared = Declared(rule.policy, rule.marks).around(declared)
                 if rule in unused:
                     unused.remove(rule)
-        if policy is None and leaf.is_docs:
-            policy = Public() if development else Closed()
-        if policy is None:
+        if declared.policy is None and leaf.is_docs:
+            by_default = Public() if development else Closed()
+            declared = declared.around(Declared(by_default))
+        if declared.policy is None:
             undeclared.append(leaf)
         else:
-            policies[id(leaf)] = policy
+            resolved[id(leaf)] = Terms(declared.policy, declared.marks)
     faults = []
     if undeclared:
         faults.append(_undeclared_message(undeclared))
@@ -92,7 +109,7 @@ def resolve_policies(
         faults.append(_unused_message(unused, application))
     if faults:
         raise PlanError("\n".join(faults))
-    return policies
+    return resolved
 
 
 def _covers(rule: Rule, leaf: Leaf) -> bool:

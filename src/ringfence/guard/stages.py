@@ -17,6 +17,7 @@ from ringfence.browser.csrf import protect
 from ringfence.browser.fetch_metadata import SAFE_METHODS, same_origin
 from ringfence.denial import Denial
 from ringfence.exchange import Exchange, Stage
+from ringfence.marks import Mark
 from ringfence.settings import Settings
 from ringfence.traffic.body_limit import limit_body
 from ringfence.traffic.client_ip import locate
@@ -65,7 +66,11 @@ class StageMaker:
     csrf_key: Callable[[], bytes]
 
     def stages(
-        self, kind: str, methods: AbstractSet[str] | None, policy: Policy
+        self,
+        kind: str,
+        methods: AbstractSet[str] | None,
+        policy: Policy,
+        marks: tuple[Mark, ...] = (),
     ) -> tuple[Stage, ...]:
         """Return what a request passes once its route is known, in order.
 
@@ -74,6 +79,7 @@ class StageMaker:
             methods: that the route answers, ``None`` for every one. A route that only
                 reads needs no proof that a request comes from our own pages.
             policy: who may use it.
+            marks: what else holds for it, the outermost first.
         """
         if isinstance(policy, Closed):
             return (closed,)
