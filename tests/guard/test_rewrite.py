@@ -1,4 +1,5 @@
 import json
+from functools import partial
 from types import SimpleNamespace
 from typing import Annotated
 from uuid import UUID
@@ -11,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, Field
 from starlette.testclient import TestClient
 
 from ringfence import access
+from ringfence.browser.cookies import harden
 from ringfence.exchange import Exchange
 from ringfence.guard.field_errors import read_errors
 from ringfence.guard.rewrite import Rewriter, finish_start, must_rewrite
@@ -30,6 +32,7 @@ def finished(
     policy=access.public,
     extra=(),
     message=None,
+    caching=None,
 ):
     scope = {"type": "http", "method": "GET", "path": "/", "headers": []}
     exchange = Exchange(scope, None)
@@ -37,7 +40,16 @@ def finished(
     exchange.nonce = nonce
     exchange.principal = principal
     exchange.response_headers.extend(extra)
-    plan = SimpleNamespace(document_headers=DOCUMENT, data_headers=DATA, policy=policy)
+    plan = SimpleNamespace(
+        document_headers=DOCUMENT,
+        data_headers=DATA,
+        policy=policy,
+        nonced_headers=lambda nonce: (
+            (b"content-security-policy", f"page nonce-{nonce}".encode()),
+            *DOCUMENT[1:],
+        ),
+        caching=caching,
+    )
     if message is None:
         message = {"type": "http.response.start", "headers": list(headers)}
         if status is not None:
@@ -46,9 +58,7 @@ def finished(
         message,
         exchange,
         plan,
-        secure=True,
-        readable_cookies=frozenset(),
-        csp=lambda nonce: f"page nonce-{nonce}".encode(),
+        harden=partial(harden, secure=True, readable=frozenset()),
     )["headers"]
 
 

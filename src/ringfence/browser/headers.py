@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import NamedTuple
+
 from ringfence.browser.csp import DATA_POLICY, compile_policy
 from ringfence.browser.settings import BrowserSettings
 from ringfence.exchange import Headers
@@ -9,14 +12,29 @@ from ringfence.exchange import Headers
 POLICY = b"content-security-policy"
 
 
-def compile_headers(
-    settings: BrowserSettings, *, secure: bool
-) -> tuple[Headers, Headers]:
+class RouteHeaders(NamedTuple):
+    """What the answers of a route carry, encoded.
+
+    Args:
+        document: for what a browser shows as a page, or runs.
+        data: for everything else.
+        nonced: gives ``document`` with a nonce in its policy.
+        caching: ``Cache-Control`` for everybody and for one reader, if the route says
+            so itself.
+        overrides: what differs from the settings, as text for the plan.
+    """
+
+    document: Headers
+    data: Headers
+    nonced: Callable[[str], Headers]
+    caching: Headers | None = None
+    overrides: tuple[str, ...] = ()
+
+
+def compile_headers(settings: BrowserSettings, *, secure: bool) -> RouteHeaders:
     """Return the headers of documents, and those of everything else.
 
-    Every line costs the server about a microsecond, so each must earn its place. The
-    policy stands first; ``guard.rewrite`` puts one with a nonce in its place where the
-    page has asked for one.
+    Every line costs the server about a microsecond, so each must earn its place.
 
     Documents, 8 lines (7 without https): what a page may load and do
     (content-security-policy), no guessing of types (x-content-type-options), no frames
@@ -48,8 +66,8 @@ def compile_headers(
         b"cross-origin-resource-policy",
         settings.resource_policy.encode("ascii"),
     )
-    document = (
-        (POLICY, compile_policy(settings, secure=secure)("")),
+    policy = compile_policy(settings, secure=secure)
+    others = (
         nosniff,
         (b"x-frame-options", settings.frame_options.encode("ascii")),
         (b"referrer-policy", settings.referrer_policy.encode("ascii")),
@@ -59,7 +77,11 @@ def compile_headers(
         *transport,
     )
     data = ((POLICY, DATA_POLICY), nosniff, embedding, *transport)
-    return document, data
+
+    def nonced(nonce: str) -> Headers:
+        return ((POLICY, policy(nonce)), *others)
+
+    return RouteHeaders(document=nonced(""), data=data, nonced=nonced)
 
 
 def _transport(settings: BrowserSettings) -> Headers:

@@ -9,8 +9,8 @@ from functools import partial
 from ringfence.audit.budget import Budget
 from ringfence.audit.events import AccessRefused, RequestFailed, RequestRefused
 from ringfence.audit.log import AuditLog
-from ringfence.browser.csp import compile_policy
-from ringfence.browser.headers import compile_headers
+from ringfence.browser.cookies import harden
+from ringfence.browser.overrides import HeaderMaker
 from ringfence.clock import Clock, system_clock
 from ringfence.denial import Answer, Denial
 from ringfence.exchange import Exchange, Message, Send
@@ -45,7 +45,7 @@ class Answers:
         clock: Clock = system_clock,
     ) -> None:
         secure = not settings.development
-        self.headers = compile_headers(settings.browser, secure=secure)
+        self.headers = HeaderMaker(settings.browser, secure=secure)
         self._audit = audit
         self._clock = clock
         self._traces = Budget(settings.audit.failures_per_second)
@@ -53,15 +53,14 @@ class Answers:
         self._hang_ups = 0
         self.finish_start: FinishStart = partial(
             finish_start,
-            secure=secure,
-            readable_cookies=settings.browser.readable_cookies,
-            csp=compile_policy(settings.browser, secure=secure),
+            harden=partial(
+                harden, secure=secure, readable=settings.browser.readable_cookies
+            ),
         )
-        document_headers, data_headers = self.headers
         self._respond = partial(
             respond,
-            document_headers=document_headers,
-            data_headers=data_headers,
+            document_headers=self.headers.usual.document,
+            data_headers=self.headers.usual.data,
             sign_in=sign_in,
         )
 

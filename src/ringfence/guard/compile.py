@@ -7,8 +7,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from ringfence.access.policy import Closed, Public
+from ringfence.browser.headers import RouteHeaders
+from ringfence.browser.overrides import HeaderMaker
 from ringfence.errors import PlanError
-from ringfence.exchange import ASGIApp, Headers, Receive, Scope, Send
+from ringfence.exchange import ASGIApp, Receive, Scope, Send
 from ringfence.frameworks.open import open_adapter
 from ringfence.frameworks.rule import Rule
 from ringfence.frameworks.table import Application, Leaf, Place
@@ -65,7 +67,7 @@ def compile_guarded(
     rules: Sequence[Rule],
     *,
     maker: StageMaker,
-    headers: tuple[Headers, Headers],
+    headers: HeaderMaker,
     is_own: bool = False,
 ) -> Guarded:
     """Read an application's routes and decide everything about each of them.
@@ -74,7 +76,7 @@ def compile_guarded(
         asgi: the application, of a known framework.
         rules: policies for what cannot carry a mark.
         maker: makes the stages of a route.
-        headers: response headers for documents and for data.
+        headers: makes the response headers of a route.
         is_own: the application is a part of the guard.
 
     Raises:
@@ -85,7 +87,14 @@ def compile_guarded(
     terms = resolve_terms(application, rules, development=settings.development)
     check_precedence(application, lambda leaf: terms[id(leaf)].policy, maker.hierarchy)
     found = tuple(application.leaves())
-    document_headers, data_headers = headers
+    headers_of = {
+        id(leaf): headers.of(
+            terms[id(leaf)].marks,
+            is_public=isinstance(terms[id(leaf)].policy, Public),
+            where=f"{leaf.host}{leaf.path} {leaf.place}",
+        )
+        for leaf in found
+    }
     by_leaf = {
         id(leaf): RoutePlan(
             kind=leaf.kind,
@@ -99,8 +108,11 @@ def compile_guarded(
             application=asgi,
             stages=maker.stages(leaf.kind, leaf.methods, *terms[id(leaf)]),
             body_limit=settings.traffic.max_body,
-            document_headers=document_headers,
-            data_headers=data_headers,
+            document_headers=headers_of[id(leaf)].document,
+            data_headers=headers_of[id(leaf)].data,
+            nonced_headers=headers_of[id(leaf)].nonced,
+            caching=headers_of[id(leaf)].caching,
+            overrides=headers_of[id(leaf)].overrides,
             input_errors=application.input_errors,
             is_own=is_own,
         )
@@ -117,7 +129,7 @@ def compile_guarded(
         index=compile_index(
             application,
             plan_of,
-            _answer_plan(asgi, headers, settings.traffic.max_body),
+            _answer_plan(asgi, headers.usual, settings.traffic.max_body),
         ),
     )
 
@@ -139,12 +151,9 @@ def refuse_overlap(guarded: Guarded, own: Guarded, prefix: str) -> None:
             raise PlanError(message)
 
 
-def _answer_plan(
-    asgi: ASGIApp, headers: tuple[Headers, Headers], body_limit: int
-) -> RoutePlan:
+def _answer_plan(asgi: ASGIApp, headers: RouteHeaders, body_limit: int) -> RoutePlan:
     """The plan for what a framework answers by itself (405, slash redirects): let it
     through to the framework and the middleware before it, but into no endpoint."""
-    document_headers, data_headers = headers
     return RoutePlan(
         kind="answer",
         methods=(),
@@ -157,8 +166,9 @@ def _answer_plan(
         application=asgi,
         stages=(limit_body(body_limit),),
         body_limit=body_limit,
-        document_headers=document_headers,
-        data_headers=data_headers,
+        document_headers=headers.document,
+        data_headers=headers.data,
+        nonced_headers=headers.nonced,
     )
 
 

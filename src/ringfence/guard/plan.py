@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import NamedTuple
@@ -14,6 +14,11 @@ from ringfence.frameworks.declared import Declared
 from ringfence.frameworks.rule import Rule
 from ringfence.frameworks.table import Application, Leaf, Place
 from ringfence.marks import Mark
+
+
+def no_headers(_: str) -> Headers:
+    """Return no headers, for a plan that answers nothing itself."""
+    return ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -39,6 +44,10 @@ class RoutePlan:
         body_limit: largest request body in bytes.
         document_headers: response headers for documents, pre-encoded.
         data_headers: response headers for everything else, pre-encoded.
+        nonced_headers: gives the response headers for a document with this nonce.
+        caching: the route's own ``Cache-Control``, for everybody and for one reader;
+            ``None`` where nothing was said about it.
+        overrides: response headers that were declared to differ here, as text.
         input_errors: what the framework raises about input that it does not accept.
         is_own: a route of the guard itself, whose answers need no rewriting.
     """
@@ -56,6 +65,9 @@ class RoutePlan:
     body_limit: int
     document_headers: Headers
     data_headers: Headers
+    nonced_headers: Callable[[str], Headers] = no_headers
+    caching: Headers | None = None
+    overrides: tuple[str, ...] = ()
     input_errors: tuple[type[Exception], ...] = ()
     is_own: bool = False
 

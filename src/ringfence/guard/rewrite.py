@@ -7,19 +7,17 @@ from dataclasses import replace
 from functools import lru_cache
 
 from ringfence.access.policy import Public
-from ringfence.browser.cookies import harden
 from ringfence.denial import Denial
 from ringfence.exchange import Exchange, Headers, Message
 from ringfence.guard.field_errors import read_errors
 from ringfence.guard.plan import RoutePlan
-
-_CSP = b"content-security-policy"
 
 # Only the guard says these: two values would be two opinions, of which browsers take
 # either the first, the last or none. A policy of the application's is the exception:
 # browsers enforce both, so that it can only make things stricter.
 _GUARDED = frozenset(
     {
+        b"cross-origin-embedder-policy",
         b"cross-origin-opener-policy",
         b"cross-origin-resource-policy",
         b"permissions-policy",
@@ -73,6 +71,7 @@ _DOCUMENTS = (
 _NO_CONTENT = 204
 _REDIRECTS = 3  # hundred
 _NOT_MODIFIED = 304
+_FAILURES = 400
 _UNPROCESSABLE = 422
 _SERVER_ERRORS = 500
 
@@ -80,14 +79,12 @@ _NO_STORE = (b"cache-control", b"no-store")
 _PRIVATE = (b"cache-control", b"private, no-cache")
 
 
-def finish_start(  # noqa: PLR0913 - the last three are bound at start-up
+def finish_start(
     message: Message,
     exchange: Exchange,
     plan: RoutePlan,
     *,
-    secure: bool,
-    readable_cookies: frozenset[str],
-    csp: Callable[[str], bytes],
+    harden: Callable[[bytes], bytes],
 ) -> Message:
     """Return the start of the application's answer as it may leave.
 
@@ -99,9 +96,7 @@ def finish_start(  # noqa: PLR0913 - the last three are bound at start-up
         message: ``http.response.start``, or ``websocket.accept``.
         exchange: the request that is answered.
         plan: of its route.
-        secure: the service is reached by https.
-        readable_cookies: names of cookies that scripts may read.
-        csp: gives the policy for a nonce.
+        harden: completes a ``Set-Cookie`` value.
 
     Raises:
         ValueError: a line break in a header (response splitting, CVE-2020-7695).
@@ -119,9 +114,7 @@ def finish_start(  # noqa: PLR0913 - the last three are bound at start-up
         if name == b"content-type":
             content_type = value
         elif name not in _PASSED:
-            settled = _settle(
-                name.lower(), value, secure=secure, readable=readable_cookies
-            )
+            settled = _settle(name.lower(), value, harden)
             if settled is None:
                 continue
             line = name, value = settled  # noqa: PLW2901 - as it may leave
@@ -133,8 +126,10 @@ def finish_start(  # noqa: PLR0913 - the last three are bound at start-up
     status = message.get("status")
     if status is None:  # websocket.accept shows nothing
         return {**message, "headers": kept + exchange.response_headers}
-    kept += _protection(exchange, plan, content_type, status, csp)
-    if private and not cached:
+    kept += _protection(exchange, plan, content_type, status)
+    if plan.caching is not None and status < _FAILURES:
+        kept = _cached_as(plan.caching[private], kept)
+    elif private and not cached:
         kept.append(_PRIVATE if isinstance(plan.policy, Public) else _NO_STORE)
     if exchange.response_headers:
         kept = _with_own(kept, exchange.response_headers)
@@ -149,9 +144,15 @@ def _with_own(
     is for one browser: a shared cache that kept it with a public answer would sign out
     everybody, whatever the application has said about caching."""
     if any(name == b"set-cookie" for name, _ in own):
-        kept = [line for line in kept if not _is_about_caches(line[0])]
-        kept.append(_NO_STORE)
+        kept = _cached_as(_NO_STORE, kept)
     return kept + own
+
+
+def _cached_as(
+    rule: tuple[bytes, bytes], kept: list[tuple[bytes, bytes]]
+) -> list[tuple[bytes, bytes]]:
+    """Put one rule for caches in the place of what the application has said."""
+    return [*(line for line in kept if not _is_about_caches(line[0])), rule]
 
 
 def _is_about_caches(name: bytes) -> bool:
@@ -164,7 +165,6 @@ def _protection(
     plan: RoutePlan,
     content_type: bytes,
     status: int,
-    csp: Callable[[str], bytes],
 ) -> Headers:
     """Return the security headers that belong to an answer of this kind."""
     if status == _NOT_MODIFIED:
@@ -175,17 +175,17 @@ def _protection(
         return plan.data_headers
     if not exchange.nonce:
         return plan.document_headers
-    return ((_CSP, csp(exchange.nonce)), *plan.document_headers[1:])
+    return plan.nonced_headers(exchange.nonce)
 
 
 def _settle(
-    name: bytes, value: bytes, *, secure: bool, readable: frozenset[str]
+    name: bytes, value: bytes, harden: Callable[[bytes], bytes]
 ) -> tuple[bytes, bytes] | None:
     """Return a header that is not simply passed on as it may leave, if it may."""
     if name in _DROPPED:
         return None
     if name == b"set-cookie":
-        return name, harden(value, secure=secure, readable=readable)
+        return name, harden(value)
     return name, value
 
 
