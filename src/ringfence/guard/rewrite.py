@@ -131,10 +131,9 @@ def finish_start(
         kept = _cached_as(plan.caching[private], kept)
     elif private and not cached:
         kept.append(_PRIVATE if isinstance(plan.policy, Public) else _NO_STORE)
-    if exchange.response_headers:
-        kept = _with_own(kept, exchange.response_headers)
+    own = exchange.response_headers
     # Another message: an application may send the same one to everybody.
-    return {**message, "headers": kept}
+    return {**message, "headers": _with_own(kept, own) if own else kept}
 
 
 def _with_own(
