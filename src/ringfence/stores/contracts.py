@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
@@ -51,6 +51,14 @@ class SessionRecord(NamedTuple):
         last_seen: written at most once a minute; the idle expiry counts from here.
         address: client address at sign-in.
         device: a short description of the browser at sign-in.
+        proved: when the owner last proved who they are: the sign-in, or a confirmation
+            since then.
+        last_network: network of the last use (see ``Use``), written with ``last_seen``.
+        last_device: the browser of the last use, likewise.
+        moved_at: when the session was first used from another network and another
+            device at once, 0 if never.
+        moved_network: network of that use.
+        moved_device: the browser of that use.
     """
 
     token_hash: bytes
@@ -61,6 +69,26 @@ class SessionRecord(NamedTuple):
     created: float
     last_seen: float
     address: str
+    device: str
+    proved: float = 0.0
+    last_network: str = ""
+    last_device: str = ""
+    moved_at: float = 0.0
+    moved_network: str = ""
+    moved_device: str = ""
+
+
+class Use(NamedTuple):
+    """When and from where a session was last used.
+
+    Args:
+        at: Unix seconds.
+        network: the client's address, IPv6 grouped to /64.
+        device: a short description of the browser.
+    """
+
+    at: float
+    network: str
     device: str
 
 
@@ -118,9 +146,20 @@ class SessionStore(Protocol):
         password must not leave a session behind.
         """
 
-    async def touch(self, seen: Mapping[bytes, float]) -> None:
-        """Write when sessions were last seen, all in one transaction. Never moves a
-        time back, never revives a session."""
+    async def read_many(
+        self, token_hashes: Collection[bytes]
+    ) -> Mapping[bytes, SessionRecord]:
+        """Return those of these sessions that ``read`` would return, in few reads and
+        without holding up the event loop."""
+
+    async def touch(self, seen: Mapping[bytes, Use]) -> None:
+        """Write when and from where sessions were last used, all in one transaction.
+        Never moves a time back, never revives a session."""
+
+    async def mark_moved(self, token_hash: bytes, use: Use) -> bool:
+        """Write down that a session has moved, and where to, unless that is written
+        down already; return whether it was this call. Of several at once only one is
+        told so."""
 
     async def of_account(self, account_id: str) -> list[SessionRecord]:
         """Return the account's sessions, the latest sign-in first."""
@@ -138,12 +177,31 @@ class SessionStore(Protocol):
         """Delete what was made or seen before these times; return how many."""
 
 
+def counter_key(*parts: str | bytes) -> bytes:
+    """Return a key that no other parts can have.
+
+    Each part is written with its length: of keys that are only strung together, one
+    account can be named so that it draws from another's budget (CVE-2026-25480).
+
+    Args:
+        parts: the purpose first, then whom the budget is for. Whoever calls folds every
+            spelling of one thing into one (case of an address, forms of IPv6).
+    """
+    return b"".join(
+        b"%d:%b," % (len(raw), raw)
+        for raw in (
+            part if isinstance(part, bytes) else part.encode("utf-8", "surrogatepass")
+            for part in parts
+        )
+    )
+
+
 class Charge(NamedTuple):
     """What one request takes from one budget.
 
     Args:
-        key: names the budget: purpose and whom it is for, as bytes. Keys are compared
-            byte for byte, so whoever makes one folds every spelling first.
+        key: names the budget: purpose and whom it is for; made by ``counter_key``. Keys
+            are compared byte for byte.
         amount: how many are allowed in ``period``, 1 or more.
         period: seconds.
         exact: a sliding window without edges, for small amounts such as sign-ins
@@ -151,6 +209,9 @@ class Charge(NamedTuple):
             key, for large ones.
         holds: what running over costs: seconds for which the key is refused, the first
             time, the second, and so on; the last repeats. Empty: nothing but the wait.
+        burst: how many GCRA allows at once, 0 for ``amount``; an exact window has none.
+        coarser: keys that count in the place of ``key`` where a store is full, the
+            finest first: the network of an address, say.
     """
 
     key: bytes
@@ -158,6 +219,8 @@ class Charge(NamedTuple):
     period: float
     exact: bool = False
     holds: tuple[float, ...] = ()
+    burst: int = 0
+    coarser: tuple[bytes, ...] = ()
 
 
 class Verdict(NamedTuple):
@@ -168,26 +231,53 @@ class Verdict(NamedTuple):
         retry_after: seconds until the refusing one would allow again, 0 if none.
         remaining: how many more the scarcest charge allows at once now.
         held: the refusing key is under a hold, not merely used up.
+        scarcest: index of the charge that ``remaining`` is about.
     """
 
     refused: int
     retry_after: float
     remaining: int
     held: bool = False
+    scarcest: int = 0
 
 
 class CounterStore(Protocol):
-    """Budgets that requests draw from. Every method may raise ``StoreError``."""
+    """Budgets that requests draw from. Every method may raise ``StoreError``.
+
+    ``now`` is Unix time in seconds, of the same clock in every call.
+
+    **Holds.** Running over a charge with ``holds`` holds its key: until the hold ends
+    everything is refused, and what is refused costs nothing and prolongs nothing. The
+    next time costs the next hold, as long as the last one is remembered: after its end
+    for as long again as it lasted, and for one ``period`` at least. So a hold grows,
+    ends, and is forgotten after a while of good conduct; none is permanent.
+    """
 
     async def take(self, charges: Sequence[Charge], now: float) -> Verdict:
         """Take all charges or none, atomically: a refused request costs nothing in the
-        budgets that would have allowed it."""
+        budgets that would have allowed it. They are asked in order, and only the first
+        that refuses is held."""
 
     async def give_back(self, charges: Sequence[Charge], now: float) -> None:
-        """Return what ``take`` took, for an attempt that turned out to be honest."""
+        """Return what ``take`` took, for an attempt that turned out to be honest.
+
+        Args:
+            charges: the same.
+            now: what was given to ``take``.
+        """
 
     async def lift(self, keys: Sequence[bytes]) -> None:
         """End holds and forget what was counted, after a proof by other means."""
+
+    async def distinct(
+        self, key: bytes, member: bytes, period: float, now: float
+    ) -> int:
+        """Count ``member`` under ``key``; return how many different ones were counted
+        there in the last ``period``, this one included.
+
+        Shows what single budgets cannot: one network that tries each of many accounts
+        only once or twice. Exact up to a bound of the store, from there on the bound.
+        """
 
 
 class Stores(Protocol):

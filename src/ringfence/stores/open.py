@@ -6,9 +6,11 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from ringfence.errors import MissingExtraError, SettingsError
-from ringfence.stores.contracts import Stores
+from ringfence.stores.contracts import CounterStore, Stores
+from ringfence.stores.memory_counters import MemoryCounters
 
 _PLANNED = frozenset({"postgresql", "postgres", "redis", "rediss", "memory"})
+_PLANNED_COUNTERS = frozenset({"redis", "rediss", "valkey", "postgresql"})
 
 
 def open_stores(database: str) -> Stores:
@@ -40,6 +42,35 @@ def open_stores(database: str) -> Stores:
     message = (
         f"the database is not a URL that ringfence knows (its scheme is {scheme!r}); "
         "write sqlite:///path/to/file.db"
+    )
+    raise SettingsError(message)
+
+
+def open_counters(store: str) -> CounterStore:
+    """Return the counters at ``store``.
+
+    Counting has to go on where a store is down (a limit that is off while Redis
+    restarts is no limit), so a store in another process is to be returned here with
+    counters in memory behind it, never alone.
+
+    Args:
+        store: ``""`` or ``memory://`` for this process.
+
+    Raises:
+        SettingsError: the URL names no store that this version knows.
+    """
+    if store in {"", "memory://"}:
+        return MemoryCounters()
+    scheme = urlsplit(store).scheme.lower()
+    if scheme in _PLANNED_COUNTERS:
+        message = (
+            f"the store {scheme}:// is not available in this version; unset "
+            "RINGFENCE_STORE to count in memory"
+        )
+        raise SettingsError(message)
+    message = (
+        f"the store is not a URL that ringfence knows (its scheme is {scheme!r}); "
+        "write memory://"
     )
     raise SettingsError(message)
 

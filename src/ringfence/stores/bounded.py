@@ -1,0 +1,103 @@
+"""A dictionary of bounded size that forgets what is idle, and only that."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+from ringfence.stores.contracts import Charge, counter_key
+
+State = TypeVar("State")
+
+_SWEPT_FOR_A_NEW_KEY = 2  # so that idle keys go faster than new ones come
+_SWEPT_WHEN_FULL = 16
+_LAST_RESORTS = 256
+
+
+class Bounded(Generic[State]):
+    """What is counted under each key.
+
+    Idle keys are dropped as new ones come: each new key looks at the two that have not
+    been looked at for longest, so that no request ever pays for a sweep of them all.
+
+    Args:
+        most: keys in all; an eighth of them is free for coarser keys only.
+        fresh: makes the state of a key that nothing was taken from.
+        is_idle: tells whether a key's state at a time is as good as a fresh one.
+    """
+
+    def __init__(
+        self,
+        most: int,
+        fresh: Callable[[], State],
+        is_idle: Callable[[bytes, State, float], bool],
+    ) -> None:
+        self.states: dict[bytes, State] = {}
+        self._waiting: deque[bytes] = deque()  # each key of ``states`` once
+        self._most = most
+        self._most_own = most - most // 8
+        self._fresh = fresh
+        self._is_idle = is_idle
+
+    def place(self, charge: Charge, now: float) -> bytes:
+        """Return the key under which a charge counts, with a state in ``states``.
+
+        Where there is no room for its own, that is the finest of its coarser keys for
+        which there is, or in the end one that strangers share: never none.
+        """
+        if charge.key in self.states:
+            return charge.key
+        self._sweep(_SWEPT_FOR_A_NEW_KEY, now)
+        if self._admits(charge.key, self._most_own, now):
+            return charge.key
+        for key in charge.coarser:
+            if self._admits(key, self._most, now):
+                return key
+        key = _last_resort(charge)
+        if key not in self.states:
+            self._add(key)
+        return key
+
+    def find(self, charge: Charge) -> bytes | None:
+        """Return the key under which a charge has been counted, if it is there."""
+        for key in (charge.key, *charge.coarser):
+            if key in self.states:
+                return key
+        key = _last_resort(charge)
+        return key if key in self.states else None
+
+    def reset(self, key: bytes) -> None:
+        """Forget what was counted under a key."""
+        if key in self.states:
+            self.states[key] = self._fresh()
+
+    def _admits(self, key: bytes, most: int, now: float) -> bool:
+        if key in self.states:
+            return True
+        if len(self.states) >= most:
+            self._sweep(_SWEPT_WHEN_FULL, now)
+            if len(self.states) >= most:
+                return False
+        self._add(key)
+        return True
+
+    def _add(self, key: bytes) -> None:
+        self.states[key] = self._fresh()
+        self._waiting.append(key)
+
+    def _sweep(self, count: int, now: float) -> None:
+        states, waiting = self.states, self._waiting
+        for _ in range(min(count, len(waiting))):
+            key = waiting.popleft()
+            if self._is_idle(key, states[key], now):
+                del states[key]
+            else:
+                waiting.append(key)
+
+
+def _last_resort(charge: Charge) -> bytes:
+    """Return one of a fixed number of keys for each kind of budget. Python's hash is
+    salted, so that nobody chooses with whom they share."""
+    kind = f"{charge.amount}/{charge.period}/{charge.burst}"
+    return counter_key("last resort", kind, str(hash(charge.key) % _LAST_RESORTS))
