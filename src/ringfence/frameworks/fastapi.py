@@ -30,7 +30,7 @@ from ringfence.access.marks import PolicyDependency
 from ringfence.errors import PlanError
 from ringfence.exchange import ASGIApp, Receive, Scope, Send
 from ringfence.frameworks.declared import NOTHING, Declared, declared_on
-from ringfence.frameworks.fastapi_docs import reference_page
+from ringfence.frameworks.reference import reference_page
 from ringfence.frameworks.place import place_of
 from ringfence.frameworks.sealed import RouteList
 from ringfence.frameworks.segments import Reach, Tail

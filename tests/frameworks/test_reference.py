@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 from ringfence import access
 from ringfence.exchange import Exchange, active
 from ringfence.frameworks.fastapi import read
-from ringfence.frameworks.fastapi_docs import reference_page
+from ringfence.frameworks.reference import reference_page
 
 pytestmark = pytest.mark.anyio
 
