@@ -72,6 +72,7 @@ LIBRARIES = {
     "fastapi": ("frameworks/", "console/", "access/marks.py"),
     "litestar": ("frameworks/",),
     "argon2": ("identity/passwords/argon2.py",),
+    "bcrypt": ("identity/passwords/bcrypt.py",),
     "cryptography": ("secrets/keyring.py",),
     "msgspec": ("",),  # reads and writes JSON anywhere
     "sqlalchemy": ("stores/schema.py", "stores/sql", "stores/migrat"),

@@ -9,6 +9,7 @@
     ├── OutsideRequestError      the caller's misuse: no guarded request is running
     ├── BodyTooLargeError        a request body passed its cap while it was read
     └── WrongPasswordError       a password does not fit its hash; never leaves identity
+        └── UnusableHashError    the hash is damaged, unknown or costs too much
 
 A refusal is not an error: it is a ``Denial``. Misused arguments raise the built-in
 ``TypeError`` and ``ValueError``.
@@ -70,6 +71,11 @@ class OutsideRequestError(RingfenceError):
 
 class WrongPasswordError(RingfenceError):
     """A password does not fit the hash. ``identity`` turns it into a ``Denial``."""
+
+
+class UnusableHashError(WrongPasswordError):
+    """A stored hash that nothing can be verified against: damaged, of an unknown kind,
+    or asking for more memory or time than is allowed. Its text is for the ledger."""
 
 
 class BodyTooLargeError(RingfenceError):

@@ -29,6 +29,7 @@ async def open_accounts(settings: Settings) -> AsyncIterator[Accounts]:
         development=settings.development,
         audit=audit,
         keyring=Keyring(settings.keys_path, create=False),
+        data=settings.data,
     )
     audit.start()
     try:

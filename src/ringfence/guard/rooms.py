@@ -36,6 +36,8 @@ class Rooms:
             development=settings.development,
             audit=self.audit,
             keyring=self.keyring,
+            data=settings.data,
+            measure=not settings.development,
         )
         for route in identity.routes:
             signed_in = route.identity_access == "signed_in"

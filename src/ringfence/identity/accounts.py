@@ -120,7 +120,7 @@ class Accounts:
             id=secrets.token_urlsafe(_ID_BYTES),
             email=email,
             email_key=email_key(email),
-            password_hash=await self._passwords.hash(password),
+            password_hash=await self._passwords.hash(password, network=cause.network),
             roles=roles,
             disabled=False,
             created=self._clock(),
@@ -151,20 +151,29 @@ class Accounts:
         """Return the account whose address and password these are.
 
         An unknown, a disabled and a password-less account cost the same hashing as a
-        wrong password and get the same answer (CVE-2026-22746, CVE-2025-13473).
+        wrong password and get the same answer, after the same time (CVE-2026-22746,
+        CVE-2025-13473).
         """
+        return await self._passwords.evenly(self._authenticate(email, password, cause))
+
+    async def _authenticate(
+        self, email: str, password: str, cause: Cause
+    ) -> AccountRecord | Denial:
         key = email_key(email.strip()[: addresses.MOST_CHARACTERS + 1])
         account = await self._store.by_email(key)
         stored = "" if account is None else account.password_hash
         try:
-            proof = await self._passwords.verify(stored, password)
-        except WrongPasswordError:
-            reason = "unknown account" if account is None else "wrong password"
+            proof = await self._passwords.verify(
+                stored, password, network=cause.network
+            )
+        except WrongPasswordError as error:
+            reason = str(error) or "wrong password"
+            reason = "unknown account" if account is None else reason
             return self._sign_in_failed(key, account, reason, cause)
         if account is None or account.disabled:
             return self._sign_in_failed(key, account, "disabled account", cause)
         if self._passwords.needs_rehash(proof):
-            better = await self._passwords.hash(password)
+            better = await self._passwords.hash(password, network=cause.network)
             await self._store.upgrade_hash(account.id, stored, better)
         return account
 
@@ -200,6 +209,13 @@ class Accounts:
 
         Source: ASVS 5.0 V6.2.3, V7.4.3.
         """
+        return await self._passwords.evenly(
+            self._change_password(account_id, current, new, cause)
+        )
+
+    async def _change_password(
+        self, account_id: str, current: str, new: str, cause: Cause
+    ) -> AccountRecord | Denial:
         account = await self._store.by_id(account_id)
         if account is None:
             return CHANGED_MEANWHILE
@@ -207,7 +223,9 @@ class Accounts:
         if sentence:
             return invalid(new_password=sentence)
         try:
-            await self._passwords.verify(account.password_hash, current)
+            await self._passwords.verify(
+                account.password_hash, current, network=cause.network
+            )
         except WrongPasswordError:
             self._record(
                 PasswordChangeFailed(
@@ -217,7 +235,7 @@ class Accounts:
                 )
             )
             return PASSWORD_WRONG
-        new_hash = await self._passwords.hash(new)
+        new_hash = await self._passwords.hash(new, network=cause.network)
         epoch = await self._store.set_password(
             account.id, new_hash, epoch=account.epoch
         )

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import hmac
+from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from ringfence.audit.log import AuditLog
 from ringfence.clock import Clock, system_clock
 from ringfence.errors import MissingExtraError
 from ringfence.identity.accounts import Accounts
-from ringfence.identity.passwords.argon2 import Argon2id
+from ringfence.identity.passwords.open import open_passwords
 from ringfence.identity.passwords.passwords import Passwords
-from ringfence.identity.passwords.pool import HashingPool
 from ringfence.identity.session_cookie import SessionCookie
 from ringfence.identity.sessions import Lifetime, Sessions
 from ringfence.identity.settings import IdentitySettings
@@ -62,16 +62,17 @@ class Identity:
         """Open the database (and make or migrate it), start the threads.
 
         Raises:
+            SettingsError: the measured cost of a password hash is damaged.
             StoreError: the database cannot be used.
         """
         await self._stores.start()
-        self._passwords.pool.start()
+        await self._passwords.start()
         await self.sessions.start()
 
     async def stop(self) -> None:
         """Close what ``start`` opened, in reverse. Idempotent."""
         await self.sessions.stop()
-        self._passwords.pool.stop()
+        self._passwords.stop()
         await self._stores.stop()
 
 
@@ -83,6 +84,8 @@ def open_identity(  # noqa: PLR0913 - the settings, and what stands below this r
     audit: AuditLog,
     keyring: Keyring,
     clock: Clock = system_clock,
+    data: Path | None = None,
+    measure: bool = False,
 ) -> Identity:
     """Return the gatehouse. Nothing is read or written before ``start``.
 
@@ -93,6 +96,8 @@ def open_identity(  # noqa: PLR0913 - the settings, and what stands below this r
         audit: takes the events.
         keyring: gives the keys; opened before ``start``.
         clock: tells the time.
+        data: the folder with the measured cost of a password hash.
+        measure: whether to measure it if nobody has.
 
     Raises:
         SettingsError: the database is none that this version knows.
@@ -107,11 +112,7 @@ def open_identity(  # noqa: PLR0913 - the settings, and what stands below this r
         ) from error
 
     stores = open_stores(database)
-    passwords = Passwords(
-        Argon2id(),
-        HashingPool(threads=settings.hash_threads, queue=settings.hash_queue),
-        shortest=settings.password_min_length,
-    )
+    passwords = open_passwords(settings, data=data, measure=measure, clock=clock)
 
     def identifier(email_key: str) -> str:
         key = keyring.derive("identity.identifier")

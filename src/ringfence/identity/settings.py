@@ -11,6 +11,7 @@ from ringfence.identity.destination import same_site_path
 _MINUTE = 60
 _HOUR = 60 * _MINUTE
 _DAY = 24 * _HOUR
+_MILLION = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +48,68 @@ class IdentitySettings:
     recommends 15; so does NIST SP 800-63B-4 section 3.1.1.1 where the password is the
     only factor."""
 
-    hash_threads: int = 0
-    """Passwords hashed at once, up to 64; 0 means one less than there are cores. Each
-    holds 19 MiB while it runs."""
+    password_hash_ms: int = 250
+    """Milliseconds that one password hash should take here, 100 to 500. Measured once,
+    at the first start in production, and kept in ``passwords.json`` of the data
+    directory; ``ringfence passwords calibrate`` measures again. Development measures
+    nothing. 0 means OWASP's floor (Argon2id with 19 MiB and two passes), as does
+    development until a file is there."""
 
-    hash_queue: int = 64
-    """Passwords that may wait to be hashed, 1 to 10,000; beyond, 503 with
-    Retry-After."""
+    password_answer_ms: int = 0
+    """Milliseconds that every answer to a sign-in or a change of password takes at
+    least, up to 5,000, so that its time tells nothing about the account; 0 means twice
+    the time of a hash. Raise it to the slowest of the hashes that were imported."""
+
+    hash_memory: int = 256
+    """MiB for all hashes at once, 19 to 65,536. Bounds ``hash_threads``, the cost that
+    is chosen, and what a stored hash may ask for."""
+
+    hash_threads: int = 0
+    """Passwords hashed at once, up to 64; 0 means one less than there are cores. Never
+    more than fit into ``hash_memory``."""
+
+    hash_queue: int = 0
+    """Passwords that may wait to be hashed, up to 10,000; beyond, 503 with Retry-After.
+    0 means as many as are hashed within ten seconds."""
+
+    hash_per_network: int = 8
+    """Passwords from one address (IPv6: one /64) that may wait or be hashed at once, 1
+    to 10,000; beyond, 503 with Retry-After for that address alone."""
+
+    sign_ins_per_address: int = 10
+    """Sign-ins of strangers in any minute from one address (IPv6: /64), and of one
+    account's known devices, 1 to 1,000,000. Source: the usual three numbers against
+    brute force are 10 by address, 5 by account, 100 in all."""
+
+    sign_in_failures: int = 5
+    """Wrong passwords in any hour before an account is locked for strangers, and for
+    each of its known devices by itself, 1 to 100. Source: NIST SP 800-63B-4, section
+    3.2.2, at most 100."""
+
+    sign_ins_global: int = 100
+    """Sign-ins of all strangers in any minute, 1 to 1,000,000; known devices have a
+    reserve of the same size."""
+
+    lock_shortest: int = 60
+    """Seconds of an account's first lock, 1 to an hour; each further one is four times
+    as long."""
+
+    lock_longest: int = _HOUR
+    """Seconds of the longest lock, ``lock_shortest`` to a day. None is for ever."""
+
+    spray_accounts: int = 20
+    """Accounts tried in vain from one address within ten minutes that make a spray, 2
+    to 1,000. The address is slowed to a fifth of its sign-ins for an hour."""
+
+    spray_accounts_global: int = 200
+    """Accounts tried in vain from anywhere within ten minutes that make a spray, 2 to
+    1,000. Only told to the ledger."""
+
+    registrations_per_address: int = 30
+    """Registrations in any hour from one address (IPv6: /64), 1 to 1,000,000."""
+
+    registrations_global: int = 1000
+    """Registrations an hour in all, 1 to 1,000,000."""
 
     templates: Path | None = None
     """A folder that is searched for page templates before the package's own."""
@@ -65,7 +121,21 @@ class IdentitySettings:
         )
         _in_range("password_min_length", self.password_min_length, 8, 64)
         _in_range("hash_threads", self.hash_threads, 0, 64)
-        _in_range("hash_queue", self.hash_queue, 1, 10_000)
+        _in_range("hash_queue", self.hash_queue, 0, 10_000)
+        _in_range("hash_per_network", self.hash_per_network, 1, 10_000)
+        _in_range("hash_memory", self.hash_memory, 19, 65_536)
+        _in_range("password_answer_ms", self.password_answer_ms, 0, 5_000)
+        if self.password_hash_ms:
+            _in_range("password_hash_ms", self.password_hash_ms, 100, 500)
+        for name in ("sign_ins_per_address", "sign_ins_global"):
+            _in_range(name, getattr(self, name), 1, _MILLION)
+        _in_range("sign_in_failures", self.sign_in_failures, 1, 100)
+        _in_range("lock_shortest", self.lock_shortest, 1, _HOUR)
+        _in_range("lock_longest", self.lock_longest, self.lock_shortest, _DAY)
+        for name in ("spray_accounts", "spray_accounts_global"):
+            _in_range(name, getattr(self, name), 2, 1000)
+        for name in ("registrations_per_address", "registrations_global"):
+            _in_range(name, getattr(self, name), 1, _MILLION)
         _in_range("length of site_name", len(self.site_name), 1, 64)
         if not same_site_path(self.after_sign_in, ""):
             message = (

@@ -1,26 +1,25 @@
-"""Argon2id, at the least cost that OWASP recommends."""
+"""Argon2id: the function that new passwords are hashed with."""
 
 from __future__ import annotations
 
 import base64
 import secrets
-from typing import NewType
+from collections.abc import Callable
 
-from argon2 import PasswordHasher, Type
+from argon2 import Parameters, PasswordHasher, Type, extract_parameters
 from argon2.exceptions import InvalidHashError, VerificationError
 
-from ringfence.errors import WrongPasswordError
+from ringfence.errors import UnusableHashError, WrongPasswordError
+from ringfence.identity.passwords.cost import FLOOR, Cost
+from ringfence.identity.passwords.rules import normalize
+from ringfence.identity.passwords.stored import Claim, Verified
 
-# OWASP Password Storage Cheat Sheet (2024): Argon2id, m=19456 KiB, t=2, p=1. One lane,
-# so that one hash is one thread and the pool alone decides how many cores are used.
-MEMORY_KIB = 19_456
-PASSES = 2
-LANES = 1
+_VERSION = 0x13  # RFC 9106, section 3.1
+_LANES = 1
+_MOST_LANES = 8
 _SALT_BYTES = 16  # RFC 9106, section 3.1
 _TAG_BYTES = 32
-
-Verified = NewType("Verified", str)
-"""A hash that a password has been verified against: the proof, not a flag."""
+_DJANGO = "argon2$"
 
 
 class Argon2id:
@@ -28,14 +27,26 @@ class Argon2id:
 
     A class so that the parameters are checked once, when the server starts.
 
+    Args:
+        cost: of new hashes; never below OWASP's floor.
+        memory_kib: KiB that a stored hash may ask for; a planted one with 4 GiB is
+            not worked on.
+
+    Raises:
+        ValueError: the cost is below the floor.
+
     Source: RFC 9106; ASVS 5.0 V11.4.2; CWE-916.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, cost: Cost = FLOOR, *, memory_kib: int = 256 * 1024) -> None:
+        if not cost.meets_floor:
+            raise ValueError(f"{cost} is less than OWASP's floor, {FLOOR}")
+        self.cost = cost
+        self._memory_kib = memory_kib
         self._hasher = PasswordHasher(
-            time_cost=PASSES,
-            memory_cost=MEMORY_KIB,
-            parallelism=LANES,
+            time_cost=cost.passes,
+            memory_cost=cost.memory_kib,
+            parallelism=_LANES,
             hash_len=_TAG_BYTES,
             salt_len=_SALT_BYTES,
             type=Type.ID,
@@ -49,17 +60,44 @@ class Argon2id:
         """Return the proof that the password is right. Slow on purpose: use the pool.
 
         Raises:
-            WrongPasswordError: it is not, or the hash is none that Argon2 made.
+            WrongPasswordError: it is not, or the hash is none that Argon2 made, or one
+                that costs too much.
         """
+        self.memory_of(password_hash)
         try:
             self._hasher.verify(password_hash, password)
         except (VerificationError, InvalidHashError) as error:
             raise WrongPasswordError from error
         return Verified(password_hash)
 
+    def memory_of(self, password_hash: str) -> int:
+        """Return the KiB that verifying will hold.
+
+        Raises:
+            UnusableHashError: it is none of Argon2's, or it would cost too much.
+        """
+        found = _parameters(password_hash)
+        cost = Cost(found.memory_cost, found.time_cost)
+        if found.parallelism > _MOST_LANES or not cost.is_bearable(self._memory_kib):
+            raise UnusableHashError("the stored hash costs more than is allowed")
+        return found.memory_cost
+
     def needs_rehash(self, proof: Verified) -> bool:
-        """Return whether the hash was made with other parameters than today's."""
-        return self._hasher.check_needs_rehash(proof)
+        """Return whether the hash is weaker than today's would be.
+
+        One that is stronger stays: two servers that share a database and measured
+        different costs do not write over each other's.
+        """
+        found = _parameters(proof)
+        return (
+            found.type is not Type.ID
+            or found.version != _VERSION
+            or found.parallelism != _LANES
+            or found.salt_len < _SALT_BYTES
+            or found.hash_len < _TAG_BYTES
+            or Cost(found.memory_cost, found.time_cost).work < self.cost.work
+            or not Cost(found.memory_cost, found.time_cost).meets_floor
+        )
 
     def nobodys(self) -> str:
         """Return a hash that no password fits, for work on unknown accounts.
@@ -69,9 +107,46 @@ class Argon2id:
         its salt and its tag are both random.
         """
         return (
-            f"$argon2id$v=19$m={MEMORY_KIB},t={PASSES},p={LANES}"
+            f"$argon2id$v={_VERSION}"
+            f"$m={self.cost.memory_kib},t={self.cost.passes},p={_LANES}"
             f"${_unpadded(_SALT_BYTES)}${_unpadded(_TAG_BYTES)}"
         )
+
+    def read(self, stored: str) -> Claim:
+        """Return the claim of a PHC string. It is verified against the password in
+        Unicode's NFC, as ``hash`` gets it.
+
+        Raises:
+            UnusableHashError: it would cost too much, or is damaged.
+        """
+        return self._claim(stored, normalize)
+
+    def read_django(self, stored: str) -> Claim | None:
+        """Return the claim of a hash that Django's Argon2 hasher wrote.
+
+        Raises:
+            UnusableHashError: it would cost too much, or is damaged.
+        """
+        if not stored.startswith(_DJANGO):
+            return None
+        return self._claim("$" + stored.removeprefix(_DJANGO), str)
+
+    def _claim(self, phc: str, prepare: Callable[[str], str]) -> Claim:
+        def fits(password: str) -> bool:
+            try:
+                self.verify(phc, prepare(password))
+            except WrongPasswordError:
+                return False
+            return True
+
+        return Claim(self.memory_of(phc), fits)
+
+
+def _parameters(password_hash: str) -> Parameters:
+    try:
+        return extract_parameters(password_hash)
+    except InvalidHashError as error:
+        raise UnusableHashError("the stored hash is none that is known") from error
 
 
 def _unpadded(size: int) -> str:

@@ -1,52 +1,148 @@
-"""Passwords as accounts use them: the rules, the hasher and the pool in one."""
+"""Passwords as accounts use them: the rules, the hashers and the pool in one."""
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import TypeVar
+
+from ringfence.errors import UnusableHashError, WrongPasswordError
 from ringfence.identity.passwords import rules
-from ringfence.identity.passwords.argon2 import Argon2id, Verified
+from ringfence.identity.passwords.argon2 import Argon2id
+from ringfence.identity.passwords.calibrate import Measured
+from ringfence.identity.passwords.evenly import Evenly
 from ringfence.identity.passwords.pool import HashingPool
+from ringfence.identity.passwords.stored import Claim, Reader, Verified
+
+_T = TypeVar("_T")
+
+_OWN = "$argon2"
+_HASHES_AN_ANSWER = 2  # the floor under an answer's time, in hashes of today's cost
 
 
 class Passwords:
     """Judge, hash and verify passwords, off the event loop and within bounds.
 
     Args:
-        hasher: the slow functions.
-        pool: the threads that they run in.
+        pool: the threads that hashes run in.
+        measured: returns the cost of new hashes; asked once, when the server starts.
+        readers: recognise hashes that other programs have made.
         shortest: fewest characters of a new password.
+        least_seconds: the least that an answer about a password takes; 0 means twice
+            the time of a hash.
     """
 
-    def __init__(self, hasher: Argon2id, pool: HashingPool, *, shortest: int) -> None:
-        self._hasher = hasher
-        self.shortest = shortest
-        self._nobodys = hasher.nobodys()
+    def __init__(
+        self,
+        pool: HashingPool,
+        *,
+        measured: Callable[[], Measured],
+        readers: tuple[Reader, ...],
+        shortest: int,
+        least_seconds: float = 0.0,
+    ) -> None:
         self.pool = pool
+        self.shortest = shortest
+        self._measured = measured
+        self._readers = readers
+        self._least_seconds = least_seconds
+        self._evenly = Evenly()
+        self._hasher = Argon2id()
+        self._nobodys = self._hasher.nobodys()
+
+    async def start(self) -> None:
+        """Learn what a hash may cost here, and start the threads.
+
+        Raises:
+            SettingsError: the file with the measured cost is damaged.
+            StoreError: it cannot be read or written.
+        """
+        measured = await asyncio.to_thread(self._measured)
+        self._hasher = Argon2id(measured.cost, memory_kib=self.pool.memory_kib)
+        self._nobodys = self._hasher.nobodys()
+        least = self._least_seconds or _HASHES_AN_ANSWER * measured.seconds
+        self._evenly = Evenly(least)
+        self.pool.start(
+            memory_kib=measured.cost.memory_kib, seconds_each=measured.seconds
+        )
+
+    def stop(self) -> None:
+        """End the threads."""
+        self.pool.stop()
 
     def fault(self, password: str, *, email: str) -> str:
         """Return what is wrong with a new password, or the empty text."""
         return rules.fault(password, email=email, shortest=self.shortest)
 
-    async def hash(self, password: str) -> str:
+    async def evenly(self, work: Awaitable[_T]) -> _T:
+        """Return what ``work`` does, after a time that says nothing about it."""
+        return await self._evenly(work)
+
+    async def hash(self, password: str, *, network: str = "") -> str:
         """Return a new hash.
+
+        Args:
+            password: kept nowhere.
+            network: whose place in the queue it takes.
 
         Raises:
             StoreBusyError: too many wait already.
         """
-        return await self.pool.run(self._hasher.hash, rules.normalize(password))
+        return await self.pool.run(
+            partial(self._hasher.hash, rules.normalize(password)),
+            network=network,
+            memory_kib=self._hasher.cost.memory_kib,
+        )
 
-    async def verify(self, password_hash: str, password: str) -> Verified:
+    async def verify(
+        self, password_hash: str, password: str, *, network: str = ""
+    ) -> Verified:
         """Return the proof that the password fits.
 
-        An empty hash (no such account, or no password set) costs the same work.
+        An empty hash (no such account, or no password set), and one that cannot be
+        used, cost the same work as any other.
+
+        Args:
+            password_hash: as it is stored, by whatever program.
+            password: as it was typed.
+            network: whose place in the queue it takes.
 
         Raises:
             WrongPasswordError: it does not fit.
+            UnusableHashError: nothing could; the reason is for the ledger.
             StoreBusyError: too many wait already.
         """
-        text = "" if rules.is_too_long(password) else rules.normalize(password)
+        text = "" if rules.is_too_long(password) else password
         stored = password_hash or self._nobodys
-        return await self.pool.run(self._hasher.verify, stored, text)
+        try:
+            claim = self._claim(stored)
+        except UnusableHashError:
+            await self._refuse_as_ever(network)
+            raise
+        fits = await self.pool.run(
+            partial(claim.fits, text), network=network, memory_kib=claim.memory_kib
+        )
+        if not (fits and text):  # an imported account without a password has none
+            raise WrongPasswordError
+        return Verified(stored)
 
     def needs_rehash(self, proof: Verified) -> bool:
-        """Return whether the hash was made with other parameters than today's."""
-        return self._hasher.needs_rehash(proof)
+        """Return whether the hash is weaker than today's, or another program's."""
+        return not proof.startswith(_OWN) or self._hasher.needs_rehash(proof)
+
+    def _claim(self, stored: str) -> Claim:
+        if stored.startswith(_OWN):
+            return self._hasher.read(stored)
+        for reader in self._readers:
+            if claim := reader(stored):
+                return claim
+        raise UnusableHashError("the stored hash is none that is known")
+
+    async def _refuse_as_ever(self, network: str) -> None:
+        """Work as for any other password: who has no usable hash must not be told by
+        the time (CVE-2025-13473)."""
+        claim = self._hasher.read(self._nobodys)
+        await self.pool.run(
+            partial(claim.fits, ""), network=network, memory_kib=claim.memory_kib
+        )

@@ -6,19 +6,20 @@ import asyncio
 import os
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from math import ceil
-from typing import ParamSpec, TypeVar
+from typing import TypeVar
 
 from ringfence.errors import StoreBusyError
 
-_P = ParamSpec("_P")
 _T = TypeVar("_T")
 
 _STEPS_BACK = 10  # hashing yields to the event loop when both want the same core
 _LEAST_PRIORITY = 19
-_SECONDS_EACH = 0.1  # a generous guess at one hash, for Retry-After only
+_PATIENCE = 10.0  # seconds after which a caller would rather be told to come again
+_FEWEST_WAITING, _MOST_WAITING = 8, 1000
 
 
 class HashingPool:
@@ -26,25 +27,55 @@ class HashingPool:
 
     Hashed inline, eight sign-ins at once stop every other request of the worker; in
     the loop's default executor they take all its cores and as much memory as there
-    are threads. Here the memory is at most ``threads`` times one hash, and beyond the
-    queue callers are refused *before* any work is done for them, so that a flood of
-    sign-ins cannot exhaust the server.
+    are threads. Here the memory is capped, and beyond the queue callers are refused
+    *before* any work is done for them, so that a flood of sign-ins cannot exhaust the
+    server. One network can take a few places only, so that it cannot keep everybody
+    else from signing in.
 
     Args:
         threads: hashes at once; 0 means one less than there are cores, at least one.
-        queue: callers that may wait for a thread.
+            Never more than fit into the memory.
+        queue: callers that may wait for a thread; 0 means as many as are served within
+            ten seconds.
+        memory_kib: KiB for all hashes at once.
+        per_network: places that callers of one network may take, running or waiting.
 
     Source: CWE-400; ASVS 5.0 V15.2.2.
     """
 
-    def __init__(self, *, threads: int = 0, queue: int = 64) -> None:
+    def __init__(
+        self,
+        *,
+        threads: int = 0,
+        queue: int = 0,
+        memory_kib: int = 256 * 1024,
+        per_network: int = 8,
+    ) -> None:
         self.threads = threads or max(1, (os.cpu_count() or 1) - 1)
-        self._queue = queue
-        self._places = threading.BoundedSemaphore(self.threads + queue)
+        self.queue = queue
+        self._wanted = self.threads, queue
+        self._per_network = per_network
+        self.memory_kib = memory_kib
+        self._memory = _Memory(memory_kib)
+        self._seconds_each = 0.1
+        self._lock = threading.Lock()  # places are given back by the threads
+        self._taken: dict[str, int] = {}
+        self._all_taken = 0
         self._executor: ThreadPoolExecutor | None = None
 
-    def start(self) -> None:
-        """Make the pool ready. May be called again after ``stop``."""
+    def start(self, *, memory_kib: int = 0, seconds_each: float = 0.1) -> None:
+        """Make the pool ready. May be called again after ``stop``.
+
+        Args:
+            memory_kib: KiB that one hash of today's cost holds.
+            seconds_each: how long one takes.
+        """
+        threads, queue = self._wanted
+        fitting = self.memory_kib // memory_kib if memory_kib else threads
+        self.threads = max(1, min(threads, fitting))
+        in_time = int(self.threads * _PATIENCE / seconds_each)
+        self.queue = queue or min(max(in_time, _FEWEST_WAITING), _MOST_WAITING)
+        self._seconds_each = seconds_each
         self._executor = ThreadPoolExecutor(
             self.threads, thread_name_prefix="ringfence-hash", initializer=_step_back
         )
@@ -56,28 +87,90 @@ class HashingPool:
             executor.shutdown(wait=True, cancel_futures=True)
 
     async def run(
-        self, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs
+        self, work: Callable[[], _T], *, network: str = "", memory_kib: int = 0
     ) -> _T:
-        """Run ``function`` in a thread and return or raise what it does.
+        """Run ``work`` in a thread and return or raise what it does.
 
         A caller that is cancelled while it waits gives its place free.
 
+        Args:
+            work: what is slow.
+            network: whose place it takes; the empty text is nobody's.
+            memory_kib: KiB that it holds; it waits in its thread until they are free.
+
         Raises:
-            StoreBusyError: the queue is full, or the pool has been stopped.
+            StoreBusyError: the queue is full, or the network has its share already, or
+                the pool has been stopped.
         """
         executor = self._executor
-        if executor is None or not self._places.acquire(blocking=False):
+        if executor is None:
+            raise StoreBusyError("password hashing has stopped", retry_after=1)
+        self._take(network)
+
+        def within_memory() -> _T:
+            with self._memory.holding(memory_kib):
+                return work()
+
+        try:
+            future = executor.submit(within_memory)
+        except RuntimeError as error:  # stopped since
+            self._give_back(network)
             raise StoreBusyError(
-                "the queue for password hashing is full", retry_after=self.retry_after
-            )
-        future = executor.submit(function, *args, **kwargs)
-        future.add_done_callback(lambda _: self._places.release())
+                "password hashing has stopped", retry_after=1
+            ) from error
+        future.add_done_callback(lambda _: self._give_back(network))
         return await asyncio.wrap_future(future)
 
     @property
     def retry_after(self) -> int:
         """Seconds in which a full queue is worked off, at least 1."""
-        return max(1, ceil(self._queue * _SECONDS_EACH / self.threads))
+        return max(1, ceil(self.queue * self._seconds_each / self.threads))
+
+    def _take(self, network: str) -> None:
+        with self._lock:
+            if self._all_taken >= self.threads + self.queue:
+                raise StoreBusyError(
+                    "the queue for password hashing is full",
+                    retry_after=self.retry_after,
+                )
+            own = self._taken.get(network, 0)
+            if network and own >= self._per_network:
+                raise StoreBusyError(
+                    "too many passwords of this network wait to be hashed",
+                    retry_after=max(1, ceil(own * self._seconds_each)),
+                )
+            self._all_taken += 1
+            self._taken[network] = own + 1
+
+    def _give_back(self, network: str) -> None:
+        with self._lock:
+            self._all_taken -= 1
+            self._taken[network] -= 1
+            if not self._taken[network]:
+                del self._taken[network]
+
+
+class _Memory:
+    """So many KiB, lent to one after the other."""
+
+    def __init__(self, kib: int) -> None:
+        self.kib = kib
+        self._free = kib
+        self._turn = threading.Lock()  # who asks for much is not overtaken for ever
+        self._changed = threading.Condition()
+
+    @contextmanager
+    def holding(self, kib: int) -> Iterator[None]:
+        kib = min(kib, self.kib)
+        with self._turn, self._changed:
+            self._changed.wait_for(lambda: self._free >= kib)
+            self._free -= kib
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._free += kib
+                self._changed.notify_all()
 
 
 def _step_back() -> None:
