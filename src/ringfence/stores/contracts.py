@@ -246,8 +246,10 @@ class CounterStore(Protocol):
 
     ``now`` is Unix time in seconds, of the same clock in every call.
 
-    **Holds.** Running over a charge with ``holds`` holds its key: until the hold ends
-    everything is refused, and what is refused costs nothing and prolongs nothing. The
+    **Holds.** Running over a charge with ``holds`` holds its key for exactly that long:
+    until the hold ends everything is refused, and what is refused costs nothing and
+    prolongs nothing. What was counted is settled with it: afterwards the whole amount
+    is there again (five wrong passwords, a minute's lock, five more). The
     next time costs the next hold, as long as the last one is remembered: after its end
     for as long again as it lasted, and for one ``period`` at least. So a hold grows,
     ends, and is forgotten after a while of good conduct; none is permanent.
