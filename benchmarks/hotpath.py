@@ -77,8 +77,6 @@ class Walk:
         self.guard = guard
         self.scope = scope
         plan = guard._find(self._fresh())
-        if plan is None:
-            raise RuntimeError("no plan for this path")
         self.plan = plan
 
     def _fresh(self) -> Exchange:
@@ -100,7 +98,8 @@ class Walk:
         exchange.plan = self.guard._find(exchange)
 
     async def _intact(self, _exchange: Exchange) -> None:
-        self.guard._guarded.intact()
+        for routes in self.guard._guarded.application.lists:
+            routes.intact()
 
     async def _outbound(self, exchange: Exchange) -> None:
         outbound = Outbound(exchange, self.plan, Answer(), self.guard._answers)

@@ -81,9 +81,44 @@ class Exchange:
         self._request_id = value
 
 
-Stage = Callable[[Exchange], Awaitable[Denial | Answer | None]]
-"""Asks one question about a request: ``None`` lets it go on, a ``Denial`` or an
-``Answer`` ends it."""
+End = Denial | Answer
+"""What ends a request before the application hears of it."""
+
+Stage = Callable[[Exchange], Awaitable[End | None]]
+"""Asks one question about a request: ``None`` lets it go on, an ``End`` ends it."""
+
+Step = Callable[[Exchange], "End | Awaitable[End | None] | None"]
+"""A stage as the guard calls it: it may say ``None`` at once."""
+
+
+def at_once(decide: Step) -> Stage:
+    """Make a stage of a plain function, which most requests pass without waiting.
+
+    Nothing but the function is called for them: a coroutine that waits for nothing
+    costs as much as a small check. The function may return an awaitable where it has
+    to wait after all.
+    """
+
+    async def stage(exchange: Exchange) -> End | None:
+        return await settle(decide(exchange))
+
+    stage.__name__ = decide.__name__
+    stage.__qualname__ = decide.__qualname__
+    stage.step = decide  # type: ignore[attr-defined]  # read by ``step_of``
+    return stage
+
+
+def step_of(stage: Stage) -> Step:
+    """Return what the guard calls for a stage."""
+    return getattr(stage, "step", stage)
+
+
+async def settle(said: End | Awaitable[End | None] | None) -> End | None:
+    """Return what a step has said, waiting for it if need be."""
+    if said is None or isinstance(said, (Denial, Answer)):
+        return said
+    return await said
+
 
 active: ContextVar[Exchange | None] = ContextVar("ringfence_exchange", default=None)
 """The exchange that the running code belongs to. Set by ``guard``, read by

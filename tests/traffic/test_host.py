@@ -2,6 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ringfence.exchange import step_of
 from ringfence.traffic.host import allow_hosts, parse_host
 from ringfence.traffic.settings import TrafficSettings
 
@@ -135,7 +136,7 @@ async def test_what_is_remembered_has_an_end(exchange_of):
         assert await PRODUCTION(asking(exchange_of, f"shop.example:{port}")) is None
     remembered = next(
         cell.cell_contents
-        for cell in PRODUCTION.__closure__
+        for cell in step_of(PRODUCTION).__closure__
         if isinstance(cell.cell_contents, dict)
     )
     assert len(remembered) <= 256

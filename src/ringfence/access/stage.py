@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-
 from ringfence.access.policy import Hierarchy, Policy
 from ringfence.denial import Denial
-from ringfence.exchange import Exchange
+from ringfence.exchange import Exchange, Stage, at_once
 
 
-def enforce(
-    policy: Policy, hierarchy: Hierarchy
-) -> Callable[[Exchange], Awaitable[Denial | None]]:
+def enforce(policy: Policy, hierarchy: Hierarchy) -> Stage:
     """Return the stage that lets only those through whom ``policy`` allows.
 
     Stops broken function-level authorization (BFLA): ``GET /admin/users`` by somebody
@@ -21,10 +17,10 @@ def enforce(
     """
     decide = policy.compile(hierarchy)
 
-    async def access_policy(exchange: Exchange) -> Denial | None:
+    def access_policy(exchange: Exchange) -> Denial | None:
         denial = decide(exchange.principal)
         if denial is None:
             exchange.permitted = True
         return denial
 
-    return access_policy
+    return at_once(access_policy)

@@ -11,7 +11,17 @@ from ringfence.access.roles import expand
 from ringfence.audit.events import Started
 from ringfence.denial import Answer, Denial
 from ringfence.errors import SettingsError, StoreError
-from ringfence.exchange import ASGIApp, Exchange, Receive, Scope, Send, active
+from ringfence.exchange import (
+    ASGIApp,
+    End,
+    Exchange,
+    Receive,
+    Scope,
+    Send,
+    active,
+    settle,
+    step_of,
+)
 from ringfence.frameworks.rule import Rule
 from ringfence.guard.answers import Answers
 from ringfence.guard.bind import SCOPE_KEY
@@ -86,7 +96,7 @@ class Guard:
         self._answers = Answers(
             settings, rooms.audit, sign_in=SIGN_IN if rooms.identity else ""
         )
-        self._street = street(settings)
+        self._street = tuple(map(step_of, street(settings)))
         self._maker = StageMaker(
             settings,
             hierarchy=expand(settings.access.hierarchy),
@@ -157,22 +167,25 @@ class Guard:
             scope.pop(SCOPE_KEY, None)
             exchange.receive = receive
 
-    async def _admit(self, exchange: Exchange) -> Denial | Answer | None:
+    async def _admit(self, exchange: Exchange) -> End | None:
         """Ask every stage in order. What fails, refuses."""
         try:
-            for stage in self._street:
-                end = await stage(exchange)
-                if end is not None:
+            for step in self._street:
+                said = step(exchange)
+                if said is not None and (end := await settle(said)) is not None:
                     return end
-            for stage in self._find(exchange).stages:
-                end = await stage(exchange)
-                if end is not None:
+            for step in self._find(exchange).steps:
+                said = step(exchange)
+                if said is not None and (end := await settle(said)) is not None:
                     return end
         except StoreError as error:
             return self._fail(exchange, error, STORE_DOWN)
         except Exception as error:  # noqa: BLE001 - whatever fails here refuses
             return self._fail(exchange, error, STAGE_FAILED)
-        return None if self._guarded.intact() else ROUTES_REPLACED
+        for routes in self._guarded.application.lists:
+            if not routes.intact():
+                return ROUTES_REPLACED
+        return None
 
     def _fail(self, exchange: Exchange, error: Exception, denial: Denial) -> Denial:
         self._answers.log_failure(exchange, error)
@@ -184,8 +197,9 @@ class Guard:
         framework's own patterns."""
         method, path = exchange.method, exchange.path
         root_path: str = exchange.scope.get("root_path", "")
-        fixed = None if root_path else self._fixed.get(path)
-        plan = fixed.get(method) if fixed is not None else None
+        plan = None
+        if not root_path and path in self._fixed:
+            plan = self._fixed[path].get(method)
         if plan is None:
             plan = self._search(method, path, exchange.host, root_path) or NOWHERE
         exchange.plan = plan
@@ -211,7 +225,8 @@ class Guard:
             if not await outbound.give_up(error):
                 raise  # half an answer is out: the server must drop the connection
         else:
-            await outbound.finish()
+            if not outbound.is_done():
+                await outbound.finish()
 
     async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
         steps = Steps(self._open, self._close_plans, self._close)

@@ -14,7 +14,7 @@ from ringfence.exchange import ASGIApp, Receive, Scope, Send
 from ringfence.frameworks.open import open_adapter
 from ringfence.frameworks.rule import Rule
 from ringfence.frameworks.table import Application, Leaf, Place
-from ringfence.guard.bind import bind, intact, seal
+from ringfence.guard.bind import bind, seal
 from ringfence.guard.index import Index, compile_index
 from ringfence.guard.plan import (
     RoutePlan,
@@ -43,10 +43,6 @@ class Guarded:
     plans: tuple[RoutePlan, ...]
     plan_of: Callable[[Leaf], RoutePlan]
     index: Index
-
-    def intact(self) -> bool:
-        """Return whether the framework still searches the lists that were read."""
-        return intact(self.application)
 
     async def close(self) -> None:
         """Bind each plan to the endpoint that the framework calls, seal the tables,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from typing import cast
 
 from ringfence.denial import Denial
@@ -50,7 +50,8 @@ class Outbound:
     # Defaults stand on the class: most answers change none of them.
     _rewriter: Rewriter | None = None
     _started = False
-    _complete = False
+    _complete = False  # the application's own answer is out, whole
+    _passing = False  # its body may follow as it is
     _replaced = False
     _input_refused = False
     _gone = False  # the application has been told that the client has hung up
@@ -74,11 +75,30 @@ class Outbound:
             self._gone = True
         return message
 
-    async def send(self, message: Message) -> None:
-        """Take one message of the application's."""
+    def send(self, message: Message) -> Awaitable[None]:
+        """Take one message of the application's. What nearly every answer consists of
+        goes straight on to the server."""
+        kind = message["type"]
+        if kind == "http.response.body" and self._passing:
+            self._complete = not message.get("more_body", False)
+            return self._send(message)
+        exchange = self._exchange
+        if (
+            kind == "http.response.start"
+            and exchange.mismatch is None
+            and exchange.denial is None
+            and (self._plan.is_own or not must_rewrite(message["status"]))
+            and not self._replaced
+        ):
+            finished = self._answers.finish_start(message, exchange, self._plan)
+            self._started = self._passing = True
+            return self._send(finished)
+        return self._consider(kind, message)
+
+    async def _consider(self, kind: str, message: Message) -> None:
+        """Take a message that may have to be answered otherwise."""
         if self._replaced:
             return  # another answer has been sent in place of this one
-        kind = message["type"]
         if kind in _STARTS:
             if not await self._replace(message):
                 finished = self._answers.finish_start(
@@ -146,6 +166,11 @@ class Outbound:
         if exchange.mismatch is not None:
             return WRONG_ENDPOINT
         return exchange.denial  # a cap was passed while the body was read, say
+
+    def is_done(self) -> bool:
+        """Return whether all is out and nothing was found out too late."""
+        exchange = self._exchange
+        return self._complete and exchange.denial is None and exchange.mismatch is None
 
     async def finish(self) -> None:
         """The application has returned: answer, if it has not."""

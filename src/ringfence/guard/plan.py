@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import NamedTuple
 
 from ringfence.access.policy import Closed, Policy, Public
 from ringfence.errors import PlanError
-from ringfence.exchange import ASGIApp, Headers, Stage
+from ringfence.exchange import ASGIApp, Headers, Stage, Step, step_of
 from ringfence.frameworks.declared import Declared
 from ringfence.frameworks.rule import Rule
 from ringfence.frameworks.table import Application, Leaf, Place
@@ -70,6 +70,11 @@ class RoutePlan:
     overrides: tuple[str, ...] = ()
     input_errors: tuple[type[Exception], ...] = ()
     is_own: bool = False
+    steps: tuple[Step, ...] = field(init=False, repr=False)
+    """The stages as they are called."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "steps", tuple(map(step_of, self.stages)))
 
 
 class Terms(NamedTuple):

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-
 from ringfence.denial import Denial
 from ringfence.errors import BodyTooLargeError
-from ringfence.exchange import Exchange, Message, Receive
+from ringfence.exchange import Exchange, Message, Receive, Stage, at_once
 
 _TOO_LARGE = Denial(413, "traffic.body_too_large", "The request body is too large.")
 
 
-def limit_body(limit: int) -> Callable[[Exchange], Awaitable[Denial | None]]:
+def limit_body(limit: int) -> Stage:
     """Return the stage that caps the request body, before anything reads it.
 
     A body that announces its length is refused at once. One that does not is counted
@@ -26,7 +24,7 @@ def limit_body(limit: int) -> Callable[[Exchange], Awaitable[Denial | None]]:
     Source: RFC 9110, 15.5.14; CWE-770; ASVS 5.0 V5.2.1.
     """
 
-    async def body_limit(exchange: Exchange) -> Denial | None:
+    def body_limit(exchange: Exchange) -> Denial | None:
         headers = exchange.headers
         length = headers.get(b"content-length")
         if length is not None:
@@ -38,7 +36,7 @@ def limit_body(limit: int) -> Callable[[Exchange], Awaitable[Denial | None]]:
             exchange.receive = _counted(exchange, limit)
         return None
 
-    return body_limit
+    return at_once(body_limit)
 
 
 def _one(exchange: Exchange) -> bool:

@@ -3,29 +3,30 @@
 from __future__ import annotations
 
 import functools
-import ipaddress
-import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
+from typing import NamedTuple
 
 from ringfence.denial import Answer, Denial
 from ringfence.exchange import Exchange, Scope, Stage
-from ringfence.traffic.settings import FORWARDING_HEADERS, TrafficSettings
-
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
-
-UNIX = "unix"
-"""The client of a connection over a socket file, which has no address."""
+from ringfence.traffic.addresses import (
+    UNIX,
+    canonical_peer,
+    is_loopback,
+    network_of,
+)
+from ringfence.traffic.forwarded import read_forwarded
+from ringfence.traffic.proxies import Lookup, Trust, lookup
+from ringfence.traffic.rewritten_peer import PEER_REWRITTEN, is_rewritten
+from ringfence.traffic.settings import (
+    CHAINS,
+    FORWARDING_HEADERS,
+    TrafficSettings,
+)
 
 _FORWARDING = frozenset(name.encode() for name in FORWARDING_HEADERS)
 _SECURE_SCHEMES = frozenset({"https", "wss"})
 _LOOPBACK = frozenset({"127.0.0.1", "::1"})
 _LONGEST_CHAIN = 32  # proxies; the rest is one text that is no address
-_LONGEST_ADDRESS = 64  # characters of an address with port
-_SPELLING = re.compile(
-    r"\[(?P<six>[0-9a-fA-F:.]+)\](?::[0-9]{1,5})?"
-    r"|(?P<four>[0-9.]+):[0-9]{1,5}"
-    r"|(?P<bare>[0-9a-fA-F:.]+)"
-)
 _ADDRESSES_REMEMBERED = 4_096
 
 _FORWARDED_IN_DEVELOPMENT = Denial(
@@ -46,7 +47,7 @@ _BAD_CHAIN = Denial(
 
 
 def locate(settings: TrafficSettings, *, development: bool) -> Stage:
-    """Return the stage that finds the client's address and scheme.
+    """Return the stage that finds the client's address, its network and the scheme.
 
     A forwarding header counts only if the peer is one of ``settings.proxies``; then it
     is read from the right, where the nearest proxy wrote, up to the first address that
@@ -55,14 +56,20 @@ def locate(settings: TrafficSettings, *, development: bool) -> Stage:
     that the application cannot be told another story (CVE-2026-48061); the application
     sees the address and scheme found here.
 
+    Limits are kept by ``exchange.network``, in which IPv6 is grouped: else one
+    subscriber has a budget for each of 2**64 addresses (CVE-2026-45364).
+
     Development refuses forwarding headers and peers other than this machine: a proxy
     in front of 127.0.0.1 is not development.
 
-    Source: CWE-290, CWE-348; ASVS 5.0 V4.1.3.
+    Source: CWE-290, CWE-348; RFC 7239; ASVS 5.0 V4.1.3.
+
+    Not covered: an attacker inside a network that is named as a proxy.
     """
     # Text of IPv6 addresses is worth remembering: parsing one takes microseconds.
     remember = functools.lru_cache(maxsize=_ADDRESSES_REMEMBERED)
     canonical = remember(canonical_peer)
+    group = remember(functools.partial(network_of, ipv6_prefix=settings.ipv6_prefix))
 
     def peer_of(exchange: Exchange) -> str:
         client = exchange.scope.get("client")
@@ -71,111 +78,197 @@ def locate(settings: TrafficSettings, *, development: bool) -> Stage:
         host: str = client[0]
         return canonical(host) if ":" in host else host
 
+    def settle(exchange: Exchange, client: str, scheme: str) -> None:
+        exchange.client = client
+        exchange.network = group(client) if ":" in client else client
+        exchange.scheme = scheme
+
     if development:
-        return _local_only(peer_of)
-    direct = _direct(peer_of)
-    if not settings.networks and UNIX not in settings.proxies:
+        return _local_only(peer_of, settle)
+    direct = _direct(peer_of, settle, settings.public_scheme)
+    if set(settings.proxies) <= {"none"}:
         return direct
-    return _behind_proxies(settings, peer_of, remember(_lookup(settings)), direct)
+    return _behind_proxies(settings, peer_of, settle, direct)
 
 
-def _local_only(peer_of: Callable[[Exchange], str]) -> Stage:
+PeerOf = Callable[[Exchange], str]
+Settle = Callable[[Exchange, str, str], None]
+
+
+def _local_only(peer_of: PeerOf, settle: Settle) -> Stage:
     async def client_ip(exchange: Exchange) -> Denial | None:
         if not _FORWARDING.isdisjoint(exchange.headers):
             return _FORWARDED_IN_DEVELOPMENT
         scope = exchange.scope
+        scheme = "http" if scope.get("scheme") == "http" else _scheme(scope)
         client = scope.get("client")
         if client is not None and client[0] in _LOOPBACK:
-            exchange.client = client[0]
-        else:
-            peer = peer_of(exchange)
-            if not is_loopback(peer):
-                return _REMOTE_IN_DEVELOPMENT
-            exchange.client = peer
-        exchange.scheme = "http" if scope.get("scheme") == "http" else _scheme(scope)
+            settle(exchange, client[0], scheme)
+            return None
+        peer = peer_of(exchange)
+        if not is_loopback(peer):
+            return _REMOTE_IN_DEVELOPMENT
+        settle(exchange, peer, scheme)
         return None
 
     return client_ip
 
 
-def _direct(peer_of: Callable[[Exchange], str]) -> Stage:
+def _direct(peer_of: PeerOf, settle: Settle, public_scheme: str) -> Stage:
     async def client_ip(exchange: Exchange) -> Denial | None:
         if not _FORWARDING.isdisjoint(exchange.headers):
+            if is_rewritten(exchange.scope):
+                return PEER_REWRITTEN
             _drop_forwarding(exchange, keep=frozenset())
-        exchange.client = peer_of(exchange)
-        exchange.scheme = _scheme(exchange.scope)
+        settle(exchange, peer_of(exchange), public_scheme or _scheme(exchange.scope))
         return None
 
     return client_ip
 
 
 def _behind_proxies(
-    settings: TrafficSettings,
-    peer_of: Callable[[Exchange], str],
-    look: Lookup,
-    direct: Stage,
+    settings: TrafficSettings, peer_of: PeerOf, settle: Settle, direct: Stage
 ) -> Stage:
-    client_header = settings.forwarding_header.encode()
-    scheme_header = settings.scheme_header.encode()
-    kept = frozenset({client_header, scheme_header})
-    unix_trusted = UNIX in settings.proxies
+    look = lookup(settings.proxies)
+    read = _reader(settings, look)
+    unix_trust = Trust.OWN if UNIX in settings.proxies else Trust.STRANGER
+    kept = {settings.forwarding_header.encode()}
+    if not settings.public_scheme:
+        kept.add(settings.scheme_header.encode())
+    keep = frozenset(kept)
 
     async def client_ip(exchange: Exchange) -> Denial | Answer | None:
         peer = peer_of(exchange)
-        seen = (peer, unix_trusted) if peer == UNIX else look(peer)
-        if seen is None or not seen[1]:
+        seen = (peer, unix_trust) if peer == UNIX else look(peer)
+        if seen is None or seen[1] is Trust.STRANGER:
             return await direct(exchange)
-        headers = exchange.headers
-        client = judge_chain(headers.get(client_header), peer, look)
-        scheme = judge_scheme(headers.get(scheme_header), _scheme(exchange.scope))
-        if client is None or scheme is None:
+        headers, scope = exchange.headers, exchange.scope
+        told = read(headers, peer, seen[1])
+        scheme = None if told is None else told.scheme or _scheme(scope)
+        if told is None or scheme is None:
             return _BAD_CHAIN
         if not _FORWARDING.isdisjoint(headers):
-            _drop_forwarding(exchange, keep=kept)
-        exchange.client = client
-        exchange.scheme = scheme
-        _tell_application(exchange.scope, client, scheme)
+            if is_rewritten(scope):
+                return PEER_REWRITTEN
+            _drop_forwarding(exchange, keep=keep)
+        settle(exchange, told.client, scheme)
+        _tell_application(scope, told.client, scheme)
         return None
 
     return client_ip
 
 
-Lookup = Callable[[str], "tuple[str, bool] | None"]
-"""Returns an address in its canonical spelling and whether it is a trusted proxy, or
-``None`` for a text that is no address."""
+class Told(NamedTuple):
+    """What the proxies say.
+
+    Args:
+        client: its address.
+        scheme: ``http`` or ``https``; empty if they do not say.
+    """
+
+    client: str
+    scheme: str
 
 
-def _lookup(settings: TrafficSettings) -> Lookup:
-    networks = settings.networks
-
-    def look(text: str) -> tuple[str, bool] | None:
-        address = parse_address(text)
-        if address is None:
-            return None
-        return str(address), any(address in network for network in networks)
-
-    return look
+Reader = Callable[[Mapping[bytes, bytes], str, Trust], Told | None]
 
 
-def judge_chain(value: bytes | None, peer: str, look: Lookup) -> str | None:
+def _reader(settings: TrafficSettings, look: Lookup) -> Reader:
+    """Return what reads the one configured header, and the scheme beside it."""
+    name = settings.forwarding_header.encode()
+    fixed = settings.public_scheme
+    if name == b"forwarded":
+
+        def read_hops(
+            headers: Mapping[bytes, bytes], peer: str, trust: Trust
+        ) -> Told | None:
+            told = judge_forwarded(headers.get(name), peer, trust, look)
+            return told if told is None or not fixed else told._replace(scheme=fixed)
+
+        return read_hops
+    scheme_name = settings.scheme_header.encode()
+    judge = judge_chain if settings.forwarding_header in CHAINS else judge_single
+
+    def read(headers: Mapping[bytes, bytes], peer: str, trust: Trust) -> Told | None:
+        client = judge(headers.get(name), peer, trust, look)
+        scheme = fixed or judge_scheme(headers.get(scheme_name), "")
+        return None if client is None or scheme is None else Told(client, scheme)
+
+    return read
+
+
+def judge_chain(
+    value: bytes | None, peer: str, trust: Trust, look: Lookup
+) -> str | None:
     """Return the client's address, or ``None`` if the header cannot be understood.
 
     Args:
         value: the forwarding header, its lines joined with commas; ``None`` if absent.
         peer: the address at the other end of the connection, a trusted proxy.
-        look: tells whether an address is one of the proxies.
+        trust: in the peer.
+        look: tells what an address is to us.
     """
     if value is None:
         return peer  # the proxy itself asks, for its health check
-    client = peer
-    for entry in reversed(value.decode("latin-1").rsplit(",", _LONGEST_CHAIN)):
-        seen = look(entry.strip(" \t"))
+    entries = reversed(value.decode("latin-1").rsplit(",", _LONGEST_CHAIN))
+    walked = _walk((entry.strip(" \t") for entry in entries), trust, look)
+    return None if walked is None else walked[0]
+
+
+def judge_single(
+    value: bytes | None, peer: str, trust: Trust, look: Lookup
+) -> str | None:
+    """Return the client's address from a header that holds just one."""
+    if value is None:
+        return peer
+    seen = look(value.decode("latin-1").strip(" \t"))
+    return None if seen is None else seen[0]
+
+
+def judge_forwarded(
+    value: bytes | None, peer: str, trust: Trust, look: Lookup
+) -> Told | None:
+    """Return what RFC 7239's header says of the client, or ``None`` if it cannot be
+    understood.
+
+    A proxy of ours that says ``unknown``, or hides its client behind an obfuscated
+    name, leaves nobody to hold to a limit: that is refused too. The scheme is the one
+    in the very element that names the client; further right stands how our proxies
+    talk among themselves.
+    """
+    if value is None:
+        return Told(peer, "")
+    hops = read_forwarded(value.decode("latin-1"))
+    if hops is None:
+        return None
+    walked = _walk((hop.node for hop in reversed(hops)), trust, look)
+    if walked is None:
+        return None
+    client, passed = walked
+    scheme = hops[-passed].scheme
+    return Told(client, scheme) if scheme in {"", "http", "https"} else None
+
+
+def _walk(
+    entries: Iterable[str], trust: Trust, look: Lookup
+) -> tuple[str, int] | None:
+    """Go from the nearest proxy to the first address that is not ours; return it with
+    how many entries that took.
+
+    Whom a provider names is the client, whoever it is: another of its customers can
+    send requests from its addresses too, and would else choose an address at will.
+    """
+    client, passed = "", 0
+    for entry in entries:
+        seen = look(entry)
         if seen is None:
             return None
-        client, trusted = seen
-        if not trusted:
+        client, further = seen
+        passed += 1
+        if trust is Trust.PROVIDER or further is Trust.STRANGER:
             break
-    return client
+        trust = further
+    return client, passed
 
 
 def judge_scheme(value: bytes | None, otherwise: str) -> str | None:
@@ -190,38 +283,6 @@ def judge_scheme(value: bytes | None, otherwise: str) -> str | None:
     if schemes == {b"https"}:
         return "https"
     return "http" if schemes == {b"http"} else None
-
-
-def parse_address(text: str) -> Address | None:
-    """Return an address, or ``None`` for a text that is none.
-
-    A port is cut off, an IPv4 address in IPv6 clothes is undressed, so that no
-    spelling is a second identity (CVE-2026-45364).
-    """
-    match = _SPELLING.fullmatch(text[:_LONGEST_ADDRESS])
-    if match is None:
-        return None
-    try:
-        address = ipaddress.ip_address(match[match.lastgroup or 0])
-    except ValueError:
-        return None
-    if isinstance(address, ipaddress.IPv6Address):
-        return address.ipv4_mapped or address
-    return address
-
-
-def canonical_peer(host: str) -> str:
-    """Return the peer's IPv6 address in its one spelling, without its zone."""
-    address = parse_address(host.partition("%")[0])
-    return host if address is None else str(address)
-
-
-def is_loopback(peer: str) -> bool:
-    """Tell whether a peer is this machine; a socket file is."""
-    if peer == UNIX:
-        return True
-    address = parse_address(peer)
-    return address is not None and address.is_loopback
 
 
 def _scheme(scope: Scope) -> str:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Iterable
 
 from ringfence.denial import Denial
-from ringfence.exchange import Exchange
+from ringfence.exchange import Exchange, Stage, at_once
 from ringfence.traffic.settings import TrafficSettings
 
 # Labels, or an IPv6 address in brackets; no empty label, no trailing dot, so that one
@@ -33,7 +33,7 @@ _FOREIGN_IN_DEVELOPMENT = Denial(
 
 def allow_hosts(
     settings: TrafficSettings, *, development: bool, public_origins: tuple[str, ...]
-) -> Callable[[Exchange], Awaitable[Denial | None]]:
+) -> Stage:
     """Return the stage that refuses requests for hosts that are not ours.
 
     Names are compared as text, never as patterns (CVE-2026-25479: the dot of
@@ -56,7 +56,7 @@ def allow_hosts(
     foreign = _FOREIGN_IN_DEVELOPMENT if development else _FOREIGN
     seen = {host.encode(): host for host in allowed.exact}
 
-    async def host(exchange: Exchange) -> Denial | None:
+    def host(exchange: Exchange) -> Denial | None:
         raw = exchange.headers.get(b"host")
         known = seen.get(raw)  # type: ignore[arg-type]  # None is simply not in it
         if known is not None:
@@ -75,7 +75,7 @@ def allow_hosts(
         exchange.host = text
         return None
 
-    return host
+    return at_once(host)
 
 
 def parse_host(raw: bytes) -> str | None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from typing import AnyStr
 from urllib.parse import unquote_to_bytes
 
 from ringfence.denial import Denial
-from ringfence.exchange import Exchange, Scope
+from ringfence.exchange import Exchange, Scope, Stage, at_once
 from ringfence.traffic.settings import FORWARDING_HEADERS, TrafficSettings
 
 SERVED_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -178,7 +178,7 @@ _HEADER_TWIN = _denial(400, "header_twin", "A header is spelled with an undersco
 
 def refuse_ambiguous(
     settings: TrafficSettings,
-) -> Callable[[Exchange], Awaitable[Denial | None]]:
+) -> Stage:
     """Return the stage that lets only requests through which have one meaning.
 
     A guard that judges ``/admin`` and a framework that serves ``/x/../admin`` is the
@@ -202,7 +202,7 @@ def refuse_ambiguous(
     handshakes = frozenset({"WEBSOCKET"})  # no method of HTTP, so not served as one
     plain = _PLAIN.fullmatch
 
-    async def request_line(exchange: Exchange) -> Denial | None:
+    def request_line(exchange: Exchange) -> Denial | None:
         # First in each half what nearly every honest request looks like, in as few
         # steps as can be. Whatever is not so is judged, and may still be honest.
         scope = exchange.scope
@@ -234,7 +234,7 @@ def refuse_ambiguous(
             return None
         return judge_rest(exchange, settings, served)
 
-    return request_line
+    return at_once(request_line)
 
 
 def judge_rest(
