@@ -34,5 +34,8 @@ def session(name="one", owner="ann", **changes):
         "last_seen": NOW,
         "address": "2001:db8::1",
         "device": "Firefox on Linux",
+        "proved": NOW,
+        "last_network": "2001:db8::1",
+        "last_device": "Firefox on Linux",
     }
     return SessionRecord(**values | changes)

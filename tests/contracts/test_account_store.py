@@ -6,6 +6,7 @@ import pytest
 from tests.contracts.records import account, session
 
 from ringfence.errors import StoreError
+from ringfence.stores.contracts import Use
 
 pytestmark = pytest.mark.anyio
 
@@ -184,7 +185,7 @@ async def test_a_closed_store_raises_store_error(stores):
     with pytest.raises(StoreError):
         await stores.sessions.read(session().token_hash)
     with pytest.raises(StoreError):
-        await stores.sessions.touch({session().token_hash: 1.0})
+        await stores.sessions.touch({session().token_hash: Use(1.0, "", "")})
 
 
 async def test_a_store_can_be_opened_again(stores):

@@ -5,6 +5,8 @@ import asyncio
 import pytest
 from tests.contracts.records import NOW, account, session
 
+from ringfence.stores.contracts import Use
+
 pytestmark = pytest.mark.anyio
 
 
@@ -28,6 +30,12 @@ async def test_keeps_every_field(stores):
         last_seen=NOW + 1e-3,
         address="203.0.113.9",
         device="Åbrowser on ☎",
+        proved=NOW + 0.1,
+        last_network="2001:db8::2",
+        last_device="☎",
+        moved_at=NOW + 0.2,
+        moved_network="192.0.2.7",
+        moved_device="Chrome on Windows",
     )
     assert await add(stores, kept) is True
     assert await stores.sessions.read(kept.token_hash) == kept
@@ -78,16 +86,61 @@ async def test_a_disabled_account_has_no_live_sessions(ann):
     assert await ann.sessions.of_account("id-ann") == []
 
 
+def use(at):
+    return Use(at, "192.0.2.9", "Safari on iPhone")
+
+
 async def test_touch_moves_only_forward_and_only_what_is_there(ann):
     await add(ann, session("one"))
     await add(ann, session("two"))
     gone = session("gone").token_hash
     one, two = session("one").token_hash, session("two").token_hash
-    await ann.sessions.touch({one: NOW + 60, two: NOW - 60, gone: NOW + 60})
-    assert (await ann.sessions.read(one)).last_seen == NOW + 60
-    assert (await ann.sessions.read(two)).last_seen == NOW
+    await ann.sessions.touch({one: use(NOW + 60), two: use(NOW - 60), gone: use(NOW)})
+    assert await ann.sessions.read(one) == session(
+        "one",
+        last_seen=NOW + 60,
+        last_network="192.0.2.9",
+        last_device="Safari on iPhone",
+    )
+    assert await ann.sessions.read(two) == session("two")
     assert await ann.sessions.read(gone) is None
     await ann.sessions.touch({})
+
+
+async def test_a_move_is_marked_once(ann):
+    """Of fifty requests that notice the same move one is told to tell of it."""
+    await add(ann, session())
+    token = session().token_hash
+    marks = [ann.sessions.mark_moved(token, use(NOW + n)) for n in range(50)]
+    assert (await asyncio.gather(*marks)).count(True) == 1
+    found = await ann.sessions.read(token)
+    assert found.moved_at >= NOW
+    assert (found.moved_network, found.moved_device) == (
+        "192.0.2.9",
+        "Safari on iPhone",
+    )
+    assert found.last_network == session().address
+    assert await ann.sessions.mark_moved(token, use(NOW + 99)) is False
+    assert await ann.sessions.read(token) == found
+    assert await ann.sessions.mark_moved(b"gone", use(NOW)) is False
+
+
+async def test_many_are_read_at_once(ann):
+    """Exactly those that can be read one by one, however many are asked for."""
+    await ann.accounts.add(account("bob"))
+    for number in range(3):
+        await add(ann, session(f"anns-{number}"))
+    await add(ann, session("bobs", "bob"))
+    await ann.accounts.set_disabled("id-bob", disabled=True)
+    await ann.sessions.end_token(session("anns-1").token_hash)
+    names = ["anns-0", "anns-1", "anns-2", "bobs"]
+    wanted = [session(name).token_hash for name in names]
+    unknown = [n.to_bytes(32, "big") for n in range(1200)]
+    found = await ann.sessions.read_many([*unknown, *wanted])
+    assert found == {
+        session(name).token_hash: session(name) for name in ("anns-0", "anns-2")
+    }
+    assert await ann.sessions.read_many([]) == {}
 
 
 async def test_sessions_are_listed_latest_first(ann):
@@ -152,7 +205,7 @@ async def test_touch_never_revives(ann):
     """A touch that was on its way when the session ended changes nothing."""
     await add(ann, session())
     token = session().token_hash
-    touches = [ann.sessions.touch({token: NOW + n}) for n in range(1, 10)]
+    touches = [ann.sessions.touch({token: use(NOW + n)}) for n in range(1, 10)]
     await asyncio.gather(*touches, ann.sessions.end_token(token))
     assert await ann.sessions.read(token) is None
 

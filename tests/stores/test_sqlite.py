@@ -12,7 +12,8 @@ from sqlalchemy import create_engine, inspect
 from tests.contracts.records import NOW, account, session
 
 from ringfence.errors import StoreError
-from ringfence.stores.migrate import VERSION_TABLE
+from ringfence.stores.contracts import Use
+from ringfence.stores.migrate import VERSION_TABLE, migrate
 from ringfence.stores.open import open_stores
 from ringfence.stores.schema import metadata
 from ringfence.stores.sqlite import _READ_SESSION
@@ -119,7 +120,7 @@ async def test_the_reader_leaves_no_transaction_open(stores, path):
     """An open one would keep the log from ever being cut, so that it grows for ever."""
     assert await stores.sessions.read(session().token_hash) is not None
     assert await stores.sessions.read(b"unknown") is None
-    await stores.sessions.touch({session().token_hash: NOW + 100})
+    await stores.sessions.touch({session().token_hash: Use(NOW + 100, "", "")})
     busy, _, _ = run_sql(path, "PRAGMA wal_checkpoint(TRUNCATE)")[0]
     assert busy == 0
     assert (path.parent / "store.db-wal").stat().st_size == 0
@@ -255,6 +256,32 @@ async def test_a_folder_in_the_way_stops_the_start(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(StoreError, match=r"b\.db cannot be used"):
         await open_stores(f"sqlite:///{tmp_path / 'file' / 'b.db'}").start()
+
+
+async def test_sessions_of_the_first_schema_live_on(path):
+    """They were proved at the sign-in, and last used where they began."""
+    path.parent.mkdir()
+    engine = create_engine(f"sqlite:///{path}")
+    with engine.begin() as connection:
+        migrate(connection, "0001")
+    engine.dispose()
+    run_sql(
+        path,
+        "INSERT INTO ringfence_accounts VALUES"
+        "('id-ann', 'ann@example.com', 'ann@example.com', 'hash', '[]', 0, 1.0, 0)",
+    )
+    run_sql(
+        path,
+        "INSERT INTO ringfence_sessions VALUES"
+        "(x'01', 'public', 'id-ann', '[]', 5.0, 9.0, '192.0.2.1', 'Firefox on Linux')",
+    )
+    opened = open_stores(f"sqlite:///{path}")
+    await opened.start()
+    found = await opened.sessions.read(b"\x01")
+    await opened.stop()
+    assert (found.created, found.last_seen, found.proved) == (5.0, 9.0, 5.0)
+    assert (found.last_network, found.last_device) == ("192.0.2.1", "Firefox on Linux")
+    assert (found.moved_at, found.moved_network, found.moved_device) == (0.0, "", "")
 
 
 async def test_a_newer_schema_stops_the_start(path):

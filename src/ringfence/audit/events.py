@@ -102,6 +102,28 @@ class SessionsEnded(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SessionConfirmed(Event):
+    """The owner of a session has proved once more who they are."""
+
+    name: ClassVar[str] = "session_renewed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionMoved(Event):
+    """A session is used from another network and another device at once, as a stolen
+    one is. ``session`` is its public id."""
+
+    name: ClassVar[str] = "authn_impossible_travel"
+    level: ClassVar[str] = "CRITICAL"
+
+    session: str = ""
+    from_network: str = ""
+    from_device: str = ""
+    device: str = ""
+    effect: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PasswordChanged(Event):
     """A password was changed by its owner."""
 

@@ -9,13 +9,22 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import sha256
 
-from ringfence.audit.events import Event, SessionsEnded, SignedIn, SignedOut
+from ringfence.audit.events import (
+    Event,
+    SessionConfirmed,
+    SessionMoved,
+    SessionsEnded,
+    SignedIn,
+    SignedOut,
+)
 from ringfence.clock import Clock
 from ringfence.denial import Denial
 from ringfence.errors import StoreError
 from ringfence.exchange import Exchange
 from ringfence.identity.cause import Cause
 from ringfence.identity.device import describe_device
+from ringfence.identity.live import Live
+from ringfence.identity.movement import MoveEffect, Place, has_moved
 from ringfence.identity.refusals import (
     BEARER_UNSUPPORTED,
     SIGN_IN_FAILED,
@@ -24,12 +33,14 @@ from ringfence.identity.refusals import (
 )
 from ringfence.identity.session_cookie import SessionCookie
 from ringfence.principal import Principal
-from ringfence.stores.contracts import AccountRecord, SessionRecord, SessionStore
+from ringfence.stores.contracts import AccountRecord, SessionRecord, SessionStore, Use
 
 logger = logging.getLogger("ringfence.identity")
 
-TOUCH_SECONDS = 60  # how exactly the idle time is known
-_PRINCIPALS_REMEMBERED = 8192
+_TOUCH_SECONDS = 60.0  # how exactly the store knows the last use, at most
+_TOUCHES = 10  # and how often in a short idle time
+_SKEW_SECONDS = 300.0  # how far ahead another machine's clock may be
+_REMEMBERED = 8192
 _TOKEN_BYTES = 32  # 256 random bits; ASVS 5.0 V7.2.3 asks for at least 128
 _ID_BYTES = 16
 _SWEEP_SECONDS = 600.0  # how often what has expired is deleted
@@ -47,12 +58,33 @@ class Lifetime:
     idle: float
     absolute: float
 
-    def is_over(self, session: SessionRecord, now: float) -> bool:
-        """Return whether a session has ended."""
+    def is_over(self, created: float, used: float, now: float) -> bool:
+        """Return whether a session has ended.
+
+        A clock that was wrong and is set back would make sessions of the future, which
+        live on until it comes; those have ended too.
+        """
         return (
-            now - session.last_seen >= self.idle
-            or now - session.created >= self.absolute
+            now - used >= self.idle
+            or now - created >= self.absolute
+            or now - created < -_SKEW_SECONDS
+            or now - used < -_SKEW_SECONDS
         )
+
+
+class _Known:
+    """What this process knows of a session beyond its record: it is written on every
+    request, and to the store only once a minute."""
+
+    __slots__ = ("agent", "device", "network", "principal", "session", "used")
+
+    def __init__(self, session: SessionRecord, principal: Principal) -> None:
+        self.session = session
+        self.principal = principal
+        self.used = session.last_seen
+        self.network = session.last_network
+        self.device = session.last_device
+        self.agent: bytes | None = b""  # of no request: the next one is looked at
 
 
 class Sessions:
@@ -66,18 +98,22 @@ class Sessions:
         store: where sessions are kept.
         cookie: carries the token.
         lifetime: when they end by themselves.
+        on_move: what happens to one that is used from elsewhere: ``note`` tells the
+            owner and the ledger, ``confirm`` asks for the password too where freshness
+            matters, ``end`` ends it.
         record: takes the events.
         clock: tells the time.
 
     Source: ASVS 5.0 V7.2, V7.3, V7.4; CWE-384, CWE-613.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - two rules, and what stands below this room
         self,
         store: SessionStore,
         cookie: SessionCookie,
         lifetime: Lifetime,
         *,
+        on_move: MoveEffect = "note",
         record: Callable[[Event], None],
         clock: Clock,
     ) -> None:
@@ -86,8 +122,11 @@ class Sessions:
         self._lifetime = lifetime
         self._record = record
         self._clock = clock
-        self._seen: dict[bytes, float] = {}
-        self._principals: dict[bytes, tuple[SessionRecord, Principal]] = {}
+        self._on_move = on_move
+        self._touch_every = min(_TOUCH_SECONDS, lifetime.idle / _TOUCHES)
+        self._seen: dict[bytes, Use] = {}
+        self._known: dict[bytes, _Known] = {}
+        self.live = Live(store, self._is_over, clock=clock)
         self._wake = asyncio.Event()
         self._swept_at = clock()
         self._stopping = False
@@ -110,32 +149,113 @@ class Sessions:
         token_hash = sha256(token).digest()
         try:
             session = await self._store.read(token_hash)
+            known = session and await self._recognise(session, exchange)
         except StoreError as error:
             return unavailable(str(error))
-        now = self._clock()
-        if session is None or self._lifetime.is_over(session, now):
+        if known is None:
             self._cookie.expire(exchange)
             return None
-        if now - session.last_seen >= TOUCH_SECONDS:
-            self._seen[token_hash] = now
-            self._wake.set()
-        exchange.session = session
+        exchange.session = known.session
         exchange.credential = "session"
-        known = self._principals.get(token_hash)
-        if known is None or known[0] is not session:
-            known = self._remember(session)
-        exchange.principal = known[1]
+        exchange.principal = known.principal
         return None
 
-    def _remember(self, session: SessionRecord) -> tuple[SessionRecord, Principal]:
-        """Make the principal once for each record that the store hands out."""
-        if len(self._principals) >= _PRINCIPALS_REMEMBERED:
-            self._principals.clear()
-        principal = Principal(
-            session.account_id, session.roles, session.factors, session.created
-        )
-        known = self._principals[session.token_hash] = (session, principal)
+    async def _recognise(
+        self, session: SessionRecord, exchange: Exchange
+    ) -> _Known | None:
+        """Return what is known of a session that can still be used."""
+        now = self._clock()
+        token_hash = session.token_hash
+        known = self._known.get(token_hash)
+        if known is None or known.session is not session:
+            known = self._remember(session)
+        if self._lifetime.is_over(session.created, known.used, now):
+            return None
+        if known.network != exchange.network or known.agent != exchange.headers.get(
+            b"user-agent"
+        ):
+            follows = await self._follow(known, exchange, now)
+            if follows is None:
+                return None
+            known = follows
+        known.used = now
+        if now - session.last_seen >= self._touch_every:
+            self._seen[token_hash] = Use(now, known.network, known.device)
+            self._wake.set()
         return known
+
+    def _remember(self, session: SessionRecord) -> _Known:
+        """Make what is known once for each record that the store hands out."""
+        earlier = self._known.get(session.token_hash)
+        if earlier is None and len(self._known) >= _REMEMBERED:
+            self._known.clear()
+        moved = session.moved_at and self._on_move == "confirm"
+        known = self._known[session.token_hash] = _Known(
+            session,
+            Principal(
+                session.account_id,
+                session.roles,
+                session.factors,
+                0.0 if moved else session.proved,
+            ),
+        )
+        if earlier is not None and earlier.used >= session.last_seen:
+            known.used = earlier.used
+            known.network = earlier.network
+            known.device = earlier.device
+            known.agent = earlier.agent
+        return known
+
+    async def _follow(
+        self, known: _Known, exchange: Exchange, now: float
+    ) -> _Known | None:
+        """Look at a request from another address or browser than the one before it;
+        return ``None`` if it ends the session."""
+        agent = exchange.headers.get(b"user-agent")
+        before = Place(known.network, known.device)
+        here = Place(exchange.network, describe_device(agent or b""))
+        if has_moved(before, here) and not known.session.moved_at:
+            session = known.session
+            use = Use(now, here.network, here.device)
+            # The store decides who was first, so that the move is told of once.
+            if await self._store.mark_moved(session.token_hash, use):
+                self._record_move(exchange, session, before, here)
+            if self._on_move == "end":
+                await self._store.end_token(session.token_hash)
+                self.live.end_session(session.token_hash, session.account_id)
+                return None
+            known = self._remember(
+                session._replace(
+                    moved_at=now, moved_network=here.network, moved_device=here.device
+                )
+            )
+        known.network, known.device = here
+        known.agent = agent
+        return known
+
+    def _record_move(
+        self, exchange: Exchange, session: SessionRecord, before: Place, here: Place
+    ) -> None:
+        self._record(
+            SessionMoved(
+                request_id=exchange.request_id,
+                client=exchange.client,
+                account=session.account_id,
+                session=session.public_id,
+                from_network=before.network,
+                from_device=before.device,
+                device=here.device,
+                effect=self._on_move,
+            )
+        )
+
+    def _is_over(self, session: SessionRecord, now: float) -> bool:
+        """Return whether a session has expired, as far as this process knows."""
+        known = self._known.get(session.token_hash)
+        used = session.last_seen if known is None else known.used
+        return self._lifetime.is_over(
+            session.created, max(used, session.last_seen), now
+        )
 
     async def begin(
         self, account: AccountRecord, exchange: Exchange, *, factors: frozenset[str]
@@ -149,17 +269,68 @@ class Sessions:
         Source: ASVS 5.0 V7.2.4; CWE-384.
         """
         now = self._clock()
+        device = describe_device(exchange.headers.get(b"user-agent", b""))
+        return await self._open(
+            SessionRecord(
+                token_hash=b"",
+                public_id="",
+                account_id=account.id,
+                roles=account.roles,
+                factors=factors,
+                created=now,
+                last_seen=now,
+                address=exchange.client,
+                device=device,
+                proved=now,
+                last_network=exchange.network,
+                last_device=device,
+            ),
+            account,
+            exchange,
+        )
+
+    async def confirm(
+        self, account: AccountRecord, exchange: Exchange, *, factor: str
+    ) -> Denial | None:
+        """Renew the session of an owner who has just proved who they are once more.
+
+        A new token, so that a stolen one does not become fresh with the owner's proof;
+        whatever was noticed about the old one is settled. The absolute end stays.
+
+        Source: ASVS 5.0 V7.2.4, V7.5.1, V7.5.3; CWE-384.
+        """
+        earlier = _session_of(exchange)
+        if earlier is None:
+            return SIGN_IN_FAILED
+        now = self._clock()
+        device = describe_device(exchange.headers.get(b"user-agent", b""))
+        refused = await self._open(
+            earlier._replace(
+                roles=account.roles,
+                factors=earlier.factors | {factor},
+                last_seen=now,
+                proved=now,
+                last_network=exchange.network,
+                last_device=device,
+                moved_at=0.0,
+                moved_network="",
+                moved_device="",
+            ),
+            account,
+            exchange,
+        )
+        if refused is None:
+            self._record(SessionConfirmed(**_where(exchange)))
+        return refused
+
+    async def _open(
+        self, session: SessionRecord, account: AccountRecord, exchange: Exchange
+    ) -> Denial | None:
+        """Store a session under a new token and give it to the browser, in place of
+        the one that it came with."""
         token = secrets.token_urlsafe(_TOKEN_BYTES)
-        session = SessionRecord(
-            token_hash=_hash(token),
-            public_id=secrets.token_urlsafe(_ID_BYTES),
-            account_id=account.id,
-            roles=account.roles,
-            factors=factors,
-            created=now,
-            last_seen=now,
-            address=exchange.client,
-            device=describe_device(exchange.headers.get(b"user-agent", b"")),
+        session = session._replace(
+            token_hash=_hash(token), public_id=secrets.token_urlsafe(_ID_BYTES)
         )
         earlier = _session_of(exchange)
         added = await self._store.add(
@@ -169,10 +340,14 @@ class Sessions:
         )
         if not added:
             return SIGN_IN_FAILED
+        if earlier is not None:
+            self.live.end_session(earlier.token_hash, earlier.account_id)
         self._cookie.write(exchange, token)
         exchange.session = session
         exchange.credential = "session"
-        exchange.principal = Principal(account.id, account.roles, factors, now)
+        exchange.principal = Principal(
+            account.id, account.roles, session.factors, session.proved
+        )
         return None
 
     def record_sign_in(self, exchange: Exchange) -> None:
@@ -184,6 +359,7 @@ class Sessions:
         session = _session_of(exchange)
         if session is not None:
             await self._store.end_token(session.token_hash)
+            self.live.end_session(session.token_hash, session.account_id)
             self._record(SignedOut(**_where(exchange)))
         self._cookie.expire(exchange)
 
@@ -191,9 +367,7 @@ class Sessions:
         """Return the account's sessions that can still be used, the latest first."""
         now = self._clock()
         found = await self._store.of_account(account_id)
-        return [
-            session for session in found if not self._lifetime.is_over(session, now)
-        ]
+        return [session for session in found if not self._is_over(session, now)]
 
     async def end(self, account_id: str, public_id: str, cause: Cause) -> bool:
         """End one session of this account; return whether it had such a session.
@@ -203,6 +377,7 @@ class Sessions:
         """
         ended = await self._store.end(account_id, public_id)
         if ended:
+            self.live.end_public(account_id, public_id)
             self._record_ended(account_id, 1, "one ended by its owner", cause)
         return ended
 
@@ -210,9 +385,9 @@ class Sessions:
         self, account_id: str, cause: Cause, *, keep: SessionRecord | None
     ) -> int:
         """End all sessions of this account but ``keep``; return how many."""
-        count = await self._store.end_all(
-            account_id, keep=None if keep is None else keep.token_hash
-        )
+        kept = None if keep is None else keep.token_hash
+        count = await self._store.end_all(account_id, keep=kept)
+        self.live.end_account(account_id, keep=kept)
         reason = "all ended by their owner" if keep is None else "others ended by owner"
         self._record_ended(account_id, count, reason, cause)
         return count
@@ -240,9 +415,11 @@ class Sessions:
         self._wake = asyncio.Event()
         self._swept_at = self._clock()
         self._housekeeper = asyncio.create_task(self._keep_house())
+        await self.live.start()
 
     async def stop(self) -> None:
         """Write what is still to be written, and end. Idempotent."""
+        await self.live.stop()
         housekeeper, self._housekeeper = self._housekeeper, None
         if housekeeper is not None:
             self._stopping = True
@@ -283,7 +460,8 @@ class Sessions:
         try:
             await self._store.forget_expired(
                 created_before=now - self._lifetime.absolute,
-                seen_before=now - self._lifetime.idle,
+                # What the store knows of the last use may be that much older.
+                seen_before=now - self._lifetime.idle - self._touch_every,
             )
         except StoreError as error:
             logger.warning("expired sessions could not be deleted: %s", error)

@@ -18,7 +18,7 @@ application's own."""
 _one_at_a_time = Lock()  # Alembic's ``op`` and ``context`` are one for the process
 
 
-def migrate(connection: Connection) -> None:
+def migrate(connection: Connection, revision: str = "head") -> None:
     """Bring the database to the newest schema, in the transaction that is running.
 
     The caller's transaction must hold off other writers, so that of two processes
@@ -26,6 +26,7 @@ def migrate(connection: Connection) -> None:
 
     Args:
         connection: in a transaction, which the caller commits.
+        revision: an older schema instead, for tests of what comes after it.
 
     Raises:
         StoreError: the schema is newer than this version of ringfence.
@@ -35,7 +36,7 @@ def migrate(connection: Connection) -> None:
     config.attributes["connection"] = connection
     try:
         with _one_at_a_time:
-            command.upgrade(config, "head")
+            command.upgrade(config, revision)
     except CommandError as error:
         message = (
             f"the schema of the database cannot be brought up to date ({error}); was "

@@ -52,5 +52,11 @@ sessions = Table(
     Column("last_seen", Double, nullable=False, index=True),
     Column("address", String(64), nullable=False),
     Column("device", String(128), nullable=False),
+    Column("proved", Double, nullable=False),
+    Column("last_network", String(64), nullable=False),
+    Column("last_device", String(128), nullable=False),
+    Column("moved_at", Double, nullable=False),
+    Column("moved_network", String(64), nullable=False),
+    Column("moved_device", String(128), nullable=False),
     sqlite_with_rowid=False,
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
 
@@ -11,8 +11,10 @@ from sqlalchemy import Row, Select, bindparam, delete, insert, or_, select, upda
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ringfence.stores.contracts import AccountRecord, SessionRecord
+from ringfence.stores.contracts import AccountRecord, SessionRecord, Use
 from ringfence.stores.schema import accounts, sessions
+
+_READ_AT_ONCE = 500  # values in one statement; databases allow 999 and more
 
 
 class Database(Protocol):
@@ -161,19 +163,55 @@ class SqlSessionStore:
             await connection.execute(insert(sessions), _session_values(session))
         return True
 
-    async def touch(self, seen: Mapping[bytes, float]) -> None:
+    async def read_many(
+        self, token_hashes: Collection[bytes]
+    ) -> Mapping[bytes, SessionRecord]:
+        wanted = list(token_hashes)
+        found: dict[bytes, SessionRecord] = {}
+        if not wanted:
+            return found
+        async with self._database.reading() as connection:
+            for start in range(0, len(wanted), _READ_AT_ONCE):
+                some = wanted[start : start + _READ_AT_ONCE]
+                query = _LIVE_SESSIONS.where(sessions.c.token_hash.in_(some))
+                for row in await connection.execute(query):
+                    found[bytes(row.token_hash)] = _session(row)
+        return found
+
+    async def touch(self, seen: Mapping[bytes, Use]) -> None:
         change = (
             update(sessions)
             .where(
                 sessions.c.token_hash == bindparam("session"),
                 sessions.c.last_seen < bindparam("seen"),
             )
-            .values(last_seen=bindparam("seen"))
+            .values(
+                last_seen=bindparam("seen"),
+                last_network=bindparam("from_network"),
+                last_device=bindparam("from_device"),
+            )
         )
-        rows = [{"session": token_hash, "seen": at} for token_hash, at in seen.items()]
+        rows = [
+            {
+                "session": token_hash,
+                "seen": use.at,
+                "from_network": use.network,
+                "from_device": use.device,
+            }
+            for token_hash, use in seen.items()
+        ]
         if rows:
             async with self._database.writing() as connection:
                 await connection.execute(change, rows)
+
+    async def mark_moved(self, token_hash: bytes, use: Use) -> bool:
+        change = (
+            update(sessions)
+            .where(sessions.c.token_hash == token_hash, sessions.c.moved_at == 0)
+            .values(moved_at=use.at, moved_network=use.network, moved_device=use.device)
+        )
+        async with self._database.writing() as connection:
+            return bool((await connection.execute(change)).rowcount)
 
     async def of_account(self, account_id: str) -> list[SessionRecord]:
         query = _LIVE_SESSIONS.where(sessions.c.account_id == account_id).order_by(
@@ -267,6 +305,12 @@ def _session_values(session: SessionRecord) -> dict[str, Any]:
         "last_seen": session.last_seen,
         "address": session.address,
         "device": session.device,
+        "proved": session.proved,
+        "last_network": session.last_network,
+        "last_device": session.last_device,
+        "moved_at": session.moved_at,
+        "moved_network": session.moved_network,
+        "moved_device": session.moved_device,
     }
 
 
@@ -281,4 +325,10 @@ def _session(row: Row[Any]) -> SessionRecord:
         last_seen=row.last_seen,
         address=row.address,
         device=row.device,
+        proved=row.proved,
+        last_network=row.last_network,
+        last_device=row.last_device,
+        moved_at=row.moved_at,
+        moved_network=row.moved_network,
+        moved_device=row.moved_device,
     )

@@ -33,14 +33,17 @@ _OWNER_ONLY = 0o600  # the file holds password hashes
 
 _READ_SESSION = """
     SELECT s.public_id, s.account_id, a.roles, s.factors, s.created, s.last_seen,
-           s.address, s.device
+           s.address, s.device, s.proved, s.last_network, s.last_device,
+           s.moved_at, s.moved_network, s.moved_device
     FROM ringfence_sessions AS s
     JOIN ringfence_accounts AS a ON a.id = s.account_id
     WHERE s.token_hash = ? AND a.disabled = 0
 """
 
 
-_Row = tuple[str, str, str, str, float, float, str, str]
+_Row = tuple[
+    str, str, str, str, float, float, str, str, float, str, str, float, str, str
+]
 
 
 class SQLiteStores:
@@ -207,7 +210,7 @@ class SQLiteSessionStore(SqlSessionStore):
         self._version, self._writes, self._asked_at = version, writes, now
 
     def _session(self, token_hash: bytes, row: _Row) -> SessionRecord:
-        public_id, account_id, roles, factors, created, last_seen, address, device = row
+        public_id, account_id, roles, factors = row[:4]
         names = self._names
         return SessionRecord(
             token_hash,
@@ -215,10 +218,7 @@ class SQLiteSessionStore(SqlSessionStore):
             account_id,
             names[roles] if roles in names else self._remember(roles),
             names[factors] if factors in names else self._remember(factors),
-            created,
-            last_seen,
-            address,
-            device,
+            *row[4:],
         )
 
     def _remember(self, text: str) -> frozenset[str]:
