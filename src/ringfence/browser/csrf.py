@@ -7,13 +7,14 @@ import functools
 import hmac
 import secrets
 from base64 import b64decode, urlsafe_b64encode
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
+from ringfence.browser.cors import Sharing
 from ringfence.browser.fetch_metadata import SAFE_METHODS, judge_read
 from ringfence.browser.form import read_field
 from ringfence.denial import Denial
 from ringfence.errors import BodyTooLargeError
-from ringfence.exchange import Exchange, Stage
+from ringfence.exchange import Exchange, Stage, at_once
 from ringfence.stores.contracts import SessionRecord
 
 HEADER = b"x-csrf-token"
@@ -39,7 +40,12 @@ NO_ORIGIN = Denial(
 )
 
 
-def protect(key: Callable[[], bytes], *, public_origins: tuple[str, ...] = ()) -> Stage:
+def protect(
+    key: Callable[[], bytes],
+    *,
+    public_origins: tuple[str, ...] = (),
+    sharing: Sharing | None = None,
+) -> Stage:
     """Return the stage that demands a token where the browser gave no other proof.
 
     It acts only on requests whose credential a browser adds by itself, the session
@@ -55,6 +61,7 @@ def protect(key: Callable[[], bytes], *, public_origins: tuple[str, ...] = ()) -
         key: returns the key of 32 bytes; asked at the first use, since keys are opened
             after start-up.
         public_origins: origins that may read signed-in answers.
+        sharing: what other origins may do on this route, ``None`` for nothing.
 
     Not covered: pages of this very origin (XSS). See the policy for those.
 
@@ -63,6 +70,7 @@ def protect(key: Callable[[], bytes], *, public_origins: tuple[str, ...] = ()) -
     """
     ours = frozenset(origin.rstrip("/").lower().encode() for origin in public_origins)
     opened_key = functools.cache(key)
+    judge = functools.partial(_judge_read, ours=ours, sharing=sharing)
 
     def mint_for(exchange: Exchange) -> str:
         # Asked for late: a sign-in gives the request another session than it came with.
@@ -71,23 +79,32 @@ def protect(key: Callable[[], bytes], *, public_origins: tuple[str, ...] = ()) -
             return ""
         return mint(opened_key(), session.token_hash)
 
-    async def csrf(exchange: Exchange) -> Denial | None:
+    def csrf(exchange: Exchange) -> Denial | Awaitable[Denial | None] | None:
         exchange.mint_csrf_token = mint_for
         session = exchange.session
         if not isinstance(session, SessionRecord):
             return None
         headers = exchange.headers
         if exchange.method in SAFE_METHODS:
-            return judge_read(headers, ours) if b"sec-fetch-site" in headers else None
+            return judge(exchange) if b"sec-fetch-site" in headers else None
         if b"origin" in headers:
             return None
         if exchange.kind == "websocket":
             return NO_ORIGIN
         if b"sec-fetch-site" in headers:
             return None
-        return await _demand_token(exchange, opened_key(), session.token_hash)
+        return _demand_token(exchange, opened_key(), session.token_hash)
 
-    return csrf
+    return at_once(csrf)
+
+
+def _judge_read(
+    exchange: Exchange, *, ours: frozenset[bytes], sharing: Sharing | None
+) -> Denial | None:
+    denial = judge_read(exchange.headers, ours)
+    if denial is not None and sharing is not None and sharing.trusts(exchange):
+        return None
+    return denial
 
 
 async def _demand_token(exchange: Exchange, key: bytes, bound: bytes) -> Denial | None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from ringfence.browser.cors import Sharing
 from ringfence.denial import Denial
-from ringfence.exchange import Exchange, Stage
+from ringfence.exchange import Exchange, Stage, at_once
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 """Methods that change nothing (RFC 9110, 9.2.1; TRACE is refused on the street)."""
@@ -28,7 +29,12 @@ CROSS_SITE_READ = Denial(
 )
 
 
-def same_origin(public_origins: tuple[str, ...], *, development: bool) -> Stage:
+def same_origin(
+    public_origins: tuple[str, ...],
+    *,
+    development: bool,
+    sharing: Sharing | None = None,
+) -> Stage:
     """Return the stage that refuses what other sites make a browser send.
 
     A form on another site posts with the visitor's cookies (CSRF); a script there
@@ -41,22 +47,26 @@ def same_origin(public_origins: tuple[str, ...], *, development: bool) -> Stage:
         public_origins: origins of this service, as in ``https://shop.example``.
         development: the origin may also be the one that was asked, which is a loopback
             name there. In production origins are never derived from the request.
+        sharing: what other origins may do on this route, ``None`` for nothing.
 
     Source: W3C Fetch Metadata; RFC 6454, 7; OWASP CSRF Prevention Cheat Sheet;
     ASVS 5.0 V3.5.1 and V4.4.2; CWE-352, CWE-1385.
     """
     ours = frozenset(origin.rstrip("/").lower().encode() for origin in public_origins)
 
-    async def fetch_metadata(exchange: Exchange) -> Denial | None:
+    def fetch_metadata(exchange: Exchange) -> Denial | None:
         headers = exchange.headers
         if exchange.method in SAFE_METHODS:
             return None
         if b"origin" not in headers and b"sec-fetch-site" not in headers:
             return None
         asked = f"{exchange.scheme}://{exchange.host}".encode()
-        return judge_unsafe(headers, ours, asked, derive=development)
+        denial = judge_unsafe(headers, ours, asked, derive=development)
+        if denial is FOREIGN_ORIGIN and sharing is not None:
+            return None if sharing.admits(exchange) else denial
+        return denial
 
-    return fetch_metadata
+    return at_once(fetch_metadata)
 
 
 def judge_unsafe(

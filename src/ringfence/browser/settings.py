@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+from ringfence.browser.cors import ALLOWED_HEADERS, EXPOSED_HEADERS, MAX_AGE, Cors
 from ringfence.browser.directives import check_directives
 from ringfence.errors import SettingsError
 
@@ -72,6 +73,27 @@ class BrowserSettings:
     readable_cookies: frozenset[str] = frozenset()
     """Names of cookies that scripts must read; all others become HttpOnly."""
 
+    cors_origins: tuple[str, ...] = ()
+    """Other origins whose pages may use this service, as browsers write them:
+    ``https://app.example``; ``*`` for everybody. A route's own ``cors(...)`` counts
+    instead of all of these."""
+
+    cors_credentials: bool = False
+    """Whether their requests may carry cookies. Their pages can then do whatever our
+    own can."""
+
+    cors_methods: tuple[str, ...] = ()
+    """Methods that they may use; empty for all that a route answers."""
+
+    cors_headers: tuple[str, ...] = ALLOWED_HEADERS
+    """Headers that their scripts may set, besides those that always may be."""
+
+    cors_exposed_headers: tuple[str, ...] = EXPOSED_HEADERS
+    """Headers of our answers that their scripts may read."""
+
+    cors_max_age: int = MAX_AGE
+    """Seconds for which browsers keep the answer to a preflight, to 86,400."""
+
     def __post_init__(self) -> None:
         check_directives(self.csp)
         if self.hsts_max_age != 0 and self.hsts_max_age < _ONE_DAY:
@@ -94,6 +116,20 @@ class BrowserSettings:
             _check_feature(feature)
         for name in self.readable_cookies:
             _check_cookie_name(name)
+        _ = self.cors  # checks itself
+
+    @property
+    def cors(self) -> Cors:
+        """What other origins may do on routes that say nothing else."""
+        return Cors(
+            origins=self.cors_origins,
+            credentials=self.cors_credentials,
+            methods=self.cors_methods,
+            headers=self.cors_headers,
+            exposed_headers=self.cors_exposed_headers,
+            max_age=self.cors_max_age,
+            named="browser.cors_",
+        )
 
 
 def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:

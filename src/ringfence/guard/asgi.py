@@ -9,6 +9,7 @@ from typing import cast
 
 from ringfence.access.roles import expand
 from ringfence.audit.events import Started
+from ringfence.browser.cors import asked_method
 from ringfence.denial import Answer, Denial
 from ringfence.errors import SettingsError, StoreError
 from ringfence.exchange import (
@@ -197,13 +198,20 @@ class Guard:
         framework's own patterns."""
         method, path = exchange.method, exchange.path
         root_path: str = exchange.scope.get("root_path", "")
-        plan = None
-        if not root_path and path in self._fixed:
+        plan = self._find_preflighted(exchange) if method == "OPTIONS" else None
+        if plan is None and not root_path and path in self._fixed:
             plan = self._fixed[path].get(method)
         if plan is None:
             plan = self._search(method, path, exchange.host, root_path) or NOWHERE
         exchange.plan = plan
         return plan
+
+    def _find_preflighted(self, exchange: Exchange) -> RoutePlan | None:
+        """Find the plan of what a preflight asks about, if it shares anything."""
+        root_path = exchange.scope.get("root_path", "")
+        asked = asked_method(exchange)
+        plan = asked and self._search(asked, exchange.path, exchange.host, root_path)
+        return plan if plan and plan.sharing is not None else None
 
     def _search(
         self, method: str, path: str, host: str, root_path: str

@@ -111,6 +111,7 @@ def compile_guarded(
             overrides=headers_of[id(leaf)].overrides,
             input_errors=application.input_errors,
             is_own=is_own,
+            sharing=maker.sharing(leaf.methods, *terms[id(leaf)]),
         )
         for leaf in found
     }

@@ -8,6 +8,7 @@ from difflib import get_close_matches
 from typing import NamedTuple
 
 from ringfence.access.policy import Closed, Policy, Public
+from ringfence.browser.cors import Sharing
 from ringfence.errors import PlanError
 from ringfence.exchange import ASGIApp, Headers, Stage, Step, step_of
 from ringfence.frameworks.declared import Declared
@@ -50,6 +51,7 @@ class RoutePlan:
         overrides: response headers that were declared to differ here, as text.
         input_errors: what the framework raises about input that it does not accept.
         is_own: a route of the guard itself, whose answers need no rewriting.
+        sharing: what pages of other origins may do here, ``None`` for nothing.
     """
 
     kind: str
@@ -70,6 +72,7 @@ class RoutePlan:
     overrides: tuple[str, ...] = ()
     input_errors: tuple[type[Exception], ...] = ()
     is_own: bool = False
+    sharing: Sharing | None = None
     steps: tuple[Step, ...] = field(init=False, repr=False)
     """The stages as they are called."""
 

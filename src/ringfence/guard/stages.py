@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from ringfence.access.policy import CLOSED, Closed, Hierarchy, Policy
 from ringfence.access.stage import enforce
+from ringfence.browser.cors import Sharing, share, sharing_of
 from ringfence.browser.csrf import protect
 from ringfence.browser.fetch_metadata import SAFE_METHODS, same_origin
 from ringfence.denial import Denial
@@ -85,17 +86,46 @@ class StageMaker:
             return (closed,)
         settings = self.settings
         has_body = kind != "websocket"
+        sharing = self.sharing(methods, policy, marks)
         changes_things = methods is None or not methods <= SAFE_METHODS
         stages = (
+            share(sharing) if sharing is not None and has_body else None,
             limit_body(settings.traffic.max_body) if has_body else None,
-            self._same_origin() if changes_things else None,
+            self._same_origin(sharing) if changes_things else None,
             self.authenticate,
             enforce(policy, self.hierarchy),
-            protect(self.csrf_key, public_origins=settings.public_origins),
+            protect(
+                self.csrf_key, public_origins=settings.public_origins, sharing=sharing
+            ),
         )
         return tuple(stage for stage in stages if stage is not None)
 
-    def _same_origin(self) -> Stage:
+    def sharing(
+        self,
+        methods: AbstractSet[str] | None,
+        policy: Policy,
+        marks: tuple[Mark, ...] = (),
+    ) -> Sharing | None:
+        """Return what a route shares with other origins, ``None`` for nothing.
+
+        Raises:
+            SettingsError: an origin that must not be trusted where this runs.
+        """
+        settings = self.settings
+        if isinstance(policy, Closed):
+            return None
+        return sharing_of(
+            marks,
+            methods,
+            usual=settings.browser.cors,
+            public_origins=settings.public_origins,
+            development=settings.development,
+        )
+
+    def _same_origin(self, sharing: Sharing | None) -> Stage:
+        settings = self.settings
         return same_origin(
-            self.settings.public_origins, development=self.settings.development
+            settings.public_origins,
+            development=settings.development,
+            sharing=sharing,
         )
