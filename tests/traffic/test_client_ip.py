@@ -1,8 +1,6 @@
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from ringfence.traffic.client_ip import locate, parse_address
+from ringfence.traffic.client_ip import locate
 from ringfence.traffic.settings import TrafficSettings
 
 pytestmark = pytest.mark.anyio
@@ -200,9 +198,3 @@ async def test_development_refuses_forwarding(exchange_of, name):
     """Trap 6: nginx in front of 127.0.0.1 is not development."""
     denial = await DEVELOPMENT(exchange_of(headers=[(name, "127.0.0.1")]))
     assert (denial.status, denial.code) == (403, "traffic.forwarded_in_development")
-
-
-@given(st.text(max_size=70))
-def test_no_text_breaks_the_parser(text):
-    address = parse_address(text)
-    assert address is None or parse_address(str(address)) == address

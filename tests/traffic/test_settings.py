@@ -20,7 +20,25 @@ from ringfence.traffic.settings import TrafficSettings
         ({"proxies": ("proxy.internal",)}, "no address or network"),
         ({"proxies": ("none", "10.0.0.1")}, "leave out 'none'"),
         ({"forwarding_header": "X_Forwarded_For"}, "'x-forwarded-for'"),
-        ({"forwarding_header": "forwarded"}, "not read yet"),
+        (
+            {"proxies": ("cloudflare",), "forwarding_header": "x-real-ip"},
+            "'cf-connecting-ip'",
+        ),
+        (
+            {"proxies": ("cloudflare",), "forwarding_header": "forwarded"},
+            "as the visitor wrote it",
+        ),
+        (
+            {
+                "proxies": ("cloudflare", "10.0.0.0/8"),
+                "forwarding_header": "cf-connecting-ip",
+            },
+            "came around Cloudflare",
+        ),
+        ({"proxies": ("cloudfront",)}, "'cloudflare'"),
+        ({"public_scheme": "http"}, "public_scheme"),
+        ({"ipv6_prefix": 32}, "48 to 64"),
+        ({"ipv6_prefix": 128}, "48 to 64"),
         ({"forwarding_header": "x-forwarded-host"}, "is not one of"),
         ({"scheme_header": "x-proto"}, "x-forwarded-proto"),
         ({"max_body": -1}, "max_body"),

@@ -6,8 +6,8 @@ import functools
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
-from ringfence.denial import Answer, Denial
-from ringfence.exchange import Exchange, Scope, Stage
+from ringfence.denial import Denial
+from ringfence.exchange import Exchange, Scope, Stage, at_once
 from ringfence.traffic.addresses import (
     UNIX,
     canonical_peer,
@@ -84,19 +84,20 @@ def locate(settings: TrafficSettings, *, development: bool) -> Stage:
         exchange.scheme = scheme
 
     if development:
-        return _local_only(peer_of, settle)
+        return at_once(_local_only(peer_of, settle))
     direct = _direct(peer_of, settle, settings.public_scheme)
     if set(settings.proxies) <= {"none"}:
-        return direct
-    return _behind_proxies(settings, peer_of, settle, direct)
+        return at_once(direct)
+    return at_once(_behind_proxies(settings, peer_of, settle, direct))
 
 
+Decide = Callable[[Exchange], Denial | None]
 PeerOf = Callable[[Exchange], str]
 Settle = Callable[[Exchange, str, str], None]
 
 
-def _local_only(peer_of: PeerOf, settle: Settle) -> Stage:
-    async def client_ip(exchange: Exchange) -> Denial | None:
+def _local_only(peer_of: PeerOf, settle: Settle) -> Decide:
+    def client_ip(exchange: Exchange) -> Denial | None:
         if not _FORWARDING.isdisjoint(exchange.headers):
             return _FORWARDED_IN_DEVELOPMENT
         scope = exchange.scope
@@ -114,8 +115,8 @@ def _local_only(peer_of: PeerOf, settle: Settle) -> Stage:
     return client_ip
 
 
-def _direct(peer_of: PeerOf, settle: Settle, public_scheme: str) -> Stage:
-    async def client_ip(exchange: Exchange) -> Denial | None:
+def _direct(peer_of: PeerOf, settle: Settle, public_scheme: str) -> Decide:
+    def client_ip(exchange: Exchange) -> Denial | None:
         if not _FORWARDING.isdisjoint(exchange.headers):
             if is_rewritten(exchange.scope):
                 return PEER_REWRITTEN
@@ -127,8 +128,8 @@ def _direct(peer_of: PeerOf, settle: Settle, public_scheme: str) -> Stage:
 
 
 def _behind_proxies(
-    settings: TrafficSettings, peer_of: PeerOf, settle: Settle, direct: Stage
-) -> Stage:
+    settings: TrafficSettings, peer_of: PeerOf, settle: Settle, direct: Decide
+) -> Decide:
     look = lookup(settings.proxies)
     read = _reader(settings, look)
     unix_trust = Trust.OWN if UNIX in settings.proxies else Trust.STRANGER
@@ -137,11 +138,11 @@ def _behind_proxies(
         kept.add(settings.scheme_header.encode())
     keep = frozenset(kept)
 
-    async def client_ip(exchange: Exchange) -> Denial | Answer | None:
+    def client_ip(exchange: Exchange) -> Denial | None:
         peer = peer_of(exchange)
         seen = (peer, unix_trust) if peer == UNIX else look(peer)
         if seen is None or seen[1] is Trust.STRANGER:
-            return await direct(exchange)
+            return direct(exchange)
         headers, scope = exchange.headers, exchange.scope
         told = read(headers, peer, seen[1])
         scheme = None if told is None else told.scheme or _scheme(scope)
@@ -219,6 +220,7 @@ def judge_single(
     value: bytes | None, peer: str, trust: Trust, look: Lookup
 ) -> str | None:
     """Return the client's address from a header that holds just one."""
+    del trust  # whoever is trusted at all wrote the whole header
     if value is None:
         return peer
     seen = look(value.decode("latin-1").strip(" \t"))
@@ -249,9 +251,7 @@ def judge_forwarded(
     return Told(client, scheme) if scheme in {"", "http", "https"} else None
 
 
-def _walk(
-    entries: Iterable[str], trust: Trust, look: Lookup
-) -> tuple[str, int] | None:
+def _walk(entries: Iterable[str], trust: Trust, look: Lookup) -> tuple[str, int] | None:
     """Go from the nearest proxy to the first address that is not ours; return it with
     how many entries that took.
 

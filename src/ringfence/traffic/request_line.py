@@ -14,18 +14,31 @@ from ringfence.traffic.settings import FORWARDING_HEADERS, TrafficSettings
 
 SERVED_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
+# Each proxy on the way may append, to the line or below it.
+_LISTS = frozenset(
+    {b"forwarded", b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-scheme"}
+)
+
 # Two lines of one of these are two opinions, and the guard and the application could
 # each take another (GHSA-8xvm-856x-7hwp: only the first line was judged).
 SINGLE_VALUED = frozenset(
     {
+        b"access-control-request-method",
         b"authorization",
         b"content-encoding",
         b"content-length",
         b"content-type",
         b"dpop",
+        b"expect",
         b"host",
+        b"idempotency-key",
+        b"if-modified-since",
+        b"if-range",
+        b"if-unmodified-since",
+        b"last-event-id",
         b"origin",
         b"proxy-authorization",
+        b"range",
         b"referer",
         b"sec-fetch-dest",
         b"sec-fetch-mode",

@@ -4,17 +4,30 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 from ringfence.errors import SettingsError
+from ringfence.traffic.addresses import IPV6_PREFIX, UNIX, Network
+from ringfence.traffic.proxies import PROVIDERS, proxy_networks
 
 FORWARDING_HEADERS = frozenset(
     {
         "cf-connecting-ip",
+        "cf-connecting-ipv6",
+        "cf-pseudo-ipv4",
+        "client-ip",
+        "cloudfront-viewer-address",
+        "do-connecting-ip",
         "fastly-client-ip",
         "fly-client-ip",
         "forwarded",
+        "forwarded-for",
         "true-client-ip",
+        "x-appengine-user-ip",
+        "x-azure-clientip",
+        "x-azure-socketip",
         "x-client-ip",
         "x-cluster-client-ip",
         "x-envoy-external-address",
@@ -27,11 +40,16 @@ FORWARDING_HEADERS = frozenset(
         "x-forwarded-scheme",
         "x-forwarded-server",
         "x-forwarded-ssl",
+        "x-host",
         "x-original-forwarded-for",
         "x-original-host",
         "x-original-url",
+        "x-originating-ip",
         "x-real-ip",
+        "x-remote-addr",
+        "x-remote-ip",
         "x-rewrite-url",
+        "x-vercel-forwarded-for",
     }
 )
 """Headers in which proxies tell what they saw, and in which anybody can lie."""
@@ -41,6 +59,7 @@ CLIENT_HEADERS = frozenset(
         "cf-connecting-ip",
         "fastly-client-ip",
         "fly-client-ip",
+        "forwarded",
         "true-client-ip",
         "x-client-ip",
         "x-envoy-external-address",
@@ -49,6 +68,23 @@ CLIENT_HEADERS = frozenset(
     }
 )
 """Forwarding headers that hold the client's address."""
+
+CHAINS = frozenset({"forwarded", "x-forwarded-for"})
+"""Those to which each proxy appends what it saw; the others hold one address."""
+
+# What Cloudflare writes itself; all other headers it passes on as the visitor wrote
+# them.
+_WRITTEN_BY_CLOUDFLARE = frozenset({"cf-connecting-ip", "x-forwarded-for"})
+
+# The least and the most of each number, and what it counts.
+_RANGES: Mapping[str, tuple[float, float, str]] = {
+    "ipv6_prefix": (48, 64, "bits of an address that are one client"),
+    "max_body": (0, 2**40, "bytes, 0 for no body at all"),
+    "path_limit": (1, 65_536, "bytes"),
+    "query_limit": (0, 65_536, "bytes"),
+    "header_count_limit": (1, 1_000_000, "lines"),
+    "header_bytes_limit": (1, 2**30, "bytes"),
+}
 
 _HOST = re.compile(
     r"\.?[a-z0-9_](?:[a-z0-9_-]*)(?:\.[a-z0-9_][a-z0-9_-]*)*(?::[0-9]{1,5})?"
@@ -72,28 +108,42 @@ class TrafficSettings:
 
     proxies: tuple[str, ...] = ()
     """Networks (CIDR), single addresses, or ``unix`` for a socket file, of the proxies
-    that may say who the client is. ``none`` states that there is no proxy."""
+    that may say who the client is; ``cloudflare`` stands for the networks that it
+    publishes. ``none`` states that there is no proxy."""
 
     forwarding_header: str = "x-forwarded-for"
-    """The one header in which those proxies name the client."""
+    """The one header in which those proxies name the client: ``x-forwarded-for`` or
+    ``forwarded`` (RFC 7239), to which each proxy appends, or one that holds a single
+    address, such as ``x-real-ip``. The proxy must write it itself: one that passes it
+    on as it came lets every client choose its address."""
 
     scheme_header: str = "x-forwarded-proto"
-    """The header in which those proxies name the scheme."""
+    """The header in which those proxies name the scheme; with ``forwarded`` its
+    ``proto`` is read instead."""
+
+    public_scheme: Literal["", "https"] = ""
+    """``https`` if every client comes by https, whatever a header says; unset takes it
+    from the proxies, or else from the connection."""
+
+    ipv6_prefix: int = IPV6_PREFIX
+    """Bits of an IPv6 address that count as one client, 48 to 64. Some providers give
+    each customer 2**16 networks of 64 bits, which 48 would hold together."""
 
     max_body: int = 1_048_576
-    """Largest request body in bytes, 0 for none at all."""
+    """Largest request body in bytes, 0 for none at all, to 2**40."""
 
     path_limit: int = 2_048
-    """Longest path in bytes, as sent. Longer ones are answered with 414."""
+    """Longest path in bytes, as sent, 1 to 65536. Longer ones are answered with 414."""
 
     query_limit: int = 8_192
-    """Longest query string in bytes. Longer ones are answered with 414."""
+    """Longest query string in bytes, 0 to 65536. Longer ones are answered with 414."""
 
     header_count_limit: int = 100
-    """Most header lines. More are answered with 431."""
+    """Most header lines, 1 to 1000000. More are answered with 431."""
 
     header_bytes_limit: int = 32_768
-    """Most bytes in all names and values together. More are answered with 431."""
+    """Most bytes in all names and values together, 1 to 2**30. More are answered
+    with 431."""
 
     extra_methods: tuple[str, ...] = ()
     """Methods besides GET, HEAD, POST, PUT, PATCH, DELETE and OPTIONS."""
@@ -101,38 +151,26 @@ class TrafficSettings:
     def __post_init__(self) -> None:
         for host in self.allowed_hosts:
             _check_host(host)
-        for proxy in self.proxies:
-            _check_proxy(proxy)
-        if "none" in self.proxies and len(self.proxies) > 1:
-            raise SettingsError(
-                "traffic.proxies names proxies and 'none' at once; leave out 'none'"
-            )
+        _check_proxies(self.proxies)
         _check_forwarding(self.forwarding_header, self.scheme_header)
-        for field in (
-            "path_limit",
-            "query_limit",
-            "header_count_limit",
-            "header_bytes_limit",
-        ):
-            if getattr(self, field) < 1:
-                raise SettingsError(f"traffic.{field} must be at least 1")
-        if self.max_body < 0:
-            raise SettingsError(
-                "traffic.max_body must be 0 (no bodies) or more, in bytes"
-            )
+        if "cloudflare" in self.proxies:
+            _check_cloudflare(self.proxies, self.forwarding_header)
+        if self.public_scheme not in {"", "https"}:
+            raise SettingsError("traffic.public_scheme must be 'https' or unset")
+        for field, (least, most, meaning) in _RANGES.items():
+            value = getattr(self, field)
+            if not least <= value <= most:
+                raise SettingsError(
+                    f"traffic.{field} must be {least} to {most} ({meaning}), "
+                    f"not {value}"
+                )
         for method in self.extra_methods:
             _check_method(method)
 
     @property
-    def networks(
-        self,
-    ) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
-        """The proxies that are networks, parsed."""
-        return tuple(
-            ipaddress.ip_network(proxy)
-            for proxy in self.proxies
-            if proxy not in {"none", "unix"}
-        )
+    def networks(self) -> tuple[Network, ...]:
+        """The proxies that are networks, parsed; the providers' among them."""
+        return proxy_networks(self.proxies)
 
 
 def _check_host(host: str) -> None:
@@ -154,8 +192,17 @@ def _check_host(host: str) -> None:
         )
 
 
+def _check_proxies(proxies: tuple[str, ...]) -> None:
+    for proxy in proxies:
+        _check_proxy(proxy)
+    if "none" in proxies and len(proxies) > 1:
+        raise SettingsError(
+            "traffic.proxies names proxies and 'none' at once; leave out 'none'"
+        )
+
+
 def _check_proxy(proxy: str) -> None:
-    if proxy in {"none", "unix"}:
+    if proxy in PROVIDERS or proxy in {"none", UNIX}:
         return
     if proxy == "*":
         raise SettingsError(
@@ -167,7 +214,8 @@ def _check_proxy(proxy: str) -> None:
     except ValueError as error:
         raise SettingsError(
             f"traffic.proxies: {proxy!r} is no address or network: {error}; write "
-            f"'10.1.2.3', '10.0.0.0/8', '2001:db8::/32', 'unix' or 'none'"
+            f"'10.1.2.3', '10.0.0.0/8', '2001:db8::/32', 'cloudflare', 'unix' or "
+            f"'none'"
         ) from error
     if network.prefixlen == 0:
         raise SettingsError(
@@ -184,11 +232,6 @@ def _check_forwarding(forwarding_header: str, scheme_header: str) -> None:
         if name != name.lower() or "_" in name:
             guess = name.lower().replace("_", "-")
             raise SettingsError(f"traffic.{field}: {name!r} must be written {guess!r}")
-    if forwarding_header == "forwarded":
-        raise SettingsError(
-            "traffic.forwarding_header: 'forwarded' (RFC 7239) is not read yet; let "
-            "the proxy send 'x-forwarded-for'"
-        )
     if forwarding_header not in CLIENT_HEADERS:
         raise SettingsError(
             f"traffic.forwarding_header: {forwarding_header!r} is not one of "
@@ -198,6 +241,20 @@ def _check_forwarding(forwarding_header: str, scheme_header: str) -> None:
         raise SettingsError(
             f"traffic.scheme_header: {scheme_header!r} is neither 'x-forwarded-proto' "
             f"nor 'x-forwarded-scheme'"
+        )
+
+
+def _check_cloudflare(proxies: tuple[str, ...], forwarding_header: str) -> None:
+    if forwarding_header not in _WRITTEN_BY_CLOUDFLARE:
+        raise SettingsError(
+            f"traffic.forwarding_header: Cloudflare passes {forwarding_header!r} on as "
+            f"the visitor wrote it; write 'x-forwarded-for', or 'cf-connecting-ip'"
+        )
+    if forwarding_header == "cf-connecting-ip" and len(proxies) > 1:
+        raise SettingsError(
+            "traffic.forwarding_header: 'cf-connecting-ip' does not say who brought it "
+            "to your own proxies, which may be a visitor that came around Cloudflare; "
+            "write 'x-forwarded-for', in which each proxy stands"
         )
 
 
