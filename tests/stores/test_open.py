@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from ringfence.errors import MissingExtraError, SettingsError
-from ringfence.stores.open import open_stores, sqlite_path
+from ringfence.stores.memory_counters import MemoryCounters
+from ringfence.stores.open import open_counters, open_stores, sqlite_path
 from ringfence.stores.sqlite import SQLiteStores
 
 
@@ -83,3 +84,16 @@ def test_a_missing_library_names_its_extra(monkeypatch):
     monkeypatch.setattr(builtins, "__import__", without_sqlalchemy)
     with pytest.raises(MissingExtraError, match=r"ringfence\[identity\]"):
         open_stores("sqlite:///a.db")
+
+
+def test_counters_are_in_memory_unless_told_otherwise():
+    assert isinstance(open_counters(""), MemoryCounters)
+    assert isinstance(open_counters("memory://"), MemoryCounters)
+
+
+@pytest.mark.parametrize("url", ["redis://:hunter2@h", "valkey://h", "mysql://h", "x"])
+def test_other_counters_say_what_to_write(url):
+    """A store that is asked for and not there stops the start, and tells no secret."""
+    with pytest.raises(SettingsError, match=r"memory") as caught:
+        open_counters(url)
+    assert "hunter2" not in str(caught.value)

@@ -22,7 +22,8 @@ class Bounded(Generic[State]):
     been looked at for longest, so that no request ever pays for a sweep of them all.
 
     Args:
-        most: keys in all; an eighth of them is free for coarser keys only.
+        most: keys, an eighth of them coarser ones only. On top of them come at most 256
+            for each kind of budget, which are shared in the end.
         fresh: makes the state of a key that nothing was taken from.
         is_idle: tells whether a key's state at a time is as good as a fresh one.
     """
@@ -34,7 +35,7 @@ class Bounded(Generic[State]):
         is_idle: Callable[[bytes, State, float], bool],
     ) -> None:
         self.states: dict[bytes, State] = {}
-        self._waiting: deque[bytes] = deque()  # each key of ``states`` once
+        self._waiting: deque[bytes] = deque()  # each key once, but the last resorts
         self._most = most
         self._most_own = most - most // 8
         self._fresh = fresh
@@ -56,7 +57,7 @@ class Bounded(Generic[State]):
                 return key
         key = _last_resort(charge)
         if key not in self.states:
-            self._add(key)
+            self.states[key] = self._fresh()
         return key
 
     def find(self, charge: Charge) -> bytes | None:
@@ -75,16 +76,13 @@ class Bounded(Generic[State]):
     def _admits(self, key: bytes, most: int, now: float) -> bool:
         if key in self.states:
             return True
-        if len(self.states) >= most:
+        if len(self._waiting) >= most:
             self._sweep(_SWEPT_WHEN_FULL, now)
-            if len(self.states) >= most:
+            if len(self._waiting) >= most:
                 return False
-        self._add(key)
-        return True
-
-    def _add(self, key: bytes) -> None:
         self.states[key] = self._fresh()
         self._waiting.append(key)
+        return True
 
     def _sweep(self, count: int, now: float) -> None:
         states, waiting = self.states, self._waiting

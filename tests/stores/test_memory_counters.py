@@ -1,0 +1,231 @@
+"""What only counters in memory can get wrong: their bound, and what they forget."""
+
+import sys
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ringfence.stores.contracts import Charge, counter_key
+from ringfence.stores.memory_counters import MemoryCounters
+
+NOW = 1_700_000_000.0
+KEYS = 64
+
+
+@pytest.fixture
+def counters():
+    return MemoryCounters(keys=KEYS, members=64)
+
+
+def charge(name, *, exact=True, amount=2, period=60.0, **changes):
+    return Charge(counter_key("test", str(name)), amount, period, exact, **changes)
+
+
+def take(counters, *charges, now=NOW):
+    return counters.decide(charges, now)
+
+
+def allowed(counters, *charges, now=NOW):
+    return take(counters, *charges, now=now).refused == -1
+
+
+def exhaust(counters, one, now=NOW):
+    while allowed(counters, one, now=now):
+        pass
+
+
+KINDS = pytest.mark.parametrize("exact", [True, False], ids=["exact", "gcra"])
+
+
+@KINDS
+def test_the_number_of_keys_is_bounded(counters, exact):
+    """A flood of names costs no more memory than the bound says."""
+    for name in range(50 * KEYS):
+        take(counters, charge(name, exact=exact), now=NOW + name / 1e6)
+    assert counters.size <= KEYS + 256
+
+
+@KINDS
+def test_nobody_washes_their_record_away(counters, exact):
+    """Filling the store with other names must not make it forget who is held, who is
+    over the limit, or who has used a part."""
+    held = charge("held", exact=exact, holds=(1000.0,))
+    over, partly = charge("over", exact=exact), charge("partly", exact=exact)
+    exhaust(counters, held)
+    exhaust(counters, over)
+    take(counters, partly)
+    for name in range(50 * KEYS):
+        take(counters, charge(name, exact=exact), now=NOW + 1)
+    assert take(counters, held, now=NOW + 1).held
+    assert not allowed(counters, over, now=NOW + 1)
+    assert take(counters, partly, now=NOW + 1).remaining == 0
+
+
+@KINDS
+def test_a_hold_outlives_its_budget(counters, exact):
+    """A held key whose count is long over stays, and so does what it has learned."""
+    held = charge("held", exact=exact, holds=(1000.0, 5000.0))
+    exhaust(counters, held)
+    for name in range(50 * KEYS):
+        take(counters, charge(name, exact=exact), now=NOW + 500 + name / 4)
+        if name == 1600:
+            assert take(counters, held, now=NOW + 900).held
+    later = NOW + 1900
+    exhaust(counters, held, now=later)
+    assert take(counters, held, now=later).retry_after == pytest.approx(5000)
+
+
+@KINDS
+def test_what_is_idle_makes_room(counters, exact):
+    """After a period newcomers have their own budgets again, one by one."""
+    for name in range(50 * KEYS):
+        take(counters, charge(name, exact=exact))
+    later = NOW + 61
+    fresh = [charge(f"late {n}", exact=exact) for n in range(40)]
+    assert all(take(counters, one, now=later).remaining == 1 for one in fresh)
+
+
+@KINDS
+def test_without_room_newcomers_still_count(counters, exact):
+    """Overflow goes to shared budgets, never to not counting (fail closed)."""
+    for name in range(KEYS):
+        take(counters, charge(name, exact=exact))
+    through = sum(
+        allowed(counters, charge(f"late {n}", exact=exact)) for n in range(5000)
+    )
+    assert through <= 2 * 256
+    late = charge("late", exact=exact)
+    assert [allowed(counters, late) for _ in range(3)][2] is False
+
+
+@KINDS
+def test_without_room_the_coarser_key_counts(counters, exact):
+    """Of a /48 that fills the store with its /64s, one budget remains; others' stay."""
+    for name in range(KEYS):
+        take(counters, charge(name, exact=exact))
+
+    def of(prefix, name):
+        wider = counter_key("prefix", prefix)
+        return charge(name, exact=exact, coarser=(wider,))
+
+    assert sum(allowed(counters, of("bad", f"b{n}")) for n in range(100)) == 2
+    assert allowed(counters, of("good", "g"))
+
+
+def test_a_shared_budget_is_not_held(counters):
+    """A hold would hit strangers who happen to share it."""
+    for name in range(KEYS):
+        take(counters, charge(name))
+    late = charge("late", holds=(1000.0,))
+    exhaust(counters, late)
+    verdict = take(counters, late)
+    assert (verdict.refused, verdict.held) == (0, False)
+    assert allowed(counters, late, now=NOW + 61)
+
+
+@KINDS
+@pytest.mark.anyio
+async def test_a_shared_budget_gets_back_what_it_gave(counters, exact):
+    for name in range(KEYS):
+        take(counters, charge(name, exact=exact))
+    late = charge("late", exact=exact, coarser=(counter_key("wide"),))
+    exhaust(counters, late)
+    await counters.give_back([late], NOW)
+    assert allowed(counters, late)
+    assert not allowed(counters, late)
+
+
+@KINDS
+@pytest.mark.anyio
+async def test_what_was_lifted_takes_no_second_place(counters, exact):
+    """Lifting and taking in turn must not grow anything."""
+    one = charge("one", exact=exact, holds=(1000.0,))
+    for _ in range(500):
+        exhaust(counters, one)
+        await counters.lift([one.key])
+    assert counters.size == 1
+    shelf = counters._windows if exact else counters._rates
+    assert len(shelf._waiting) == 1
+
+
+def test_new_keys_look_at_a_fixed_number_of_others():
+    """No request pays for a sweep of the whole store."""
+    counters = MemoryCounters(keys=10_000)
+    looked = 0
+
+    def count(frame, event, _argument):
+        nonlocal looked
+        looked += event == "call" and "is_idle" in frame.f_code.co_name
+
+    for name in range(10_000):
+        take(counters, charge(name))
+    sys.setprofile(count)
+    try:
+        take(counters, charge("late"), now=NOW + 61)
+    finally:
+        sys.setprofile(None)
+    assert 0 < looked <= 40
+
+
+@settings(deadline=None, max_examples=100)
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(0, 200), st.booleans(), st.integers(0, 90), st.booleans()
+        ),
+        max_size=300,
+    )
+)
+def test_the_bound_and_the_queue_agree(steps):
+    """Whatever is asked, each key waits once to be looked at, and no hold is lost."""
+    counters = MemoryCounters(keys=KEYS)
+    now = NOW
+    for name, exact, wait, holds in steps:
+        now += wait
+        lengths = (30.0, 300.0) if holds else ()
+        take(counters, charge(name, exact=exact, holds=lengths), now=now)
+    for shelf in (counters._rates, counters._windows):
+        shared = {key for key in shelf.states if b"last resort" in key}
+        assert sorted(shelf._waiting) == sorted(shelf.states.keys() - shared)
+        assert len(shelf._waiting) <= KEYS
+        assert len(shared) <= 256
+    for key in counters._holds:
+        assert key in counters._rates.states or key in counters._windows.states
+
+
+# Members
+
+
+@pytest.mark.anyio
+async def test_members_are_bounded():
+    """Spraying over millions of accounts and networks costs no more memory."""
+    counters = MemoryCounters(members=64)
+    for network in range(100):
+        for account in range(100):
+            key, member = counter_key("spray", str(network)), b"%d" % account
+            count = await counters.distinct(key, member, 60.0, NOW)
+            assert count <= 8
+    assert counters.size <= 64
+
+
+@pytest.mark.anyio
+async def test_a_key_in_use_outlives_the_others():
+    """The network that sprays is not pushed out by those that only pass."""
+    counters = MemoryCounters(members=64)
+    for n in range(500):
+        await counters.distinct(counter_key("passer-by", str(n)), b"x", 60.0, NOW)
+        count = await counters.distinct(counter_key("spray"), b"%d" % n, 60.0, NOW)
+    assert count == 8
+
+
+# The clock
+
+
+def test_a_clock_that_trembles_is_no_change_of_it(counters):
+    """Two threads' times may arrive in the wrong order; the window stays exact."""
+    one = charge("one", amount=2, period=10.0)
+    assert allowed(counters, one, now=NOW)
+    assert allowed(counters, one, now=NOW - 0.5)
+    assert not allowed(counters, one, now=NOW + 9.9)
+    assert allowed(counters, one, now=NOW + 10)
