@@ -34,6 +34,21 @@ _FORM_TYPES = frozenset(
 )
 
 _ALLOW_ORIGIN = b"access-control-allow-origin"
+ANSWERED_HERE = frozenset(
+    {
+        _ALLOW_ORIGIN,
+        b"access-control-allow-credentials",
+        b"access-control-allow-headers",
+        b"access-control-allow-methods",
+        b"access-control-allow-private-network",
+        b"access-control-expose-headers",
+        b"access-control-max-age",
+    }
+)
+"""Response headers that only the guard sends. An application's own would be a second
+opinion: frameworks reflect whatever origin asks when they are told ``*`` with
+credentials. The one about private networks nobody sends (CVE-2024-6221)."""
+
 _VARY_ORIGIN = (b"vary", b"origin")
 _VARY_PREFLIGHT = (
     b"vary",
@@ -369,6 +384,34 @@ def share(sharing: Sharing) -> Stage:
         return None
 
     return at_once(cors_lines)
+
+
+def tell(sharing: Sharing) -> Stage:
+    """Return the stage that adds the lines of an answer, and answers no preflight: for
+    what a framework answers by itself, such as 405 and the redirects of slashes.
+
+    Args:
+        sharing: what the settings say.
+    """
+
+    def cors_lines(exchange: Exchange) -> None:
+        exchange.response_headers += sharing.lines(exchange)
+
+    return at_once(cors_lines)
+
+
+def notes_on_middleware(names: Sequence[str]) -> Iterator[str]:
+    """Yield what to tell at start-up about an application's own middleware.
+
+    Args:
+        names: of its classes.
+    """
+    if "CORSMiddleware" in names:
+        yield (
+            "CORSMiddleware has no say behind the guard, which drops its headers: name "
+            "the origins in RINGFENCE_BROWSER_CORS_ORIGINS, or beside a route with "
+            "cors(...), and take the middleware out"
+        )
 
 
 def asked_method(exchange: Exchange) -> str:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from typing import cast
 
 from ringfence.audit.budget import Budget
 from ringfence.audit.events import AccessRefused, RequestFailed, RequestRefused
 from ringfence.audit.log import AuditLog
 from ringfence.browser.cookies import harden
+from ringfence.browser.cors import sharing_of
 from ringfence.browser.overrides import HeaderMaker
 from ringfence.clock import Clock, system_clock
 from ringfence.denial import Answer, Denial
@@ -46,6 +48,14 @@ class Answers:
     ) -> None:
         secure = not settings.development
         self.headers = HeaderMaker(settings.browser, secure=secure)
+        # What is refused before its route is known answers for all routes.
+        self._sharing = sharing_of(
+            (),
+            None,
+            usual=settings.browser.cors,
+            public_origins=settings.public_origins,
+            development=settings.development,
+        )
         self._audit = audit
         self._clock = clock
         self._traces = Budget(settings.audit.failures_per_second)
@@ -72,6 +82,8 @@ class Answers:
         errors: Sequence[Mapping[str, str]] = (),
     ) -> None:
         """Send a denial."""
+        if self._sharing is not None and _is_unplanned(exchange):
+            exchange.response_headers += self._sharing.lines(exchange)
         await self._respond(denial, exchange, send, errors=errors)
 
     async def answer(self, answer: Answer, exchange: Exchange, send: Send) -> None:
@@ -152,6 +164,11 @@ class Answers:
                 error="" if error is None else type(error).__qualname__,
             )
         )
+
+
+def _is_unplanned(exchange: Exchange) -> bool:
+    plan = cast("RoutePlan | None", exchange.plan)
+    return plan is None or plan.kind == "nowhere"
 
 
 def _account(exchange: Exchange) -> str:

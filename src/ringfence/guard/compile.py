@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from ringfence.access.policy import Closed, Public
+from ringfence.browser.cors import notes_on_middleware
 from ringfence.browser.headers import RouteHeaders
 from ringfence.browser.overrides import HeaderMaker
 from ringfence.errors import PlanError
@@ -23,7 +24,6 @@ from ringfence.guard.plan import (
 from ringfence.guard.precedence import check_precedence
 from ringfence.guard.rehearse import rehearse
 from ringfence.guard.stages import StageMaker, no_route
-from ringfence.traffic.body_limit import limit_body
 
 logger = logging.getLogger("ringfence")
 
@@ -54,6 +54,7 @@ class Guarded:
         bind(self.application, self.plan_of)
         seal(self.application)
         notes = await rehearse(self.application, self.index, self.plan_of)
+        notes = (*notes, *notes_on_middleware(self.application.middleware))
         for note in (*self.application.notes, *notes):
             logger.warning("%s", note)
 
@@ -126,7 +127,7 @@ def compile_guarded(
         index=compile_index(
             application,
             plan_of,
-            _answer_plan(asgi, headers.usual, settings.traffic.max_body),
+            _answer_plan(asgi, headers.usual, maker),
         ),
     )
 
@@ -148,7 +149,9 @@ def refuse_overlap(guarded: Guarded, own: Guarded, prefix: str) -> None:
             raise PlanError(message)
 
 
-def _answer_plan(asgi: ASGIApp, headers: RouteHeaders, body_limit: int) -> RoutePlan:
+def _answer_plan(
+    asgi: ASGIApp, headers: RouteHeaders, maker: StageMaker
+) -> RoutePlan:
     """The plan for what a framework answers by itself (405, slash redirects): let it
     through to the framework and the middleware before it, but into no endpoint."""
     return RoutePlan(
@@ -161,8 +164,8 @@ def _answer_plan(asgi: ASGIApp, headers: RouteHeaders, body_limit: int) -> Route
         limits=(),
         place=Place(),
         application=asgi,
-        stages=(limit_body(body_limit),),
-        body_limit=body_limit,
+        stages=maker.unrouted(),
+        body_limit=maker.settings.traffic.max_body,
         document_headers=headers.document,
         data_headers=headers.data,
         nonced_headers=headers.nonced,

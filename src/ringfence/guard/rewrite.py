@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import lru_cache
 
 from ringfence.access.policy import Public
+from ringfence.browser.cors import ANSWERED_HERE
 from ringfence.denial import Denial
 from ringfence.exchange import Exchange, Headers, Message
 from ringfence.guard.field_errors import read_errors
@@ -40,7 +41,7 @@ _TALKATIVE = frozenset(
         b"x-version",
     }
 )
-_DROPPED = _GUARDED | _TALKATIVE
+_DROPPED = _GUARDED | _TALKATIVE | ANSWERED_HERE
 # Names that need no look, as applications that keep to the rule write them.
 _PASSED = frozenset(
     {

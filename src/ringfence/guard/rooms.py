@@ -8,6 +8,7 @@ from ringfence import access
 from ringfence.audit.events import Stopped
 from ringfence.audit.log import AuditLog, open_log
 from ringfence.audit.redact import install_log_redaction
+from ringfence.browser.cors import cors
 from ringfence.identity.open import Identity, open_identity
 from ringfence.secrets.keyring import Keyring
 from ringfence.settings import Settings
@@ -39,9 +40,12 @@ class Rooms:
             data=settings.data,
             measure=not settings.development,
         )
+        # What is open to everybody's scripts is the application, not the sign-in.
+        marks = (cors(),) if settings.browser.cors.is_for_anyone else ()
         for route in identity.routes:
             signed_in = route.identity_access == "signed_in"
-            access.routes([route], access.signed_in if signed_in else access.public)
+            policy = access.signed_in if signed_in else access.public
+            access.routes([route], policy, *marks)
         return identity
 
     async def open(self) -> None:

@@ -11,9 +11,9 @@ from collections.abc import Callable
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
-from ringfence.access.policy import CLOSED, Closed, Hierarchy, Policy
+from ringfence.access.policy import CLOSED, Closed, Hierarchy, Policy, Public
 from ringfence.access.stage import enforce
-from ringfence.browser.cors import Sharing, share, sharing_of
+from ringfence.browser.cors import Sharing, share, sharing_of, tell
 from ringfence.browser.csrf import protect
 from ringfence.browser.fetch_metadata import SAFE_METHODS, same_origin
 from ringfence.denial import Denial
@@ -26,6 +26,9 @@ from ringfence.traffic.host import allow_hosts
 from ringfence.traffic.request_line import refuse_ambiguous
 
 NO_ROUTE = Denial(404, "guard.no_route", "There is nothing at this address.")
+
+
+_PUBLIC = Public()
 
 
 async def no_route(_: Exchange) -> Denial:
@@ -100,10 +103,16 @@ class StageMaker:
         )
         return tuple(stage for stage in stages if stage is not None)
 
+    def unrouted(self) -> tuple[Stage, ...]:
+        """Return what a request passes that the framework itself answers."""
+        sharing = self.sharing()
+        told = () if sharing is None else (tell(sharing),)
+        return (*told, limit_body(self.settings.traffic.max_body))
+
     def sharing(
         self,
-        methods: AbstractSet[str] | None,
-        policy: Policy,
+        methods: AbstractSet[str] | None = None,
+        policy: Policy = _PUBLIC,
         marks: tuple[Mark, ...] = (),
     ) -> Sharing | None:
         """Return what a route shares with other origins, ``None`` for nothing.
