@@ -4,7 +4,7 @@ import asyncio
 import shutil
 
 import pytest
-from tests.identity.gatehouse import EMAIL, PASSWORD, gatehouse
+from tests.identity.gatehouse import EMAIL, PASSWORD, gatehouse, visit
 
 
 @pytest.fixture(scope="session")
@@ -14,7 +14,7 @@ def prepared(tmp_path_factory):
 
     async def prepare():
         async with gatehouse(folder) as opened:
-            await opened.accounts.register(EMAIL, PASSWORD)
+            await opened.accounts.register(EMAIL, PASSWORD, visit())
 
     asyncio.run(prepare())
     return folder / "identity.db"

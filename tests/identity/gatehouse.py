@@ -12,6 +12,7 @@ from ringfence.access.policy import NOT_SIGNED_IN
 from ringfence.exchange import Exchange, active
 from ringfence.identity.open import open_identity
 from ringfence.identity.settings import IdentitySettings
+from ringfence.stores.memory_counters import MemoryCounters
 
 HTML = {"accept": "text/html,application/xhtml+xml"}
 EMAIL = "ann@example.com"
@@ -47,6 +48,23 @@ class Keys:
     def derive(self, purpose):
         return purpose.encode().ljust(32, b".")
 
+    def derive_all(self, purpose):
+        return (self.derive(purpose),)
+
+
+async def _nothing_more():
+    return {"type": "http.disconnect"}
+
+
+def visit(client="203.0.113.9", *, cookie="", port=8000, request_id="r-1"):
+    """Return a request from somewhere, for what is asked without a route."""
+    headers = [(b"cookie", cookie.encode())] if cookie else []
+    scope = {"type": "http", "method": "POST", "path": "/", "headers": headers}
+    exchange = Exchange({**scope, "server": ("127.0.0.1", port)}, _nothing_more)
+    exchange.request_id = request_id
+    exchange.client = exchange.network = client
+    return exchange
+
 
 class LittleGuard:
     """Runs the session stage and the routes' own access marks, and nothing else."""
@@ -61,7 +79,7 @@ class LittleGuard:
         scope["root_path"] = self.root_path
         exchange = Exchange(scope, receive)
         exchange.request_id = f"r-{len(self.exchanges)}"
-        exchange.client = scope["client"][0]
+        exchange.client = exchange.network = scope["client"][0]
         self.exchanges.append(exchange)
         token = active.set(exchange)
         try:
@@ -107,14 +125,15 @@ async def gatehouse(
         development=development,
         audit=ledger,
         keyring=Keys(),
+        counters=MemoryCounters(),
         clock=clock,
     )
     await identity.start()
     guard = LittleGuard(identity, root_path=root_path)
 
-    def client(**options):
+    def client(address="127.0.0.1", **options):
         options.setdefault("base_url", "http://127.0.0.1:8000")
-        transport = httpx2.ASGITransport(guard, client=("127.0.0.1", 5000))
+        transport = httpx2.ASGITransport(guard, client=(address, 5000))
         return httpx2.AsyncClient(transport=transport, **options)
 
     try:

@@ -5,7 +5,7 @@ import dataclasses
 
 import argon2
 import pytest
-from tests.identity.gatehouse import EMAIL, PASSWORD, gatehouse
+from tests.identity.gatehouse import EMAIL, PASSWORD, gatehouse, visit
 
 from ringfence.audit.events import (
     AccountCreated,
@@ -21,8 +21,6 @@ from ringfence.identity.passwords.argon2 import Argon2id
 from ringfence.stores.contracts import AccountRecord
 
 pytestmark = pytest.mark.anyio
-
-CAUSE = Cause(request_id="r-1", client="203.0.113.9")
 
 
 @pytest.fixture
@@ -60,7 +58,7 @@ async def the_account(house, email=EMAIL):
 
 
 async def test_a_registered_account_can_sign_in(house):
-    account = await house.accounts.authenticate(EMAIL, PASSWORD)
+    account = await house.accounts.authenticate(EMAIL, PASSWORD, visit())
     assert isinstance(account, AccountRecord)
     assert account.roles == frozenset()
     assert account.created == house.clock.now
@@ -68,8 +66,10 @@ async def test_a_registered_account_can_sign_in(house):
 
 
 async def test_the_address_is_kept_as_written_and_compared_folded(house):
-    assert await house.accounts.register("  Bob@Example.COM ", PASSWORD) is None
-    bob = await house.accounts.authenticate("bob@example.com", PASSWORD)
+    assert (
+        await house.accounts.register("  Bob@Example.COM ", PASSWORD, visit()) is None
+    )
+    bob = await house.accounts.authenticate("bob@example.com", PASSWORD, visit())
     assert bob.email == "Bob@Example.COM"
 
 
@@ -79,19 +79,26 @@ async def test_registration_does_not_tell_a_known_address(house, work, writes):
     for email in ("fresh@example.com", EMAIL, EMAIL.upper()):
         work.clear()
         writes.clear()
-        answers.append(await house.accounts.register(email, "another long one"))
+        answers.append(
+            await house.accounts.register(email, "another long one", visit())
+        )
         efforts.append((list(work), list(writes)))
     assert answers == [None, None, None]
     assert efforts == [(["hash"], ["write"])] * 3
-    assert isinstance(await house.accounts.authenticate(EMAIL, PASSWORD), AccountRecord)
-    stolen = await house.accounts.authenticate(EMAIL, "another long one")
+    assert isinstance(
+        await house.accounts.authenticate(EMAIL, PASSWORD, visit()), AccountRecord
+    )
+    stolen = await house.accounts.authenticate(EMAIL, "another long one", visit())
     assert isinstance(stolen, Denial)
 
 
 async def test_fifty_parallel_registrations_make_one_account(house):
     passwords = [f"a long password {number}" for number in range(50)]
     answers = await asyncio.gather(
-        *(house.accounts.register("new@example.com", text) for text in passwords)
+        *(
+            house.accounts.register("new@example.com", text, visit(f"203.0.113.{n}"))
+            for n, text in enumerate(passwords)
+        )
     )
     assert answers == [None] * 50
     assert len(await house.accounts.page()) == 2
@@ -112,7 +119,7 @@ async def test_fifty_parallel_registrations_make_one_account(house):
 async def test_bad_input_is_refused_without_hashing(
     house, work, email, password, fields
 ):
-    refused = await house.accounts.register(email, password)
+    refused = await house.accounts.register(email, password, visit())
     assert (refused.status, refused.code) == (422, "identity.invalid_input")
     assert [name for name, _ in refused.fields] == fields
     assert work == []
@@ -156,7 +163,7 @@ async def test_every_failed_sign_in_looks_and_costs_the_same(house, work, writes
     await prepare(house)
     work.clear()
     writes.clear()
-    refused = await house.accounts.authenticate(email, password, CAUSE)
+    refused = await house.accounts.authenticate(email, password, visit())
     assert (refused.status, refused.code) == (401, "identity.sign_in_failed")
     assert refused.private == ""
     assert work == ["verify"]
@@ -172,7 +179,7 @@ async def test_every_failed_sign_in_looks_and_costs_the_same(house, work, writes
 async def test_failed_sign_ins_carry_a_keyed_hash_of_the_address(house):
     """Tries at one account can be counted; the address is not written down."""
     for email in (EMAIL, EMAIL.upper(), "bob@example.com"):
-        await house.accounts.authenticate(email, "wrong password")
+        await house.accounts.authenticate(email, "wrong password", visit())
     first, second, third = [
         event.identifier for event in house.ledger.named(SignInFailed)
     ]
@@ -187,10 +194,14 @@ async def test_a_weak_hash_is_replaced_at_sign_in(house):
     await house.accounts._store.upgrade_hash(
         account.id, account.password_hash, weak.hash(PASSWORD)
     )
-    assert isinstance(await house.accounts.authenticate(EMAIL, PASSWORD), AccountRecord)
+    assert isinstance(
+        await house.accounts.authenticate(EMAIL, PASSWORD, visit()), AccountRecord
+    )
     upgraded = await the_account(house)
     assert argon2.extract_parameters(upgraded.password_hash).memory_cost == 19_456
-    assert isinstance(await house.accounts.authenticate(EMAIL, PASSWORD), AccountRecord)
+    assert isinstance(
+        await house.accounts.authenticate(EMAIL, PASSWORD, visit()), AccountRecord
+    )
 
 
 async def test_a_weak_hash_is_not_replaced_by_a_wrong_password(house):
@@ -198,18 +209,22 @@ async def test_a_weak_hash_is_not_replaced_by_a_wrong_password(house):
     weak = argon2.PasswordHasher(time_cost=1, memory_cost=1024, parallelism=1)
     stored = weak.hash(PASSWORD)
     await house.accounts._store.upgrade_hash(account.id, account.password_hash, stored)
-    assert isinstance(await house.accounts.authenticate(EMAIL, "wrong one"), Denial)
+    assert isinstance(
+        await house.accounts.authenticate(EMAIL, "wrong one", visit()), Denial
+    )
     assert (await the_account(house)).password_hash == stored
 
 
 async def test_a_changed_password_replaces_the_old(house):
     account = await the_account(house)
     changed = await house.accounts.change_password(
-        account.id, current=PASSWORD, new="another long one", cause=CAUSE
+        account.id, current=PASSWORD, new="another long one", exchange=visit()
     )
     assert changed.epoch == account.epoch + 1
-    assert isinstance(await house.accounts.authenticate(EMAIL, PASSWORD), Denial)
-    signed_in = await house.accounts.authenticate(EMAIL, "another long one")
+    assert isinstance(
+        await house.accounts.authenticate(EMAIL, PASSWORD, visit()), Denial
+    )
+    signed_in = await house.accounts.authenticate(EMAIL, "another long one", visit())
     assert isinstance(signed_in, AccountRecord)
     (event,) = house.ledger.named(PasswordChanged)
     assert (event.account, event.request_id) == (account.id, "r-1")
@@ -218,7 +233,7 @@ async def test_a_changed_password_replaces_the_old(house):
 async def test_the_present_password_is_asked_for(house):
     account = await the_account(house)
     refused = await house.accounts.change_password(
-        account.id, current="wrong password", new="another long one", cause=CAUSE
+        account.id, current="wrong password", new="another long one", exchange=visit()
     )
     assert (refused.status, refused.code) == (403, "identity.password_wrong")
     assert await the_account(house) == account
@@ -230,7 +245,7 @@ async def test_a_bad_new_password_is_refused_before_any_work(house, work):
     account = await the_account(house)
     work.clear()
     refused = await house.accounts.change_password(
-        account.id, current=PASSWORD, new="short"
+        account.id, current=PASSWORD, new="short", exchange=visit()
     )
     assert refused.fields[0][0] == "new_password"
     assert work == []
@@ -241,7 +256,10 @@ async def test_of_parallel_changes_one_wins(house):
     results = await asyncio.gather(
         *(
             house.accounts.change_password(
-                account.id, current=PASSWORD, new=f"the new password {number}"
+                account.id,
+                current=PASSWORD,
+                new=f"the new password {number}",
+                exchange=visit(),
             )
             for number in range(8)
         )
@@ -257,7 +275,7 @@ async def test_a_removed_account_changes_no_password(house):
     account = await the_account(house)
     assert await house.accounts.remove(EMAIL) is None
     refused = await house.accounts.change_password(
-        account.id, current=PASSWORD, new="another long one"
+        account.id, current=PASSWORD, new="another long one", exchange=visit()
     )
     assert refused.code == "identity.changed_meanwhile"
 
@@ -302,7 +320,10 @@ async def test_removing_says_whether_there_was_one(house):
 
 async def test_a_full_queue_refuses_before_any_work(tmp_path, work):
     async with gatehouse(tmp_path, hash_threads=1, hash_queue=1) as house:
-        tries = [house.accounts.authenticate(EMAIL, PASSWORD) for _ in range(10)]
+        tries = [
+            house.accounts.authenticate(f"{n}@example.com", PASSWORD, visit())
+            for n in range(10)
+        ]
         results = await asyncio.gather(*tries, return_exceptions=True)
     busy = [result for result in results if isinstance(result, StoreBusyError)]
     assert len(busy) == 8

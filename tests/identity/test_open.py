@@ -9,6 +9,7 @@ from tests.identity.gatehouse import Keys, Ledger
 from ringfence.errors import MissingExtraError, SettingsError
 from ringfence.identity.open import open_identity
 from ringfence.identity.settings import IdentitySettings
+from ringfence.stores.memory_counters import MemoryCounters
 
 
 def open_at(database):
@@ -18,6 +19,7 @@ def open_at(database):
         development=True,
         audit=Ledger(),
         keyring=Keys(),
+        counters=MemoryCounters(),
     )
 
 

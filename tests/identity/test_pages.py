@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from tests.identity.gatehouse import EMAIL, HTML, PASSWORD, gatehouse
+from tests.identity.gatehouse import EMAIL, HTML, PASSWORD, gatehouse, visit
 
 pytestmark = pytest.mark.anyio
 
@@ -250,7 +250,7 @@ async def test_the_stylesheet_is_cached_by_its_content(person):
 
 async def test_under_a_root_path_every_link_has_it(tmp_path):
     async with gatehouse(tmp_path, root_path="/shop") as house:
-        await house.accounts.register(EMAIL, PASSWORD)
+        await house.accounts.register(EMAIL, PASSWORD, visit())
         async with house.client(headers=HTML) as person:
             text = (await person.get("/shop/auth/login")).text
             for link in re.findall(r'(?:href|action)="([^"#]+)"', text):

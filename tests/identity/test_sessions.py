@@ -4,7 +4,7 @@ import asyncio
 from hashlib import sha256
 
 import pytest
-from tests.identity.gatehouse import EMAIL, PASSWORD, gatehouse
+from tests.identity.gatehouse import EMAIL, PASSWORD, gatehouse, visit
 
 from ringfence.audit.events import SessionsEnded, SignedIn, SignedOut
 from ringfence.errors import StoreError
@@ -34,7 +34,7 @@ def request(token=None, *headers):
 
 async def sign_in(house, came_with=None):
     """Sign Ann in and return the token of her new session."""
-    account = await house.accounts.authenticate(EMAIL, PASSWORD)
+    account = await house.accounts.authenticate(EMAIL, PASSWORD, visit())
     exchange = request() if came_with is None else request(came_with)
     await house.identity.authenticate(exchange)
     factors = frozenset({"password"})
@@ -171,7 +171,7 @@ async def test_requests_keep_a_session_alive_until_its_absolute_end(house):
 
 async def test_lifetimes_are_settings(tmp_path):
     async with gatehouse(tmp_path, session_idle=60, session_absolute=120) as house:
-        await house.accounts.register(EMAIL, PASSWORD)
+        await house.accounts.register(EMAIL, PASSWORD, visit())
         token = await sign_in(house)
         house.clock.now += 60
         assert await who(house, token) is None
@@ -187,7 +187,7 @@ async def test_lifetimes_are_settings(tmp_path):
 async def test_a_short_idle_time_is_written_down_more_often(tmp_path):
     """Else a session would end under the hands of its owner in another process."""
     async with gatehouse(tmp_path, session_idle=60, session_absolute=120) as house:
-        await house.accounts.register(EMAIL, PASSWORD)
+        await house.accounts.register(EMAIL, PASSWORD, visit())
         token = await sign_in(house)
         house.clock.now += 7
         await who(house, token)
@@ -351,9 +351,9 @@ async def test_a_token_of_the_attackers_choice_is_never_taken_over(house):
 
 
 async def test_a_sign_in_overtaken_by_a_change_of_password_is_refused(house):
-    account = await house.accounts.authenticate(EMAIL, PASSWORD)
+    account = await house.accounts.authenticate(EMAIL, PASSWORD, visit())
     changed = await house.accounts.change_password(
-        account.id, current=PASSWORD, new="another long one"
+        account.id, current=PASSWORD, new="another long one", exchange=visit()
     )
     exchange = request()
     refused = await house.sessions.begin(account, exchange, factors=frozenset())

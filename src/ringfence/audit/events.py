@@ -83,6 +83,43 @@ class SignInFailed(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SignInLocked(Event):
+    """So many sign-ins have failed that the account, or one that does not exist, is
+    locked for ``seconds``: for strangers, or for one known device. ``identifier`` as in
+    ``SignInFailed``."""
+
+    name: ClassVar[str] = "authn_login_lock"
+    level: ClassVar[str] = "WARN"
+
+    identifier: str = ""
+    seconds: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignInsLimited(Event):
+    """There were more sign-ins or registrations than ``limit`` by one network, by one
+    account or by everybody, as ``scope`` says. Told once a period."""
+
+    name: ClassVar[str] = "authn_login_fail_max"
+    level: ClassVar[str] = "WARN"
+
+    scope: str = ""
+    limit: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignInSpray(Event):
+    """Many accounts were tried in vain, each a few times: from one ``network``, or
+    from anywhere if that is empty. Told once a period."""
+
+    name: ClassVar[str] = "authn_login_spray"
+    level: ClassVar[str] = "CRITICAL"
+
+    network: str = ""
+    accounts: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SignedOut(Event):
     """A session was ended by its owner's sign-out."""
 
@@ -137,6 +174,8 @@ class PasswordChangeFailed(Event):
     name: ClassVar[str] = "authn_password_change_fail"
     level: ClassVar[str] = "CRITICAL"
 
+    reason: str = ""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccountCreated(Event):
@@ -176,6 +215,23 @@ class Stopped(Event):
 
     name: ClassVar[str] = "sys_shutdown"
     level: ClassVar[str] = "WARN"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BrowserReport(Event):
+    """A browser says that a page broke its policy. Anybody can say so: nothing in it
+    is proven. Addresses have lost their query; signs that do not print are replaced."""
+
+    name: ClassVar[str] = "browser_report"
+    level: ClassVar[str] = "WARN"
+
+    kind: str = ""
+    page: str = ""
+    rule: str = ""
+    disposition: str = ""
+    blocked: str = ""
+    source: str = ""
+    sample: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

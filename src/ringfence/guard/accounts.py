@@ -10,6 +10,7 @@ from ringfence.identity.accounts import Accounts
 from ringfence.identity.open import open_identity
 from ringfence.secrets.keyring import Keyring
 from ringfence.settings import Settings
+from ringfence.stores.open import open_counters
 
 
 @asynccontextmanager
@@ -29,6 +30,7 @@ async def open_accounts(settings: Settings) -> AsyncIterator[Accounts]:
         development=settings.development,
         audit=audit,
         keyring=Keyring(settings.keys_path, create=False),
+        counters=open_counters(""),
         data=settings.data,
     )
     audit.start()

@@ -12,6 +12,7 @@ from ringfence.browser.cors import cors
 from ringfence.identity.open import Identity, open_identity
 from ringfence.secrets.keyring import Keyring
 from ringfence.settings import Settings
+from ringfence.stores.open import open_counters
 
 
 class Rooms:
@@ -27,6 +28,7 @@ class Rooms:
     def __init__(self, settings: Settings) -> None:
         self.keyring = Keyring(settings.keys_path, create=settings.development)
         self.audit: AuditLog = open_log(settings.audit, data=settings.data)
+        self.counters = open_counters(settings.store)
         self.identity = self._identity(settings) if settings.identity.enabled else None
         self._restore_logging: Callable[[], None] | None = None
 
@@ -37,6 +39,7 @@ class Rooms:
             development=settings.development,
             audit=self.audit,
             keyring=self.keyring,
+            counters=self.counters,
             data=settings.data,
             measure=not settings.development,
         )

@@ -17,14 +17,18 @@ from ringfence.audit.events import (
 )
 from ringfence.clock import Clock
 from ringfence.denial import Denial
-from ringfence.errors import WrongPasswordError
+from ringfence.errors import StoreBusyError, WrongPasswordError
+from ringfence.exchange import Exchange
 from ringfence.identity import addresses
 from ringfence.identity.addresses import email_key
+from ringfence.identity.attempts import Attempt, Attempts
 from ringfence.identity.cause import Cause
 from ringfence.identity.passwords.passwords import Passwords
+from ringfence.identity.passwords.stored import Verified
 from ringfence.identity.refusals import (
     ADDRESS_TAKEN,
     CHANGED_MEANWHILE,
+    LOCKED,
     NO_SUCH_ACCOUNT,
     PASSWORD_WRONG,
     SIGN_IN_FAILED,
@@ -46,15 +50,17 @@ class Accounts:
     Args:
         store: where accounts are kept.
         passwords: hashes and verifies.
+        attempts: decides how often a password may be tried.
         record: takes the events.
         identifier: makes the keyed hash of an address that failed sign-ins carry.
         clock: tells the time.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what it decides with, each by its name
         self,
         store: AccountStore,
         passwords: Passwords,
+        attempts: Attempts,
         *,
         record: Callable[[Event], None],
         identifier: Callable[[str], str],
@@ -62,6 +68,7 @@ class Accounts:
     ) -> None:
         self._store = store
         self._passwords = passwords
+        self._attempts = attempts
         self._record = record
         self._identifier = identifier
         self._clock = clock
@@ -72,7 +79,7 @@ class Accounts:
         return self._passwords.shortest
 
     async def register(
-        self, email: str, password: str, cause: Cause = _UNKNOWN
+        self, email: str, password: str, exchange: Exchange
     ) -> Denial | None:
         """Make an account if the address is free, and do not tell whether it was.
 
@@ -81,7 +88,13 @@ class Accounts:
 
         Source: ASVS 5.0 V6.3.8; CWE-204, CWE-208.
         """
-        made = await self._make(email, password, frozenset(), cause)
+        faults = self._faults(email, password)
+        if faults:
+            return invalid(**faults)
+        refused = await self._attempts.register(exchange)
+        if refused is not None:
+            return refused
+        made = await self._make(email, password, frozenset(), Cause.of(exchange))
         return (
             None if made is ADDRESS_TAKEN or isinstance(made, AccountRecord) else made
         )
@@ -107,15 +120,15 @@ class Accounts:
                 roles=f"{wrong[0][:64]!r} is no role: lower-case letters, digits and "
                 "_ . : - after the first character, 64 at most."
             )
+        faults = self._faults(email, password)
+        if faults:
+            return invalid(**faults)
         return await self._make(email, password, wanted, cause)
 
     async def _make(
         self, email: str, password: str, roles: frozenset[str], cause: Cause
     ) -> AccountRecord | Denial:
         email = email.strip()
-        faults = self._faults(email, password)
-        if faults:
-            return invalid(**faults)
         account = AccountRecord(
             id=secrets.token_urlsafe(_ID_BYTES),
             email=email,
@@ -139,6 +152,7 @@ class Accounts:
         return account
 
     def _faults(self, email: str, password: str) -> dict[str, str]:
+        email = email.strip()
         faults = {
             "email": addresses.fault(email),
             "password": self._passwords.fault(password, email=email),
@@ -146,36 +160,66 @@ class Accounts:
         return {field: sentence for field, sentence in faults.items() if sentence}
 
     async def authenticate(
-        self, email: str, password: str, cause: Cause = _UNKNOWN
+        self, email: str, password: str, exchange: Exchange
     ) -> AccountRecord | Denial:
         """Return the account whose address and password these are.
 
         An unknown, a disabled and a password-less account cost the same hashing as a
         wrong password and get the same answer, after the same time (CVE-2026-22746,
-        CVE-2025-13473).
+        CVE-2025-13473). So does a locked one, but for the hashing.
+
+        Args:
+            email: as submitted.
+            password: as submitted.
+            exchange: the request; where it comes from decides how often this may be.
         """
-        return await self._passwords.evenly(self._authenticate(email, password, cause))
+        key = email_key(email.strip()[: addresses.MOST_CHARACTERS + 1])
+        attempt = await self._attempts.begin(key, exchange)
+        if isinstance(attempt, Denial) and attempt is not LOCKED:
+            return attempt
+        cause = Cause.of(exchange)
+        return await self._passwords.evenly(
+            self._authenticate(key, password, attempt, cause)
+        )
 
     async def _authenticate(
-        self, email: str, password: str, cause: Cause
+        self, key: str, password: str, attempt: Attempt | Denial, cause: Cause
     ) -> AccountRecord | Denial:
-        key = email_key(email.strip()[: addresses.MOST_CHARACTERS + 1])
         account = await self._store.by_email(key)
+        if isinstance(attempt, Denial):
+            return self._sign_in_failed(key, account, "locked", cause)
         stored = "" if account is None else account.password_hash
         try:
-            proof = await self._passwords.verify(
-                stored, password, network=cause.network
-            )
+            proof = await self._verify(stored, password, attempt, cause)
         except WrongPasswordError as error:
             reason = str(error) or "wrong password"
             reason = "unknown account" if account is None else reason
             return self._sign_in_failed(key, account, reason, cause)
         if account is None or account.disabled:
             return self._sign_in_failed(key, account, "disabled account", cause)
+        await attempt.succeeded()
         if self._passwords.needs_rehash(proof):
             better = await self._passwords.hash(password, network=cause.network)
             await self._store.upgrade_hash(account.id, stored, better)
         return account
+
+    async def _verify(
+        self, stored: str, password: str, attempt: Attempt, cause: Cause
+    ) -> Verified:
+        """Return the proof that the password fits.
+
+        Raises:
+            WrongPasswordError: it does not, and the attempt is used up.
+            StoreBusyError: it was not looked at, and the attempt is given back.
+        """
+        try:
+            return await self._passwords.verify(stored, password, network=cause.network)
+        except WrongPasswordError:
+            await attempt.failed()
+            raise
+        except StoreBusyError:
+            await attempt.withdrawn()
+            raise
 
     def _sign_in_failed(
         self, key: str, account: AccountRecord | None, reason: str, cause: Cause
@@ -191,13 +235,45 @@ class Accounts:
         )
         return SIGN_IN_FAILED
 
-    async def change_password(
+    async def confirm(
+        self, account_id: str, password: str, exchange: Exchange
+    ) -> AccountRecord | Denial:
+        """Return a signed-in account if this is its present password.
+
+        Draws from the budgets of the sign-in: who has stolen a session must not be
+        able to guess here what could not be guessed there.
+
+        Returns:
+            The account; ``PASSWORD_WRONG``, also while it is locked; or 429.
+        """
+        account = await self._store.by_id(account_id)
+        if account is None:
+            return CHANGED_MEANWHILE
+        attempt = await self._attempts.begin(account.email_key, exchange)
+        if isinstance(attempt, Denial) and attempt is not LOCKED:
+            return attempt
+        return await self._passwords.evenly(
+            self._confirm(account, password, attempt, Cause.of(exchange))
+        )
+
+    async def _confirm(
         self,
-        account_id: str,
-        *,
-        current: str,
-        new: str,
-        cause: Cause = _UNKNOWN,
+        account: AccountRecord,
+        password: str,
+        attempt: Attempt | Denial,
+        cause: Cause,
+    ) -> AccountRecord | Denial:
+        if isinstance(attempt, Denial):
+            return replace(PASSWORD_WRONG, private="locked")
+        try:
+            await self._verify(account.password_hash, password, attempt, cause)
+        except WrongPasswordError as error:
+            return replace(PASSWORD_WRONG, private=str(error) or "wrong password")
+        await attempt.succeeded()
+        return account
+
+    async def change_password(
+        self, account_id: str, *, current: str, new: str, exchange: Exchange
     ) -> AccountRecord | Denial:
         """Change a password and end every session of the account.
 
@@ -209,32 +285,38 @@ class Accounts:
 
         Source: ASVS 5.0 V6.2.3, V7.4.3.
         """
-        return await self._passwords.evenly(
-            self._change_password(account_id, current, new, cause)
-        )
-
-    async def _change_password(
-        self, account_id: str, current: str, new: str, cause: Cause
-    ) -> AccountRecord | Denial:
         account = await self._store.by_id(account_id)
         if account is None:
             return CHANGED_MEANWHILE
         sentence = self._passwords.fault(new, email=account.email)
         if sentence:
             return invalid(new_password=sentence)
-        try:
-            await self._passwords.verify(
-                account.password_hash, current, network=cause.network
-            )
-        except WrongPasswordError:
+        attempt = await self._attempts.begin(account.email_key, exchange)
+        if isinstance(attempt, Denial) and attempt is not LOCKED:
+            return attempt
+        return await self._passwords.evenly(
+            self._change_password(account, (current, new), attempt, Cause.of(exchange))
+        )
+
+    async def _change_password(
+        self,
+        account: AccountRecord,
+        passwords: tuple[str, str],
+        attempt: Attempt | Denial,
+        cause: Cause,
+    ) -> AccountRecord | Denial:
+        current, new = passwords
+        confirmed = await self._confirm(account, current, attempt, cause)
+        if isinstance(confirmed, Denial):
             self._record(
                 PasswordChangeFailed(
                     request_id=cause.request_id,
                     client=cause.client,
                     account=account.id,
+                    reason=confirmed.private,
                 )
             )
-            return PASSWORD_WRONG
+            return confirmed
         new_hash = await self._passwords.hash(new, network=cause.network)
         epoch = await self._store.set_password(
             account.id, new_hash, epoch=account.epoch

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -10,13 +11,15 @@ from ringfence.audit.log import AuditLog
 from ringfence.clock import Clock, system_clock
 from ringfence.errors import MissingExtraError
 from ringfence.identity.accounts import Accounts
+from ringfence.identity.attempts import Attempts
+from ringfence.identity.known_device import KnownDevices
 from ringfence.identity.passwords.open import open_passwords
 from ringfence.identity.passwords.passwords import Passwords
 from ringfence.identity.session_cookie import SessionCookie
 from ringfence.identity.sessions import Lifetime, Sessions
 from ringfence.identity.settings import IdentitySettings
 from ringfence.secrets.keyring import Keyring
-from ringfence.stores.contracts import Stores
+from ringfence.stores.contracts import CounterStore, Stores
 from ringfence.stores.open import open_stores
 
 if TYPE_CHECKING:
@@ -35,21 +38,28 @@ class Identity:
         passwords: hashes and verifies.
         accounts: decides about accounts; also for ``ringfence accounts``.
         sessions: opens, recognises and ends sessions.
+        attempts: decides how often a password may be tried.
+        devices: recognises the devices that accounts have signed in from.
         app: answers the addresses under ``/auth``.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - its parts, each by its name
         self,
         stores: Stores,
         passwords: Passwords,
+        *,
         accounts: Accounts,
         sessions: Sessions,
+        attempts: Attempts,
+        devices: KnownDevices,
         app: Router,
     ) -> None:
         self._stores = stores
         self._passwords = passwords
         self.accounts = accounts
         self.sessions = sessions
+        self.attempts = attempts
+        self.devices = devices
         self.app = app
         self.authenticate = sessions.authenticate  # the session stage
 
@@ -83,6 +93,7 @@ def open_identity(  # noqa: PLR0913 - the settings, and what stands below this r
     development: bool,
     audit: AuditLog,
     keyring: Keyring,
+    counters: CounterStore,
     clock: Clock = system_clock,
     data: Path | None = None,
     measure: bool = False,
@@ -95,6 +106,7 @@ def open_identity(  # noqa: PLR0913 - the settings, and what stands below this r
         development: plain http on this machine.
         audit: takes the events.
         keyring: gives the keys; opened before ``start``.
+        counters: keeps what is left of the limits on sign-ins.
         clock: tells the time.
         data: the folder with the measured cost of a password hash.
         measure: whether to measure it if nobody has.
@@ -118,9 +130,28 @@ def open_identity(  # noqa: PLR0913 - the settings, and what stands below this r
         key = keyring.derive("identity.identifier")
         return hmac.digest(key, email_key.encode(), "sha256")[:_IDENTIFIER_BYTES].hex()
 
+    async def epoch_of(email_key: str) -> int | None:
+        account = await stores.accounts.by_email(email_key)
+        return None if account is None else account.epoch
+
+    devices = KnownDevices(
+        partial(keyring.derive_all, "identity.device"),
+        development=development,
+        clock=clock,
+    )
+    attempts = Attempts(
+        counters,
+        settings,
+        devices,
+        epoch_of=epoch_of,
+        identifier=identifier,
+        record=audit.record,
+        clock=clock,
+    )
     accounts = Accounts(
         stores.accounts,
         passwords,
+        attempts,
         record=audit.record,
         identifier=identifier,
         clock=clock,
@@ -135,8 +166,17 @@ def open_identity(  # noqa: PLR0913 - the settings, and what stands below this r
     gatehouse = Gatehouse(
         accounts,
         sessions,
+        devices,
         Pages(site_name=settings.site_name, templates=settings.templates),
         after_sign_in=settings.after_sign_in,
         registration=settings.registration,
     )
-    return Identity(stores, passwords, accounts, sessions, gatehouse.app())
+    return Identity(
+        stores,
+        passwords,
+        accounts=accounts,
+        sessions=sessions,
+        attempts=attempts,
+        devices=devices,
+        app=gatehouse.app(),
+    )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import ceil
 
 from ringfence.denial import Denial
 
@@ -28,6 +29,10 @@ SIGN_IN_FAILED = Denial(
 )
 """One text for an unknown address, a wrong password and a disabled account: an answer
 that told them apart would tell which accounts exist. Source: ASVS 5.0 V6.3.8."""
+
+LOCKED = replace(SIGN_IN_FAILED, private="locked")
+"""What a sign-in is answered with while its account is locked: to the public, the very
+same. Else the answer would tell when the next guess is worth it."""
 
 PASSWORD_WRONG = Invalid(
     403,
@@ -71,6 +76,29 @@ def invalid(**fields: str) -> Invalid:
     """Return the refusal of these fields."""
     detail = " ".join(f"{name}: {sentence}" for name, sentence in fields.items())
     return Invalid(422, "identity.invalid_input", detail, fields=tuple(fields.items()))
+
+
+def too_many_attempts(amount: int, period: float, retry_after: float) -> Denial:
+    """Return the refusal for when a limit on tries is reached.
+
+    Args:
+        amount: how many are allowed in ``period``.
+        period: seconds.
+        retry_after: seconds until the next one is allowed.
+
+    Source: RFC 6585, section 4; draft-ietf-httpapi-ratelimit-headers.
+    """
+    wait = max(1, ceil(retry_after))
+    return Denial(
+        429,
+        "identity.too_many_attempts",
+        "There have been too many attempts. Wait a little and try again.",
+        headers=(
+            (b"retry-after", b"%d" % wait),
+            (b"ratelimit-policy", b'"sign-in";q=%d;w=%d' % (amount, period)),
+            (b"ratelimit", b'"sign-in";r=0;t=%d' % wait),
+        ),
+    )
 
 
 def unavailable(private: str, retry_after: int = 5) -> Denial:

@@ -32,6 +32,7 @@ from ringfence.identity.bodies import (
 )
 from ringfence.identity.cause import Cause
 from ringfence.identity.destination import same_site_path
+from ringfence.identity.known_device import KnownDevices
 from ringfence.identity.pages.render import NOTES, Pages
 from ringfence.identity.refusals import (
     NO_SUCH_SESSION,
@@ -41,6 +42,7 @@ from ringfence.identity.refusals import (
     unavailable,
 )
 from ringfence.identity.sessions import Sessions, current_session
+from ringfence.stores.contracts import AccountRecord
 
 PASSWORD = frozenset({"password"})
 
@@ -68,6 +70,7 @@ class Gatehouse:
     Args:
         accounts: decides about accounts.
         sessions: opens and ends sessions.
+        devices: makes the browser known to who has signed in with it.
         pages: renders the pages.
         after_sign_in: where a browser goes after signing in, if nowhere else.
         registration: whether strangers may make an account.
@@ -75,6 +78,7 @@ class Gatehouse:
 
     accounts: Accounts
     sessions: Sessions
+    devices: KnownDevices
     pages: Pages
     after_sign_in: str
     registration: bool
@@ -115,9 +119,7 @@ class Gatehouse:
         if isinstance(sent, Denial):
             return self._refuse(request, exchange, sent, "register")
         refused = await _attempt(
-            self.accounts.register(
-                sent.value.email, sent.value.password, Cause.of(exchange)
-            )
+            self.accounts.register(sent.value.email, sent.value.password, exchange)
         )
         if refused is not None:
             return self._refuse(request, exchange, refused, "register", sent)
@@ -136,13 +138,11 @@ class Gatehouse:
         if isinstance(sent, Denial):
             return self._refuse(request, exchange, sent, "login")
         account = await _attempt(
-            self.accounts.authenticate(
-                sent.value.email, sent.value.password, Cause.of(exchange)
-            )
+            self.accounts.authenticate(sent.value.email, sent.value.password, exchange)
         )
         if isinstance(account, Denial):
             return self._refuse(request, exchange, account, "login", sent)
-        refused = await self.sessions.begin(account, exchange, factors=PASSWORD)
+        refused = await self._let_in(account, exchange, PASSWORD)
         if refused is not None:
             return self._refuse(request, exchange, refused, "login", sent)
         self.sessions.record_sign_in(exchange)
@@ -179,12 +179,12 @@ class Gatehouse:
             current.principal().id,
             current=sent.value.current_password,
             new=sent.value.new_password,
-            cause=Cause.of(exchange),
+            exchange=exchange,
         )
         if isinstance(account, Denial):
             return await self._refuse_on_account(request, exchange, account)
         factors = current.principal().factors
-        refused = await self.sessions.begin(account, exchange, factors=factors)
+        refused = await self._let_in(account, exchange, factors)
         if refused is not None:
             return self._refuse(request, exchange, refused)
         if _wants_page(exchange):
@@ -241,6 +241,15 @@ class Gatehouse:
         route = IdentityRoute(f"/auth/{path}", endpoint, methods=[method])
         route.identity_access = access
         return route
+
+    async def _let_in(
+        self, account: AccountRecord, exchange: Exchange, factors: frozenset[str]
+    ) -> Denial | None:
+        """Open a session, and know this device from now on."""
+        refused = await self.sessions.begin(account, exchange, factors=factors)
+        if refused is None:
+            self.devices.remember(exchange, account.email_key, account.epoch)
+        return refused
 
     async def _end(self, request: Request, exchange: Exchange) -> bool:
         wanted = request.path_params["id"]

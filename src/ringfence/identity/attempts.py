@@ -1,0 +1,393 @@
+"""How often a password may be tried: decided inside the sign-in, before any hashing.
+
+An attempt draws from one of two lanes. A *stranger* shares the budgets of its network,
+of all strangers, and of the account that it names. A *known device*, one that has
+signed in to this very account before, has its own: nothing that strangers do uses it
+up, which is why locking an account is no way to lock its owner out.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from typing import NamedTuple
+
+from ringfence.audit.events import (
+    Event,
+    SignInLocked,
+    SignInsLimited,
+    SignInSpray,
+)
+from ringfence.clock import Clock
+from ringfence.denial import Denial
+from ringfence.exchange import Exchange
+from ringfence.identity.known_device import KnownDevices
+from ringfence.identity.refusals import LOCKED, too_many_attempts
+from ringfence.identity.settings import IdentitySettings
+from ringfence.stores.contracts import Charge, CounterStore, Verdict, counter_key
+
+_MINUTE = 60.0
+_HOUR = 3600.0
+_LOCK_GROWTH = 4  # 1, 4, 16, 60 minutes with the defaults
+_SPRAY_PERIOD = 600.0  # seconds in which tried accounts are counted together
+_SLOWED = 5  # a network that sprays has a fifth of its sign-ins left
+_SLOWED_MOST = 4096  # networks; the one that was noticed longest ago gives way
+_DEVICES = 10  # as many devices' failures an account's known devices have together
+_PREFIX = 3  # hexadecimal digits: where no room is left, 4096 budgets for all accounts
+
+
+class _Rate(NamedTuple):
+    """A budget whose end is told: 429 with Retry-After."""
+
+    scope: str  # for the ledger: "network", "account", "everybody"
+    charge: Charge
+
+
+class _Lane(NamedTuple):
+    """What an attempt draws from.
+
+    Args:
+        rates: tries, whether the password is right or not; told when used up.
+        guesses: tries in vain; used up, the answer is that of a wrong password.
+        returned: what a success gives back.
+        lifted: keys whose failures a success forgives.
+        even_locked: drawn from even when the account is locked, so that the lock does
+            not show by what is left of it.
+    """
+
+    rates: tuple[_Rate, ...]
+    guesses: tuple[Charge, ...]
+    returned: tuple[Charge, ...]
+    lifted: tuple[bytes, ...] = ()
+    even_locked: tuple[_Rate, ...] = ()
+
+
+class Attempt:
+    """One try at a password that may be made: made by ``Attempts.begin`` only.
+
+    It is paid for as a failure. Nothing has to be done for a failure to count, so that
+    an error, a cancelled request or a parallel try cannot get a guess for nothing.
+
+    Args:
+        counters: keeps the budgets.
+        lane: what was drawn from.
+        paid_at: when.
+        notice: tells the spray signal of a failure.
+    """
+
+    __slots__ = ("_counters", "_lane", "_notice", "_paid_at")
+
+    def __init__(
+        self,
+        counters: CounterStore,
+        lane: _Lane,
+        *,
+        paid_at: float,
+        notice: Callable[[], Awaitable[None]] | None,
+    ) -> None:
+        self._counters = counters
+        self._lane = lane
+        self._paid_at = paid_at
+        self._notice = notice
+
+    async def succeeded(self) -> None:
+        """Give back what only failures cost."""
+        await self.withdrawn()
+        if self._lane.lifted:
+            await self._counters.lift(self._lane.lifted)
+
+    async def withdrawn(self) -> None:
+        """Give the guess back: the password was not looked at."""
+        await self._counters.give_back(self._lane.returned, self._paid_at)
+
+    async def failed(self) -> None:
+        """Tell the spray signal that the password was wrong. It counts anyhow."""
+        if self._notice is not None:
+            await self._notice()
+
+
+class Attempts:
+    """Decide whether a password may be tried now.
+
+    One decision, taken from all budgets at once or from none; so 50 parallel guesses
+    are 50 decisions, and no more reach the hasher than the budget holds. Budgets of
+    accounts are kept under the submitted address, folded: an account that does not
+    exist is locked exactly as one that does.
+
+    Args:
+        counters: keeps the budgets.
+        settings: the numbers.
+        devices: recognises known devices.
+        epoch_of: returns the present epoch of the account with this folded address;
+            asked only for devices that claim to know it.
+        identifier: makes the keyed hash that stands for an address.
+        record: takes the events.
+        clock: tells the time.
+
+    Source: ASVS 5.0 V6.3.1; NIST SP 800-63B-4, section 3.2.2; CWE-307, CWE-645.
+
+    Not covered: with several worker processes and counters in memory, each process
+    counts for itself.
+    """
+
+    def __init__(  # noqa: PLR0913 - what it decides with, each by its name
+        self,
+        counters: CounterStore,
+        settings: IdentitySettings,
+        devices: KnownDevices,
+        *,
+        epoch_of: Callable[[str], Awaitable[int | None]],
+        identifier: Callable[[str], str],
+        record: Callable[[Event], None],
+        clock: Clock,
+    ) -> None:
+        self._counters = counters
+        self._settings = settings
+        self._devices = devices
+        self._epoch_of = epoch_of
+        self._identifier = identifier
+        self._record = record
+        self._clock = clock
+        self._locks = _locks(settings.lock_shortest, settings.lock_longest)
+        self._slowed: OrderedDict[str, float] = OrderedDict()
+
+    async def begin(self, identifier: str, exchange: Exchange) -> Attempt | Denial:
+        """Pay for one try at a password, or refuse it before any work is done for it.
+
+        Args:
+            identifier: the submitted address, folded by ``email_key``.
+            exchange: the request; its network and its device cookie are read.
+
+        Returns:
+            The attempt, or why there is none: ``LOCKED``, which is answered as a wrong
+            password is, or 429 where the network or everybody has tried too often.
+
+        Raises:
+            StoreError: the budgets cannot be read; nothing may be tried.
+        """
+        now = self._clock()
+        name = self._identifier(identifier)
+        device = await self._known_device(identifier, exchange)
+        lane = (
+            self._stranger(name, exchange.network, now)
+            if device is None
+            else self._known(name, device)
+        )
+        charges = [*(rate.charge for rate in lane.rates), *lane.guesses]
+        verdict = await self._counters.take(charges, now)
+        if verdict.refused < 0:
+            return self._attempt(lane, name, exchange, now)
+        if verdict.refused < len(lane.rates):
+            return await self._limited(lane.rates, verdict, exchange)
+        if lane.even_locked:
+            charges = [rate.charge for rate in lane.even_locked]
+            over = await self._counters.take(charges, now)
+            if over.refused >= 0:
+                return await self._limited(lane.even_locked, over, exchange)
+        await self._tell_lock(name, verdict, exchange, now)
+        return LOCKED
+
+    async def register(self, exchange: Exchange) -> Denial | None:
+        """Pay for one registration, or refuse it with 429 before any hashing.
+
+        Raises:
+            StoreError: the budgets cannot be read; nothing may be made.
+        """
+        per_address = self._settings.registrations_per_address
+        network = exchange.network
+        rates = (
+            _Rate(
+                "network",
+                _exactly(per_address, _HOUR, "registration network", network),
+            ),
+            _Rate(
+                "everybody",
+                Charge(
+                    counter_key("registration everybody"),
+                    self._settings.registrations_global,
+                    _HOUR,
+                ),
+            ),
+        )
+        charges = [rate.charge for rate in rates]
+        verdict = await self._counters.take(charges, self._clock())
+        if verdict.refused < 0:
+            return None
+        return await self._limited(rates, verdict, exchange)
+
+    async def lift(self, identifier: str) -> None:
+        """End the lock of an account, after a proof by other means (mail, operator).
+
+        Args:
+            identifier: the address, folded by ``email_key``.
+
+        Not covered: the lock of a single known device, which ends by itself; after the
+        proof its browser is made known anew and starts afresh.
+        """
+        name = self._identifier(identifier)
+        await self._counters.lift(
+            [_failures_key("stranger", name), _failures_key("devices", name)]
+        )
+
+    async def _known_device(self, identifier: str, exchange: Exchange) -> bytes | None:
+        """Return the id of the device that the request comes from, if the account
+        trusts it still. Only who holds such a cookie causes the look at the account, so
+        that its time tells nobody else anything."""
+        device = self._devices.read(exchange)
+        if device is None:
+            return None
+        epoch = self._devices.epoch(device, identifier)
+        if epoch is None or epoch != await self._epoch_of(identifier):
+            return None
+        return device.id
+
+    def _stranger(self, name: str, network: str, now: float) -> _Lane:
+        settings = self._settings
+        per_address, in_all = settings.sign_ins_per_address, settings.sign_ins_global
+        by_network = [
+            _Rate("network", _exactly(per_address, _MINUTE, "sign-in network", network))
+        ]
+        if self._slowed.get(network, 0.0) > now:
+            left = max(1, per_address // _SLOWED)
+            slow = _exactly(left, _MINUTE, "sign-in slowed", network)
+            by_network.append(_Rate("network", slow))
+        everybody = _exactly(in_all, _MINUTE, "sign-in strangers")
+        guesses = self._failures("stranger", name)
+        return _Lane(
+            rates=(*by_network, _Rate("everybody", everybody)),
+            guesses=(guesses,),
+            returned=(guesses,),
+            even_locked=tuple(by_network),
+        )
+
+    def _known(self, name: str, device: bytes) -> _Lane:
+        """Return the lane of a known device.
+
+        Not of its network, so that an office behind one address can sign in at nine
+        o'clock; and the reserved part of the global budget is used up by failures
+        alone, of which each account has few, so that nobody uses it up with accounts
+        of their own.
+        """
+        settings = self._settings
+        often = _exactly(settings.sign_ins_per_address, _MINUTE, "sign-in known", name)
+        reserved = _exactly(settings.sign_ins_global, _MINUTE, "sign-in known devices")
+        here = self._failures("device", name, device)
+        all_devices = Charge(
+            _failures_key("devices", name),
+            settings.sign_in_failures * _DEVICES,
+            _HOUR,
+            exact=True,
+        )
+        return _Lane(
+            rates=(_Rate("account", often), _Rate("everybody", reserved)),
+            guesses=(here, all_devices),
+            returned=(reserved, here, all_devices),
+            lifted=(here.key,),
+        )
+
+    def _failures(self, kind: str, name: str, device: bytes = b"") -> Charge:
+        """Return the budget of failures whose end locks."""
+        return Charge(
+            _failures_key(kind, name, device),
+            self._settings.sign_in_failures,
+            _HOUR,
+            exact=True,
+            holds=self._locks,
+            coarser=(counter_key("sign-in failures", kind, name[:_PREFIX]),),
+        )
+
+    def _attempt(
+        self, lane: _Lane, name: str, exchange: Exchange, now: float
+    ) -> Attempt:
+        is_known = bool(lane.lifted)
+        notice = None if is_known else partial(self._notice, name, exchange, now)
+        return Attempt(self._counters, lane, paid_at=now, notice=notice)
+
+    async def _notice(self, name: str, exchange: Exchange, now: float) -> None:
+        """Look for many accounts that were each tried a few times: one password tried
+        at every door stays below the limit of each account (CWE-307)."""
+        settings, network = self._settings, exchange.network
+        member = name.encode()
+        key = counter_key("spray", network)
+        tried = await self._counters.distinct(key, member, _SPRAY_PERIOD, now)
+        if tried >= settings.spray_accounts:
+            self._slow(network, now + _HOUR)
+            await self._tell_spray(key, network, tried, exchange, now)
+        key = counter_key("spray")
+        tried = await self._counters.distinct(key, member, _SPRAY_PERIOD, now)
+        if tried >= settings.spray_accounts_global:
+            await self._tell_spray(key, "", tried, exchange, now)
+
+    def _slow(self, network: str, until: float) -> None:
+        self._slowed[network] = until
+        self._slowed.move_to_end(network)
+        if len(self._slowed) > _SLOWED_MOST:
+            self._slowed.popitem(last=False)
+
+    async def _limited(
+        self, rates: Sequence[_Rate], verdict: Verdict, exchange: Exchange
+    ) -> Denial:
+        scope, charge = rates[verdict.refused]
+        if await self._is_news(charge.key, charge.period, self._clock()):
+            self._record(
+                SignInsLimited(
+                    request_id=exchange.request_id,
+                    client=exchange.client,
+                    scope=scope,
+                    limit=charge.amount,
+                )
+            )
+        return too_many_attempts(charge.amount, charge.period, verdict.retry_after)
+
+    async def _tell_lock(
+        self, name: str, verdict: Verdict, exchange: Exchange, now: float
+    ) -> None:
+        begins = any(abs(verdict.retry_after - lock) < 1 for lock in self._locks)
+        if not (verdict.held and begins):
+            return
+        key = counter_key("lock", name, str(verdict.refused))
+        if await self._is_news(key, self._locks[0], now):
+            self._record(
+                SignInLocked(
+                    request_id=exchange.request_id,
+                    client=exchange.client,
+                    identifier=name,
+                    seconds=round(verdict.retry_after),
+                )
+            )
+
+    async def _tell_spray(
+        self, key: bytes, network: str, accounts: int, exchange: Exchange, now: float
+    ) -> None:
+        if await self._is_news(key, _SPRAY_PERIOD, now):
+            self._record(
+                SignInSpray(
+                    request_id=exchange.request_id,
+                    client=exchange.client,
+                    network=network,
+                    accounts=accounts,
+                )
+            )
+
+    async def _is_news(self, key: bytes, period: float, now: float) -> bool:
+        """Return whether this has not been told in the last ``period``: a flood must
+        not fill the ledger."""
+        charge = Charge(counter_key("told", key), 1, period, exact=True)
+        return (await self._counters.take([charge], now)).refused < 0
+
+
+def _exactly(amount: int, period: float, purpose: str, whom: str = "") -> Charge:
+    return Charge(counter_key(purpose, whom), amount, period, exact=True)
+
+
+def _failures_key(kind: str, name: str, device: bytes = b"") -> bytes:
+    return counter_key("sign-in failures", kind, name, device)
+
+
+def _locks(shortest: float, longest: float) -> tuple[float, ...]:
+    """Return how long a lock holds the first time, the second, and so on."""
+    steps = [shortest]
+    while steps[-1] < longest:
+        steps.append(min(longest, steps[-1] * _LOCK_GROWTH))
+    return tuple(steps)

@@ -1,0 +1,204 @@
+"""The cookie of a device that has signed in before, and what it is believed for.
+
+Who knows the password of an account is not known before the password is checked; but
+whether this browser has been the owner's before can be told at once. Failures of such
+a device are counted by themselves, so that strangers who lock an account out for each
+other do not lock out its owner.
+"""
+
+from __future__ import annotations
+
+import hmac
+import re
+import secrets
+import struct
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from binascii import Error as DecodingError
+from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
+from typing import NamedTuple
+
+from ringfence.clock import Clock
+from ringfence.exchange import Exchange
+
+MOST_ACCOUNTS = 5  # of one browser; the latest sign-ins stay
+YEAR = 365 * 24 * 3600  # seconds; ended here too, not only in the browser
+
+_PRODUCTION_NAME = "__Host-device"
+_SIGNED = b"ringfence device 1\x00"
+_ACCOUNT = b"ringfence device account 1\x00"
+
+_HEAD = struct.Struct(">B16sQ")  # version, id, when it was made in Unix seconds
+_ENTRY = struct.Struct(">16sQ")  # tag of the account, its epoch
+_VERSION = 1
+_ID_BYTES = 16
+_TAG_BYTES = 16
+_MAC_BYTES = 32
+_MOST_CHARACTERS = 4 * (_HEAD.size + MOST_ACCOUNTS * _ENTRY.size + _MAC_BYTES + 2) // 3
+
+
+class Entry(NamedTuple):
+    """An account that a device has signed in to.
+
+    Args:
+        tag: keyed hash of the account's folded address.
+        epoch: of the account at that sign-in. A change of the password raises it, and
+            what the device was believed for is over.
+    """
+
+    tag: bytes
+    epoch: int
+
+
+class Device(NamedTuple):
+    """What a cookie that we made says.
+
+    Args:
+        id: random, another one after each sign-in.
+        made: when, in Unix seconds.
+        entries: the accounts, the latest sign-in first.
+    """
+
+    id: bytes
+    made: int
+    entries: tuple[Entry, ...]
+
+
+class KnownDevices:
+    """Reads and writes the cookie that makes a device known.
+
+    The cookie opens nothing: whoever steals it has the guesses of this one device, and
+    still needs the password. It names the accounts by keyed hashes, so that the next
+    person at a shared computer cannot look up who was there.
+
+    Read in a sign-in only, never for an ordinary request.
+
+    Args:
+        keys: returns the keys that cookies are signed with, the newest first.
+        development: plain http on this machine; the cookie is then named after the
+            port, as the session's is.
+        clock: tells the time.
+
+    Source: OWASP, "Slow down online guessing attacks with device cookies"; RFC
+    6265bis, section 4.1.3.2; ASVS 5.0 V6.3.1.
+
+    Not covered: a browser that forgets its cookies is a stranger again.
+    """
+
+    def __init__(
+        self, keys: Callable[[], Sequence[bytes]], *, development: bool, clock: Clock
+    ) -> None:
+        self._keys = keys
+        self._development = development
+        self._clock = clock
+        secure = "" if development else "; Secure"
+        self._attributes = (
+            f"; Max-Age={YEAR}; Path=/{secure}; HttpOnly; SameSite=Lax"
+        ).encode()
+
+    def read(self, exchange: Exchange) -> Device | None:
+        """Return the device that a request comes from, if we know it.
+
+        What was tampered with, has expired or comes twice is ignored: such a browser
+        is a stranger's, and nothing else about the request changes.
+        """
+        header = exchange.headers.get(b"cookie")
+        if header is None:
+            return None
+        found = {
+            value.strip(b" \t") for value in _pattern(self._name(exchange))(header)
+        }
+        if len(found) != 1:
+            return None
+        return self._opened(found.pop())
+
+    def epoch(self, device: Device, identifier: str) -> int | None:
+        """Return the account's epoch at the last sign-in from this device, ``None`` if
+        there was none.
+
+        Args:
+            device: as read.
+            identifier: the folded address.
+        """
+        tags = {_tag(key, identifier) for key in self._keys()}
+        return next((e.epoch for e in device.entries if e.tag in tags), None)
+
+    def remember(self, exchange: Exchange, identifier: str, epoch: int) -> None:
+        """Make the device known to an account that has just proved who it is.
+
+        The id is a new one, so that an older copy of the cookie in other hands no
+        longer draws from the same budget.
+        """
+        keys = self._keys()
+        tags = {_tag(key, identifier) for key in keys}
+        known = self.read(exchange)
+        others = [e for e in known.entries if e.tag not in tags] if known else []
+        entries = (Entry(_tag(keys[0], identifier), epoch), *others)[:MOST_ACCOUNTS]
+        device = Device(secrets.token_bytes(_ID_BYTES), int(self._clock()), entries)
+        self._send(exchange, _sealed(device, keys[0]))
+
+    def mint(self, identifier: str, epoch: int) -> str:
+        """Return a cookie's value for a device that knows one account, for tests."""
+        key = self._keys()[0]
+        made = int(self._clock())
+        entry = Entry(_tag(key, identifier), epoch)
+        device = Device(secrets.token_bytes(_ID_BYTES), made, (entry,))
+        return _sealed(device, key).decode()
+
+    def _name(self, exchange: Exchange) -> str:
+        if not self._development:
+            return _PRODUCTION_NAME
+        server = exchange.scope.get("server")
+        return f"device-{(server[1] if server else None) or 0}"
+
+    def _opened(self, value: bytes) -> Device | None:
+        if len(value) > _MOST_CHARACTERS:
+            return None
+        try:
+            raw = urlsafe_b64decode(value + b"=" * (-len(value) % 4))
+        except DecodingError:
+            return None
+        payload, mac = raw[:-_MAC_BYTES], raw[-_MAC_BYTES:]
+        genuine = [hmac.compare_digest(mac, _mac(k, payload)) for k in self._keys()]
+        if not any(genuine):
+            return None
+        version, device_id, made = _HEAD.unpack_from(payload)
+        if version != _VERSION or self._clock() - made >= YEAR:
+            return None
+        return Device(device_id, made, tuple(_entries(payload[_HEAD.size :])))
+
+    def _send(self, exchange: Exchange, value: bytes) -> None:
+        start = self._name(exchange).encode() + b"="
+        exchange.response_headers = [
+            (name, said)
+            for name, said in exchange.response_headers
+            if name != b"set-cookie" or not said.startswith(start)
+        ]
+        exchange.response_headers.append(
+            (b"set-cookie", start + value + self._attributes)
+        )
+
+
+def _sealed(device: Device, key: bytes) -> bytes:
+    payload = _HEAD.pack(_VERSION, device.id, device.made)
+    payload += b"".join(_ENTRY.pack(*entry) for entry in device.entries)
+    return urlsafe_b64encode(payload + _mac(key, payload)).rstrip(b"=")
+
+
+def _entries(packed: bytes) -> Iterator[Entry]:
+    return (Entry(*fields) for fields in _ENTRY.iter_unpack(packed))
+
+
+def _mac(key: bytes, payload: bytes) -> bytes:
+    return hmac.digest(key, _SIGNED + payload, "sha256")
+
+
+def _tag(key: bytes, identifier: str) -> bytes:
+    return hmac.digest(key, _ACCOUNT + identifier.encode(), "sha256")[:_TAG_BYTES]
+
+
+@lru_cache(maxsize=16)
+def _pattern(name: str) -> Callable[[bytes], list[bytes]]:
+    """Return the function that finds every value of a cookie in a ``Cookie`` header."""
+    stem = re.escape(name.encode())
+    return re.compile(rb"(?:^|;)[ \t]*+" + stem + rb"[ \t]*+=([^;]*+)").findall
