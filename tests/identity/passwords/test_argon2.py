@@ -3,8 +3,9 @@
 import argon2
 import pytest
 
-from ringfence.errors import WrongPasswordError
+from ringfence.errors import UnusableHashError, WrongPasswordError
 from ringfence.identity.passwords.argon2 import Argon2id
+from ringfence.identity.passwords.cost import FLOOR, Cost
 
 
 @pytest.fixture(scope="module")
@@ -73,3 +74,42 @@ def test_other_parameters_ask_for_a_new_hash(hasher, stored):
     proof = hasher.verify(weak.hash("correct horse"), "correct horse")
     assert hasher.needs_rehash(proof) is True
     assert hasher.needs_rehash(hasher.verify(stored, "correct horse")) is False
+
+
+def test_a_cost_below_the_floor_cannot_be_asked_for():
+    with pytest.raises(ValueError, match="floor"):
+        Argon2id(Cost(19_456, 1))
+
+
+def test_a_stronger_hash_stays(hasher):
+    """Two servers that measured different costs do not write over each other's."""
+    dearer = Argon2id(Cost(32_768, 2))
+    proof = dearer.verify(dearer.hash("correct horse"), "correct horse")
+    assert hasher.needs_rehash(proof) is False
+    assert dearer.needs_rehash(hasher.verify(hasher.hash("x"), "x")) is True
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"parallelism": 2}, {"hash_len": 16}, {"salt_len": 8}, {"type": argon2.Type.I}],
+)
+def test_less_of_anything_asks_for_a_new_hash(hasher, change):
+    usual = {"memory_cost": FLOOR.memory_kib, "time_cost": FLOOR.passes}
+    other = argon2.PasswordHasher(**{**usual, "parallelism": 1, **change})
+    proof = hasher.verify(other.hash("correct horse"), "correct horse")
+    assert hasher.needs_rehash(proof) is True
+
+
+@pytest.mark.parametrize(
+    "parameters", ["m=4194304,t=1,p=1", "m=65536,t=1000,p=1", "m=65536,t=1,p=200"]
+)
+def test_a_planted_hash_that_costs_too_much_is_not_worked_on(hasher, parameters):
+    """4 GiB, or minutes, for each sign-in to one account (CWE-400)."""
+    planted = f"$argon2id$v=19${parameters}$c2FsdHNhbHRzYWx0c2FsdA$" + "A" * 43
+    with pytest.raises(UnusableHashError, match="costs more"):
+        hasher.verify(planted, "correct horse")
+
+
+def test_composed_and_decomposed_are_one_password(hasher):
+    stored = hasher.hash("é" * 8)
+    assert hasher.read(stored).fits("e\u0301" * 8)

@@ -121,5 +121,71 @@ async def test_hashing_steps_back_and_the_loop_does_not(pool):
     assert niceness() == mine
 
 
+async def test_one_network_cannot_take_every_place(anyio_backend, gate):
+    """A flood from one address is refused; everybody else still signs in."""
+    pool = HashingPool(threads=1, queue=10, per_network=3)
+    pool.start()
+    flood = [asyncio.create_task(pool.run(gate, network="192.0.2.1")) for _ in range(3)]
+    await asyncio.sleep(0)
+    with pytest.raises(StoreBusyError, match="this network") as refused:
+        await pool.run(gate, network="192.0.2.1")
+    assert refused.value.retry_after >= 1
+    honest = asyncio.create_task(pool.run(gate, network="192.0.2.2"))
+    nobody = [asyncio.create_task(pool.run(gate)) for _ in range(5)]
+    await asyncio.sleep(0)
+    gate.open.set()
+    await asyncio.gather(honest, *flood, *nobody)
+    assert await pool.run(lambda: "again", network="192.0.2.1") == "again"
+    assert pool._taken == {}
+    pool.stop()
+
+
+async def test_memory_is_shared_and_never_exceeded(anyio_backend):
+    """A legacy hash that holds more than today's waits until there is room."""
+    pool = HashingPool(threads=4, queue=20, memory_kib=100)
+    pool.start(memory_kib=25)
+    lock, held, most = threading.Lock(), [0], [0]
+
+    def work(kib):
+        with lock:
+            held[0] += kib
+            most[0] = max(most[0], held[0])
+        for _ in range(1000):
+            pass
+        with lock:
+            held[0] -= kib
+
+    await asyncio.gather(
+        *(
+            pool.run(lambda kib=kib: work(kib), memory_kib=kib)
+            for kib in [25, 60, 100, 25, 60, 25, 100, 25, 90, 25]
+        )
+    )
+    assert most[0] <= 100
+    await pool.run(lambda: None, memory_kib=5000)  # alone, rather than never
+    pool.stop()
+
+
+@pytest.mark.parametrize(
+    ("threads", "memory_kib", "each", "expected"),
+    [(4, 256, 64, 4), (8, 256, 64, 4), (2, 256, 64, 2), (4, 32, 64, 1), (4, 64, 0, 4)],
+)
+def test_threads_fit_into_the_memory(threads, memory_kib, each, expected):
+    pool = HashingPool(threads=threads, memory_kib=memory_kib)
+    pool.start(memory_kib=each)
+    assert pool.threads == expected
+    pool.stop()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"), [(0.03, 333), (0.25, 40), (5.0, 8), (0.0001, 1000)]
+)
+def test_nobody_waits_much_longer_than_ten_seconds(seconds, expected):
+    pool = HashingPool(threads=1)
+    pool.start(seconds_each=seconds)
+    assert pool.queue == expected
+    pool.stop()
+
+
 def test_one_core_is_left_for_the_loop():
     assert HashingPool().threads == max(1, (os.cpu_count() or 1) - 1)

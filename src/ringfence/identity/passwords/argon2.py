@@ -11,8 +11,8 @@ from argon2.exceptions import InvalidHashError, VerificationError
 
 from ringfence.errors import UnusableHashError, WrongPasswordError
 from ringfence.identity.passwords.cost import FLOOR, Cost
-from ringfence.identity.passwords.rules import normalize
 from ringfence.identity.passwords.stored import Claim, Verified
+from ringfence.identity.passwords.text import normalize
 
 _VERSION = 0x13  # RFC 9106, section 3.1
 _LANES = 1

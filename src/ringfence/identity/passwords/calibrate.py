@@ -158,13 +158,13 @@ def recall(
         SettingsError: the file is damaged, or asks for less than OWASP's floor.
     """
     try:
-        text = path.read_text("utf-8")
+        content = path.read_bytes()
     except FileNotFoundError:
         return None
     except OSError as error:
         raise StoreError(f"{path} cannot be read: {error.strerror}") from error
     try:
-        said = json.loads(text)
+        said = json.loads(content)
         cost = Cost(int(said["memory_kib"]), int(said["passes"]))
         seconds = float(said["milliseconds"]) / 1000
         made_for = int(said["target_ms"])

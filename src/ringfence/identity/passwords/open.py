@@ -18,6 +18,7 @@ from ringfence.identity.passwords.calibrate import (
 )
 from ringfence.identity.passwords.passwords import Passwords
 from ringfence.identity.passwords.pool import HashingPool
+from ringfence.identity.passwords.rules import Rules
 from ringfence.identity.passwords.stored import Claim, Reader
 from ringfence.identity.settings import IdentitySettings
 
@@ -45,7 +46,10 @@ def open_passwords(
         ),
         measured=_measured(settings, data, clock, measure=measure),
         readers=open_readers(memory_kib),
-        shortest=settings.password_min_length,
+        rules=Rules(
+            shortest=settings.password_min_length,
+            names=(settings.site_name, "ringfence"),
+        ),
         least_seconds=settings.password_answer_ms / 1000,
     )
 

@@ -8,12 +8,14 @@ from functools import partial
 from typing import TypeVar
 
 from ringfence.errors import UnusableHashError, WrongPasswordError
-from ringfence.identity.passwords import rules
 from ringfence.identity.passwords.argon2 import Argon2id
 from ringfence.identity.passwords.calibrate import Measured
+from ringfence.identity.passwords.common_passwords import ranks
 from ringfence.identity.passwords.evenly import Evenly
 from ringfence.identity.passwords.pool import HashingPool
+from ringfence.identity.passwords.rules import Rules
 from ringfence.identity.passwords.stored import Claim, Reader, Verified
+from ringfence.identity.passwords.text import is_too_long, normalize
 
 _T = TypeVar("_T")
 
@@ -28,7 +30,7 @@ class Passwords:
         pool: the threads that hashes run in.
         measured: returns the cost of new hashes; asked once, when the server starts.
         readers: recognise hashes that other programs have made.
-        shortest: fewest characters of a new password.
+        rules: for new passwords.
         least_seconds: the least that an answer about a password takes; 0 means twice
             the time of a hash.
     """
@@ -39,11 +41,12 @@ class Passwords:
         *,
         measured: Callable[[], Measured],
         readers: tuple[Reader, ...],
-        shortest: int,
+        rules: Rules,
         least_seconds: float = 0.0,
     ) -> None:
         self.pool = pool
-        self.shortest = shortest
+        self._rules = rules
+        self.shortest = rules.shortest
         self._measured = measured
         self._readers = readers
         self._least_seconds = least_seconds
@@ -59,6 +62,7 @@ class Passwords:
             StoreError: it cannot be read or written.
         """
         measured = await asyncio.to_thread(self._measured)
+        await asyncio.to_thread(ranks)
         self._hasher = Argon2id(measured.cost, memory_kib=self.pool.memory_kib)
         self._nobodys = self._hasher.nobodys()
         least = self._least_seconds or _HASHES_AN_ANSWER * measured.seconds
@@ -73,7 +77,7 @@ class Passwords:
 
     def fault(self, password: str, *, email: str) -> str:
         """Return what is wrong with a new password, or the empty text."""
-        return rules.fault(password, email=email, shortest=self.shortest)
+        return self._rules.fault(password, email=email)
 
     async def evenly(self, work: Awaitable[_T]) -> _T:
         """Return what ``work`` does, after a time that says nothing about it."""
@@ -90,7 +94,7 @@ class Passwords:
             StoreBusyError: too many wait already.
         """
         return await self.pool.run(
-            partial(self._hasher.hash, rules.normalize(password)),
+            partial(self._hasher.hash, normalize(password)),
             network=network,
             memory_kib=self._hasher.cost.memory_kib,
         )
@@ -113,7 +117,7 @@ class Passwords:
             UnusableHashError: nothing could; the reason is for the ledger.
             StoreBusyError: too many wait already.
         """
-        text = "" if rules.is_too_long(password) else password
+        text = "" if is_too_long(password) else password
         stored = password_hash or self._nobodys
         try:
             claim = self._claim(stored)

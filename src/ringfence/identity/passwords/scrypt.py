@@ -18,7 +18,7 @@ from ringfence.identity.passwords.stored import Claim, Reader
 
 _MOST_WORK = 2**22  # N * r * p: two seconds of one core; OWASP's N=2^17, r=8 is 2^20
 _MOST_BLOCKS = 32
-_FEWEST_TAG_BYTES, _MOST_TAG_BYTES = 16, 64
+_TAG_BYTES = frozenset({32, 64})
 _BYTES_A_BLOCK = 128
 _KIB = 1024
 
@@ -62,7 +62,7 @@ def reader(memory_kib: int) -> Reader:
             return None
         r, p = number(found["r"]), number(found["p"])
         is_sound = n > 1 and not n & (n - 1) and r and p
-        if not is_sound or not _FEWEST_TAG_BYTES <= len(tag) <= _MOST_TAG_BYTES:
+        if not is_sound or len(tag) not in _TAG_BYTES:
             raise damaged()
         kib = _BYTES_A_BLOCK * r * (n + p) // _KIB + 1
         if n * r * p > _MOST_WORK or r > _MOST_BLOCKS or kib > memory_kib:
