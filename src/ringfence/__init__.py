@@ -1,6 +1,7 @@
 """A complete security layer around a Python backend."""
 
 from ringfence import access, current
+from ringfence.browser.cors import cors
 from ringfence.denial import Denial
 from ringfence.frameworks.rule import Rule
 from ringfence.guard.asgi import Guard
@@ -16,5 +17,6 @@ __all__ = [
     "Secret",
     "Settings",
     "access",
+    "cors",
     "current",
 ]

@@ -52,6 +52,7 @@ def canonical(origin: str) -> str:
     """Return an origin as browsers would write it, ``""`` where that cannot be told."""
     text = origin.strip().lower()
     if not _SCHEME.match(text):
+        text = text.lstrip("/")
         text = f"{'http' if _is_loopback(text) else 'https'}://{text}"
     try:
         parts = urlsplit(text)
