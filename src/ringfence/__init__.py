@@ -2,6 +2,7 @@
 
 from ringfence import access, current
 from ringfence.browser.cors import cors
+from ringfence.browser.overrides import headers
 from ringfence.denial import Denial
 from ringfence.frameworks.rule import Rule
 from ringfence.guard.asgi import Guard
@@ -19,4 +20,5 @@ __all__ = [
     "access",
     "cors",
     "current",
+    "headers",
 ]

@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from ringfence.browser.cors import ALLOWED_HEADERS, EXPOSED_HEADERS, MAX_AGE, Cors
-from ringfence.browser.directives import check_directives
+from ringfence.browser.directives import FRAMING, check_directives
+from ringfence.browser.features import parse_features
 from ringfence.errors import SettingsError
 
 _COOKIE_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_FEATURE = re.compile(r"[a-z][a-z0-9-]*=(?:\*|\([^()\x00-\x1f]*\))")
+_REPORT_PATH = re.compile(r"(?:/[A-Za-z0-9._~-]+)+")
 _REFERRER_POLICIES = (
     "same-origin",
     "strict-origin",
@@ -20,7 +21,9 @@ _REFERRER_POLICIES = (
 )
 _OPENER_POLICIES = ("same-origin", "same-origin-allow-popups", "noopener-allow-popups")
 _RESOURCE_POLICIES = ("same-origin", "same-site", "cross-origin")
+_EMBEDDER_POLICIES = ("", "require-corp", "credentialless")
 _ONE_DAY = 86_400
+_ONE_YEAR = 31_536_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +46,14 @@ class BrowserSettings:
     hsts_subdomains: bool = True
     """Whether that holds for every name below this one (ASVS 5.0 V3.4.1)."""
 
-    frame_options: str = "DENY"
-    """``DENY`` or ``SAMEORIGIN``; goes with the directive ``frame-ancestors``."""
+    hsts_preload: bool = False
+    """Whether browsers may carry this domain in their own list of those that are
+    reached by https only. Hard to take back: it needs a year and all names below
+    (hstspreload.org)."""
+
+    frame_options: str = ""
+    """``DENY``, or ``SAMEORIGIN`` for pages that frame each other. Unset, it follows
+    the directive ``frame-ancestors``, which is ``'none'`` unless ``csp`` says more."""
 
     referrer_policy: str = "same-origin"
     """What a link tells about the page that it is on."""
@@ -53,22 +62,24 @@ class BrowserSettings:
     """Cross-Origin-Opener-Policy; ``same-origin-allow-popups`` for sign-in windows of
     other services."""
 
+    embedder_policy: str = ""
+    """Cross-Origin-Embedder-Policy: ``require-corp`` or ``credentialless`` for pages
+    that need shared memory. Unset, none is sent."""
+
     resource_policy: str = "same-origin"
     """Cross-Origin-Resource-Policy: who may embed what is served here."""
 
-    permissions_policy: tuple[str, ...] = (
-        "accelerometer=()",
-        "camera=()",
-        "display-capture=()",
-        "geolocation=()",
-        "gyroscope=()",
-        "magnetometer=()",
-        "microphone=()",
-        "midi=()",
-        "payment=()",
-        "usb=()",
-    )
-    """Features of the device that no page here may use."""
+    permissions_policy: tuple[str, ...] = ()
+    """Features of the device that differ from the default, which lets no page use
+    camera, microphone, position, motion, payment, USB, MIDI and screen capture:
+    ``camera=(self)``."""
+
+    reports: bool = True
+    """Whether browsers are asked to report what a page's policy has refused. The
+    reports go to the ledger."""
+
+    report_path: str = "/.well-known/ringfence-reports"
+    """Where they are taken."""
 
     readable_cookies: frozenset[str] = frozenset()
     """Names of cookies that scripts must read; all others become HttpOnly."""
@@ -102,7 +113,16 @@ class BrowserSettings:
                 f"before it protects anybody; write at least {_ONE_DAY}, or 0 to "
                 f"withdraw it"
             )
-        _one_of("frame_options", self.frame_options, ("DENY", "SAMEORIGIN"))
+        if self.hsts_preload and not (
+            self.hsts_max_age >= _ONE_YEAR and self.hsts_subdomains
+        ):
+            raise SettingsError(
+                f"browser.hsts_preload: the lists of browsers take only domains with "
+                f"hsts_max_age of {_ONE_YEAR} or more and hsts_subdomains; set these "
+                f"too, or leave hsts_preload out"
+            )
+        check_framing(self.frame_options, self.csp)
+        _one_of("embedder_policy", self.embedder_policy, _EMBEDDER_POLICIES)
         _one_of("opener_policy", self.opener_policy, _OPENER_POLICIES)
         _one_of("resource_policy", self.resource_policy, _RESOURCE_POLICIES)
         if self.referrer_policy == "no-referrer":
@@ -112,8 +132,12 @@ class BrowserSettings:
                 "'same-origin' tells other sites just as little"
             )
         _one_of("referrer_policy", self.referrer_policy, _REFERRER_POLICIES)
-        for feature in self.permissions_policy:
-            _check_feature(feature)
+        parse_features(self.permissions_policy)
+        if not _REPORT_PATH.fullmatch(self.report_path):
+            raise SettingsError(
+                f"browser.report_path: {self.report_path!r} is no plain path; write "
+                f"one such as '/.well-known/ringfence-reports'"
+            )
         for name in self.readable_cookies:
             _check_cookie_name(name)
         _ = self.cors  # checks itself
@@ -132,22 +156,30 @@ class BrowserSettings:
         )
 
 
+def check_framing(frame_options: str, csp: Mapping[str, str]) -> None:
+    """Refuse two headers about frames that disagree: browsers that know
+    ``frame-ancestors`` follow it, and all others X-Frame-Options.
+
+    Raises:
+        SettingsError: they disagree, or the option is unknown.
+    """
+    _one_of("frame_options", frame_options, ("", *FRAMING))
+    ancestors = csp.get("frame-ancestors")
+    if frame_options and ancestors not in {None, FRAMING[frame_options]}:
+        raise SettingsError(
+            f"browser.frame_options: {frame_options} contradicts frame-ancestors "
+            f"{ancestors} in browser.csp; take frame_options out, it follows by itself"
+        )
+
+
 def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
     if value in allowed:
         return
     folded = {choice.lower(): choice for choice in allowed}
     guess = folded.get(value.strip().strip("'\"").lower())
-    cure = f"write {guess!r}" if guess else f"write one of {', '.join(allowed)}"
+    named = ", ".join(filter(None, allowed))
+    cure = f"write {guess!r}" if guess else f"write one of {named}"
     raise SettingsError(f"browser.{name}: {value!r} is unknown; {cure}")
-
-
-def _check_feature(feature: str) -> None:
-    if not _FEATURE.fullmatch(feature):
-        name = feature.partition("=")[0].strip().lower()
-        raise SettingsError(
-            f"browser.permissions_policy: {feature!r} is not understood by browsers; "
-            f"write '{name}=()' for nobody or '{name}=(self)' for pages from here"
-        )
 
 
 def _check_cookie_name(name: str) -> None:

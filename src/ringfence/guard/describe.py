@@ -10,7 +10,8 @@ FORMAT_VERSION = 1
 
 
 def describe(plans: Sequence[RoutePlan]) -> str:
-    """Return the plans as a table of plain text, one line a route.
+    """Return the plans as a table of plain text, one line a route, and below it which
+    response headers differ.
 
     Args:
         plans: in the order in which the framework tries them.
@@ -32,7 +33,18 @@ def describe(plans: Sequence[RoutePlan]) -> str:
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
         for row in (header, *rows)
     )
-    return "\n".join(line.rstrip() for line in lines)
+    table = "\n".join(line.rstrip() for line in lines)
+    return "\n\n".join(filter(None, (table, _differences(plans))))
+
+
+def _differences(plans: Sequence[RoutePlan]) -> str:
+    """Return which routes have other response headers than the settings say."""
+    lines = [
+        f"  {', '.join(plan.methods) or 'any'} {plan.host}{plan.path}: {name}: {value}"
+        for plan in plans
+        for name, value in plan.overrides.items()
+    ]
+    return "\n".join(("Headers that differ:", *lines)) if lines else ""
 
 
 def describe_json(plans: Sequence[RoutePlan]) -> dict[str, object]:
@@ -48,6 +60,7 @@ def describe_json(plans: Sequence[RoutePlan]) -> dict[str, object]:
                 "policy": str(plan.policy),
                 "limits": list(plan.limits),
                 "csrf": plan.csrf,
+                "headers": dict(plan.overrides),
                 "endpoint": plan.place.name,
             }
             for plan in plans

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import NamedTuple
@@ -48,7 +48,7 @@ class RoutePlan:
         nonced_headers: gives the response headers for a document with this nonce.
         caching: the route's own ``Cache-Control``, for everybody and for one reader;
             ``None`` where nothing was said about it.
-        overrides: response headers that were declared to differ here, as text.
+        overrides: what was declared to differ in its response headers, by name.
         input_errors: what the framework raises about input that it does not accept.
         is_own: a route of the guard itself, whose answers need no rewriting.
         sharing: what pages of other origins may do here, ``None`` for nothing.
@@ -69,7 +69,7 @@ class RoutePlan:
     data_headers: Headers
     nonced_headers: Callable[[str], Headers] = no_headers
     caching: Headers | None = None
-    overrides: tuple[str, ...] = ()
+    overrides: Mapping[str, str] = field(default_factory=dict)
     input_errors: tuple[type[Exception], ...] = ()
     is_own: bool = False
     sharing: Sharing | None = None
