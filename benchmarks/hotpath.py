@@ -102,7 +102,9 @@ class Walk:
             routes.intact()
 
     async def _outbound(self, exchange: Exchange) -> None:
-        outbound = Outbound(exchange, self.plan, Answer(), self.guard._answers)
+        outbound = Outbound(
+            exchange, self.plan, Answer(), self.guard._answers, self.guard._watch
+        )
         headers = [(b"content-length", b"2"), (b"content-type", b"application/json")]
         await outbound.send(
             {"type": "http.response.start", "status": 200, "headers": headers}

@@ -30,8 +30,8 @@ from ringfence.access.marks import PolicyDependency
 from ringfence.errors import PlanError
 from ringfence.exchange import ASGIApp, Receive, Scope, Send
 from ringfence.frameworks.declared import NOTHING, Declared, declared_on
-from ringfence.frameworks.reference import reference_page
 from ringfence.frameworks.place import place_of
+from ringfence.frameworks.reference import reference_page
 from ringfence.frameworks.sealed import RouteList
 from ringfence.frameworks.segments import Reach, Tail
 from ringfence.frameworks.starlette import (
@@ -77,6 +77,12 @@ class FastAPIReader(StarletteReader):
         if not isinstance(app, FastAPI) or not app.root_path:
             return table
         return replace(table, root_path=app.root_path)
+
+    def lead(self, _router: Router) -> None:
+        """FastAPI's router does more than to search."""
+
+    def enter(self, _route: Any, _above: Above) -> None:
+        """FastAPI's routes are entered by its own router only."""
 
     def understand(self, router: Router, above: Above) -> None:
         """Refuse routers that route in ways of their own, included ones too."""
@@ -249,9 +255,19 @@ def _documentation(app: FastAPI, route: BaseRoute, leaf: Leaf) -> Leaf:
     if route.path in own_pages:
 
         def bind(wrap: Wrap) -> None:
-            route.app = wrap(reference_page(app))
+            page = reference_page(_schema_of(app), str(app.openapi_url))
+            route.app = wrap(page)
 
     return replace(leaf, is_docs=True, bind=bind)
+
+
+def _schema_of(app: FastAPI) -> Callable[[], dict[str, Any]]:
+    """Look at each call what ``app.openapi`` is: developers replace it."""
+
+    def schema() -> dict[str, Any]:
+        return app.openapi()
+
+    return schema
 
 
 def _frontend_group(found: Any, above: Above) -> tuple[Any, str, Any, object, str]:

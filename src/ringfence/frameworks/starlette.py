@@ -10,12 +10,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, TypeGuard
 
 from starlette.applications import Starlette
 from starlette.routing import (
     BaseRoute,
     Host,
+    Match,
     Mount,
     Route,
     Router,
@@ -25,11 +27,19 @@ from starlette.routing import (
 )
 
 from ringfence.errors import PlanError
+from ringfence.exchange import ASGIApp, Receive, Scope, Send
 from ringfence.frameworks.declared import NOTHING, Declared, declared_on
 from ringfence.frameworks.place import place_of
 from ringfence.frameworks.sealed import RouteList
 from ringfence.frameworks.segments import Reach, Tail
-from ringfence.frameworks.table import Application, Branch, Leaf, Table, Wrap
+from ringfence.frameworks.table import (
+    Application,
+    Branch,
+    Enter,
+    Leaf,
+    Table,
+    Wrap,
+)
 from ringfence.frameworks.template import read_template
 
 _ANYTHING = re.compile(r"(?s:.*)\Z")
@@ -91,7 +101,12 @@ class StarletteReader:
             middleware=tuple(_name_of(one.cls) for one in middleware),
             notes=tuple(self.notes),
             input_errors=self.input_errors,
+            lead=self.lead(router_of(app)),
         )
+
+    def lead(self, router: Router) -> Callable[[Enter], None] | None:
+        """Return what makes the router ask first, if that can be done."""
+        return partial(lead, router)
 
     def table(self, app: Starlette | Router, above: Above) -> Table:
         """Read a router and everything below it."""
@@ -198,8 +213,13 @@ class StarletteReader:
             integers=read.integers,
             sample=read.sample or "",
             host=above.host,
+            enter=self.enter(route, above) if kind == "http" else None,
             marks=declared.marks,
         )
+
+    def enter(self, route: Any, above: Above) -> Enter | None:
+        """Return how the router enters this route, if it is one of its own."""
+        return None if above.prefix or above.host else entrance(route)
 
     def _mount(self, mount: Mount, declared: Declared, above: Above) -> Leaf | Branch:
         base = mount._base_app  # noqa: SLF001 - middleware may hide it in .app; checked at start-up
@@ -289,7 +309,65 @@ def has_middleware(app: object) -> bool:
     if isinstance(app, Starlette):
         return bool(app.user_middleware) or has_middleware(app.router)
     # a router without middleware calls its own ``app``
-    return isinstance(app, Router) and app.middleware_stack != app.app
+    if not isinstance(app, Router):
+        return False
+    stack = app.middleware_stack
+    return stack != app.app and not isinstance(stack, Led)
+
+
+def entrance(route: Route) -> Enter:
+    """Return what Starlette's router does once it has found a route."""
+    if not route.param_convertors:
+        path = route.path
+
+        def enter(scope: Scope) -> ASGIApp | None:
+            if scope["path"] != path:
+                return None
+            scope["endpoint"] = route.endpoint
+            scope["path_params"] = dict(scope.get("path_params", ()))
+            return route.app
+
+        return enter
+
+    def match_and_enter(scope: Scope) -> ASGIApp | None:
+        match, found = route.matches(scope)
+        if match is not Match.FULL:
+            return None
+        scope.update(found)
+        return route.app
+
+    return match_and_enter
+
+
+class Led:
+    """Stands before a router's search, which asks every route in turn.
+
+    Args:
+        router: whose search it is.
+        choose: says where to go; ``None`` to search.
+    """
+
+    __slots__ = ("_choose", "_router", "search")
+
+    def __init__(self, router: Router, choose: Enter) -> None:
+        self._router = router
+        self._choose = choose
+        self.search = router.app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Go where the guard leads, or search."""
+        app = self._choose(scope)
+        if app is None:
+            await self.search(scope, receive, send)
+            return
+        scope.setdefault("router", self._router)
+        await app(scope, receive, send)
+
+
+def lead(router: Router, choose: Enter) -> None:
+    """Make a router ask before it searches; not one with middleware of its own."""
+    if not has_middleware(router):
+        router.middleware_stack = Led(router, choose)
 
 
 def bind_attribute(owner: object, name: str) -> Callable[[Wrap], None]:

@@ -10,14 +10,19 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from enum import Enum
 
 from ringfence.access import Policy
-from ringfence.exchange import ASGIApp
+from ringfence.exchange import ASGIApp, Scope
 from ringfence.frameworks.sealed import RouteList
 from ringfence.frameworks.segments import EVERYWHERE, Reach
 from ringfence.marks import Mark
 
 Wrap = Callable[[ASGIApp], ASGIApp]
+
+Enter = Callable[[Scope], ASGIApp | None]
+"""Writes into the scope what the framework writes once it has found an entry, and
+returns what it then calls; ``None`` if it would not have found this one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +69,8 @@ class Leaf:
         is_docs: the framework made this route itself, for its documentation pages.
         host: the pattern of the Host header as text, empty for every host.
         marks: what else was declared beside the route, the outermost first.
+        enter: goes straight to this entry where the guard has found it already;
+            ``None`` where the framework has to search for it again.
     """
 
     kind: str
@@ -80,6 +87,7 @@ class Leaf:
     is_docs: bool = False
     host: str = ""
     marks: tuple[Mark, ...] = ()
+    enter: Enter | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,12 +139,26 @@ class Table:
     root_path: str = ""
 
 
+class Answered(Enum):
+    """What a framework's own router says where no endpoint is meant."""
+
+    ITSELF = "itself"
+
+
+ANSWERED = Answered.ITSELF
+"""The framework answers by itself: 405 for another method."""
+
+Choose = Callable[[str, str, str], Leaf | Answered | None]
+"""Return the entry point for a method (``WEBSOCKET`` for handshakes), a path and the
+server's ``root_path``, ``ANSWERED``, or ``None`` where there is nothing."""
+
+
 @dataclass(frozen=True, slots=True)
 class Application:
     """An application as its adapter read it.
 
     Args:
-        framework: ``starlette``, ``fastapi``, ``plain`` ...
+        framework: ``starlette``, ``fastapi``, ``litestar`` or ``plain``.
         table: its routes.
         router: the ASGI callable that routes, below the application's own middleware;
             rehearsals are sent there.
@@ -146,6 +168,10 @@ class Application:
         notes: what a reader of the plan should know, in sentences.
         input_errors: what the framework raises about input that it does not accept;
             each has a method ``errors`` that tells which fields are meant.
+        lead: makes the router ask first where to go, before it searches; given what
+            answers for a scope, as ``Enter`` does.
+        choose: asks the framework's own router, where that can be done without entering
+            anything; else the patterns of the table decide, in its order.
     """
 
     framework: str
@@ -156,6 +182,8 @@ class Application:
     middleware: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     input_errors: tuple[type[Exception], ...] = ()
+    lead: Callable[[Enter], None] | None = None
+    choose: Choose | None = None
 
     def leaves(self) -> Iterator[Leaf]:
         """Yield every entry point, in the order of the tables."""

@@ -35,6 +35,7 @@ from ringfence.guard.compile import (
 from ringfence.guard.lifespan import Steps, run_lifespan
 from ringfence.guard.outbound import Outbound
 from ringfence.guard.plan import RoutePlan
+from ringfence.guard.reports import reports_plan, with_reports
 from ringfence.guard.rooms import Rooms
 from ringfence.guard.stages import StageMaker, street
 from ringfence.identity.directory import Directory
@@ -97,6 +98,7 @@ class Guard:
         self._answers = Answers(
             settings, rooms.audit, sign_in=SIGN_IN if rooms.identity else ""
         )
+        self._watch = rooms.identity.sessions.live.watch if rooms.identity else None
         self._street = tuple(map(step_of, street(settings)))
         self._maker = StageMaker(
             settings,
@@ -106,6 +108,7 @@ class Guard:
         )
         self._starting = asyncio.Lock()
         self._started = self._stopped = False
+        self._reports = reports_plan(settings.browser, rooms.counters, rooms.audit)
         self._guarded, self._own = self._compile()
         self._fixed: Mapping[str, Mapping[str, RoutePlan]] = {}
 
@@ -129,7 +132,7 @@ class Guard:
         adds is there once it has run."""
         # Only looked at: what a start-up is binding meanwhile stays what it is.
         guarded, own = (self._guarded, self._own) if self._started else self._compile()
-        return (*(own.plans if own else ()), *guarded.plans)
+        return (*(own.plans if own else ()), *self._reports, *guarded.plans)
 
     @property
     def accounts(self) -> Directory:
@@ -226,7 +229,7 @@ class Guard:
         """Let the application answer, and see its answer out."""
         plan = cast("RoutePlan", exchange.plan)
         exchange.scope[SCOPE_KEY] = exchange
-        outbound = Outbound(exchange, plan, send, self._answers)
+        outbound = Outbound(exchange, plan, send, self._answers, self._watch)
         try:
             await plan.application(exchange.scope, outbound.receive, outbound.send)
         except Exception as error:  # nothing of the inside may leave
@@ -235,6 +238,8 @@ class Guard:
         else:
             if not outbound.is_done():
                 await outbound.finish()
+        finally:
+            outbound.release()
 
     async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
         steps = Steps(self._open, self._close_plans, self._close)
@@ -272,6 +277,7 @@ class Guard:
         if self._own is not None:
             await self._own.close()
             self._fixed = {**self._fixed, **self._own.index.fixed}
+        self._fixed = with_reports(self._fixed, self._reports)
         self._started = True
         self._rooms.audit.record(
             Started(environment=self.settings.env, routes=len(self.plan))

@@ -8,7 +8,7 @@ that allowed the request is its own, before body, dependencies and handshake.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NoReturn
+from typing import NoReturn, cast
 
 from ringfence.exchange import ASGIApp, Exchange, Receive, Scope, Send
 from ringfence.frameworks.table import Application, Leaf, Wrap
@@ -94,9 +94,32 @@ def entry_for(plan: RoutePlan) -> Wrap:
 
 
 def bind(application: Application, plan_of: Callable[[Leaf], RoutePlan]) -> None:
-    """Bind every route of the application to its plan."""
+    """Bind every route of the application to its plan, and lead its router."""
     for leaf in application.leaves():
         leaf.bind(entry_for(plan_of(leaf)))
+    if application.lead is not None:
+        application.lead(way_of)
+
+
+def way_of(scope: Scope) -> ASGIApp | None:
+    """Return where a request goes, so that the framework need not search for the route
+    that the guard has found; ``None`` to have it searched for.
+
+    Rehearsals are searched for: they show that the framework agrees. So is whatever a
+    middleware has changed on its way; its entry refuses it then.
+    """
+    exchange: Exchange | None = scope.get(SCOPE_KEY)
+    if (
+        exchange is None
+        or exchange.probe is not None
+        or scope["path"] is not exchange.path
+        or scope["type"] != "http"
+        or scope["method"] != exchange.method
+        or scope.get("root_path")
+    ):
+        return None
+    enter = cast("RoutePlan", exchange.plan).enter
+    return None if enter is None else enter(scope)
 
 
 def seal(application: Application) -> None:

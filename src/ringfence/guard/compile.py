@@ -112,6 +112,7 @@ def compile_guarded(
             overrides=headers_of[id(leaf)].overrides,
             input_errors=application.input_errors,
             is_own=is_own,
+            enter=leaf.enter,
             sharing=maker.sharing(leaf.methods, *terms[id(leaf)]),
         )
         for leaf in found
@@ -149,9 +150,7 @@ def refuse_overlap(guarded: Guarded, own: Guarded, prefix: str) -> None:
             raise PlanError(message)
 
 
-def _answer_plan(
-    asgi: ASGIApp, headers: RouteHeaders, maker: StageMaker
-) -> RoutePlan:
+def _answer_plan(asgi: ASGIApp, headers: RouteHeaders, maker: StageMaker) -> RoutePlan:
     """The plan for what a framework answers by itself (405, slash redirects): let it
     through to the framework and the middleware before it, but into no endpoint."""
     return RoutePlan(

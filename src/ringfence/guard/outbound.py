@@ -7,9 +7,10 @@ from collections.abc import Awaitable, Mapping, Sequence
 from typing import cast
 
 from ringfence.denial import Denial
-from ringfence.exchange import Exchange, Message, Send
+from ringfence.exchange import Exchange, Headers, Message, Send
 from ringfence.guard.answers import Answers
 from ringfence.guard.field_errors import refused_input
+from ringfence.guard.lifeline import Lifeline, SessionEnded, Watch
 from ringfence.guard.plan import RoutePlan
 from ringfence.guard.rewrite import (
     APPLICATION_ERROR,
@@ -45,6 +46,7 @@ class Outbound:
         plan: of its route.
         send: the server's.
         answers: finishes what leaves, and refuses.
+        watch: tells when the session of a request ends; ``None`` where there are none.
     """
 
     # Defaults stand on the class: most answers change none of them.
@@ -56,18 +58,29 @@ class Outbound:
     _input_refused = False
     _gone = False  # the application has been told that the client has hung up
     _whole = False  # it had read all of the body by then
+    _headers: Headers | list[tuple[bytes, bytes]] = ()  # that went out
+    _lifeline: Lifeline | None = None
 
     def __init__(
-        self, exchange: Exchange, plan: RoutePlan, send: Send, answers: Answers
+        self,
+        exchange: Exchange,
+        plan: RoutePlan,
+        send: Send,
+        answers: Answers,
+        watch: Watch | None,
     ) -> None:
         self._exchange = exchange
         self._plan = plan
         self._send = send
         self._answers = answers
+        self._watch = watch
 
     async def receive(self) -> Message:
         """Give the application the next message of the client's."""
-        message = await self._exchange.receive()
+        if self._lifeline is None:
+            message = await self._exchange.receive()
+        else:
+            message = await self._lifeline.receive(self._exchange.receive)
         kind = message["type"]
         if kind == "http.request":
             self._whole = not message.get("more_body", False)
@@ -80,7 +93,10 @@ class Outbound:
         goes straight on to the server."""
         kind = message["type"]
         if kind == "http.response.body" and self._passing:
-            self._complete = not message.get("more_body", False)
+            if not message.get("more_body", False):
+                self._complete = True
+            elif self._watch is not None:
+                self._tie(self._watch)
             return self._send(message)
         exchange = self._exchange
         if (
@@ -90,15 +106,19 @@ class Outbound:
             and (self._plan.is_own or not must_rewrite(message["status"]))
             and not self._replaced
         ):
-            finished = self._answers.finish_start(message, exchange, self._plan)
+            start = self._answers.finish_start(message, exchange, self._plan)
             self._started = self._passing = True
-            return self._send(finished)
+            self._headers = start["headers"]
+            return self._send(start)
         return self._consider(kind, message)
 
     async def _consider(self, kind: str, message: Message) -> None:
         """Take a message that may have to be answered otherwise."""
         if self._replaced:
             return  # another answer has been sent in place of this one
+        if self._lifeline is not None and self._lifeline.cut:
+            self._gone = True
+            raise SessionEnded
         if kind in _STARTS:
             if not await self._replace(message):
                 finished = self._answers.finish_start(
@@ -106,6 +126,8 @@ class Outbound:
                 )
                 self._started = True
                 await self._send(finished)
+                if kind == "websocket.accept" and self._watch is not None:
+                    self._tie(self._watch)
             return
         if self._rewriter is not None:
             await self._rewrite(self._rewriter, message)
@@ -115,6 +137,19 @@ class Outbound:
         elif kind == "websocket.close":
             self._complete = True
         await self._send(message)
+
+    def _tie(self, watch: Watch) -> None:
+        """Tie what stays open to its session."""
+        self._watch = None
+        if self._exchange.session is not None:
+            self._passing = False  # from here on each message is considered
+            sized = any(name == b"content-length" for name, _ in self._headers)
+            self._lifeline = Lifeline(self._exchange, self._send, watch, sized=sized)
+
+    def release(self) -> None:
+        """Forget the session: nothing is open any more."""
+        if self._lifeline is not None:
+            self._lifeline.release()
 
     async def _replace(self, message: Message) -> bool:
         """Answer otherwise where the application's answer must not leave; return

@@ -13,7 +13,7 @@ from ringfence.errors import PlanError
 from ringfence.exchange import ASGIApp, Headers, Stage, Step, step_of
 from ringfence.frameworks.declared import Declared
 from ringfence.frameworks.rule import Rule
-from ringfence.frameworks.table import Application, Leaf, Place
+from ringfence.frameworks.table import Application, Enter, Leaf, Place
 from ringfence.marks import Mark
 
 
@@ -51,6 +51,7 @@ class RoutePlan:
         overrides: what was declared to differ in its response headers, by name.
         input_errors: what the framework raises about input that it does not accept.
         is_own: a route of the guard itself, whose answers need no rewriting.
+        enter: goes straight to the endpoint, where the framework can be led.
         sharing: what pages of other origins may do here, ``None`` for nothing.
     """
 
@@ -72,6 +73,7 @@ class RoutePlan:
     overrides: Mapping[str, str] = field(default_factory=dict)
     input_errors: tuple[type[Exception], ...] = ()
     is_own: bool = False
+    enter: Enter | None = None
     sharing: Sharing | None = None
     steps: tuple[Step, ...] = field(init=False, repr=False)
     """The stages as they are called."""

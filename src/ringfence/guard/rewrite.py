@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import lru_cache
 
@@ -43,12 +43,13 @@ _TALKATIVE = frozenset(
 )
 _DROPPED = _GUARDED | _TALKATIVE | ANSWERED_HERE
 # Names that need no look, as applications that keep to the rule write them.
-_PASSED = frozenset(
+_EVERYDAY = frozenset(
     {
         b"accept-ranges",
         b"content-disposition",
         b"content-encoding",
         b"content-length",
+        b"content-type",
         b"etag",
         b"last-modified",
         b"location",
@@ -104,37 +105,51 @@ def finish_start(
 
     Source: ASVS 5.0 V3.4, V14.3.2, V13.4.6; CWE-113, CWE-525.
     """
-    kept: list[tuple[bytes, bytes]] = []
-    content_type = b""
-    private = exchange.principal is not None
-    cached = False
-    for line in message.get("headers", ()):
-        name, value = line
-        if b"\n" in value or b"\r" in value:
-            raise ValueError(f"the response header {name!r} contains a line break")
-        if name == b"content-type":
-            content_type = value
-        elif name not in _PASSED:
-            settled = _settle(name.lower(), value, harden)
-            if settled is None:
-                continue
-            line = name, value = settled  # noqa: PLW2901 - as it may leave
-            if name == b"content-type":
-                content_type = value
-            cached = cached or name == b"cache-control"
-            private = private or name == b"set-cookie"
-        kept.append(line)
+    lines = message.get("headers", ())
+    if not isinstance(lines, (list, tuple)):
+        lines = list(lines)
+    # First what nearly every answer looks like, in as few steps as can be.
+    headers: dict[bytes, bytes] = dict(lines)
+    if len(headers) == len(lines) and _EVERYDAY.issuperset(headers):
+        _refuse_line_breaks(headers.values())
+        kept, cached = list(lines), False
+        private = exchange.principal is not None
+    else:
+        _refuse_line_breaks(part for line in lines for part in line)
+        kept = list(_settled(lines, harden))
+        headers = dict(kept)
+        cached = b"cache-control" in headers
+        private = exchange.principal is not None or b"set-cookie" in headers
+    own = exchange.response_headers
     status = message.get("status")
     if status is None:  # websocket.accept shows nothing
-        return {**message, "headers": kept + exchange.response_headers}
-    kept += _protection(exchange, plan, content_type, status)
+        return {**message, "headers": kept + own}
+    kept += _protection(exchange, plan, headers.get(b"content-type", b""), status)
     if plan.caching is not None and status < _FAILURES:
-        kept = _cached_as(plan.caching[private], kept)
+        # A nonce that a shared cache hands out is known to everybody.
+        kept = _cached_as(plan.caching[private or bool(exchange.nonce)], kept)
     elif private and not cached:
         kept.append(_PRIVATE if isinstance(plan.policy, Public) else _NO_STORE)
-    own = exchange.response_headers
     # Another message: an application may send the same one to everybody.
     return {**message, "headers": _with_own(kept, own) if own else kept}
+
+
+def _refuse_line_breaks(parts: Iterable[bytes]) -> None:
+    joined = b"".join(parts)
+    if b"\n" in joined or b"\r" in joined:
+        raise ValueError("a response header contains a line break")
+
+
+def _settled(
+    lines: Iterable[tuple[bytes, bytes]], harden: Callable[[bytes], bytes]
+) -> Iterator[tuple[bytes, bytes]]:
+    """Yield the application's headers as they may leave, without those that may not."""
+    for name, value in lines:
+        lower = name.lower()
+        if lower == b"set-cookie":
+            yield lower, harden(value)
+        elif lower not in _DROPPED:
+            yield lower, value
 
 
 def _with_own(
@@ -176,17 +191,6 @@ def _protection(
     if not exchange.nonce:
         return plan.document_headers
     return plan.nonced_headers(exchange.nonce)
-
-
-def _settle(
-    name: bytes, value: bytes, harden: Callable[[bytes], bytes]
-) -> tuple[bytes, bytes] | None:
-    """Return a header that is not simply passed on as it may leave, if it may."""
-    if name in _DROPPED:
-        return None
-    if name == b"set-cookie":
-        return name, harden(value)
-    return name, value
 
 
 @lru_cache(maxsize=256)

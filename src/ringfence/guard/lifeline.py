@@ -1,0 +1,85 @@
+"""Ending what is still being answered when the session behind it ends."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from ringfence.exchange import Exchange, Message, Receive, Send
+
+POLICY_VIOLATION = 1008  # RFC 6455, section 7.4.1
+
+Watch = Callable[[Exchange, Callable[[], None]], Callable[[], None]]
+"""Has something called when the session of a request ends; returns what ends that."""
+
+
+class SessionEnded(OSError):  # noqa: N818 - no failure: what a hang-up looks like to the application
+    """The session of this connection has ended, so nothing more is sent."""
+
+
+class Lifeline:
+    """Ties a WebSocket or a streamed answer to its session.
+
+    When the session ends, the client is told so at once, whatever the application is
+    waiting for; the application hears of a client that has gone, from ``receive`` and
+    from its next ``send``.
+
+    Args:
+        exchange: the request that opened the connection.
+        send: the server's.
+        watch: tells when the session ends.
+        sized: the answer has a Content-Length: it is left short, which the client
+            notices, rather than ended as if it were whole.
+
+    Source: ASVS 5.0 V7.4.1; CWE-613.
+    """
+
+    def __init__(
+        self, exchange: Exchange, send: Send, watch: Watch, *, sized: bool
+    ) -> None:
+        self._websocket = exchange.kind == "websocket"
+        self._send = send
+        self._sized = sized
+        self._over = asyncio.get_running_loop().create_future()
+        self._farewell: asyncio.Task[None] | None = None
+        self.release = watch(exchange, self._end)
+
+    @property
+    def cut(self) -> bool:
+        """Whether the session has ended."""
+        return self._over.done()
+
+    def _end(self) -> None:
+        self._over.set_result(None)
+        if not self._sized:
+            self._farewell = asyncio.create_task(self._say_farewell())
+
+    async def _say_farewell(self) -> None:
+        if self._websocket:
+            await self._send(
+                {
+                    "type": "websocket.close",
+                    "code": POLICY_VIOLATION,
+                    "reason": "The session has ended.",
+                }
+            )
+        else:
+            await self._send({"type": "http.response.body", "body": b""})
+
+    async def receive(self, receive: Receive) -> Message:
+        """Return the client's next message, or that it is gone."""
+        if self.cut:
+            return self._disconnect()
+        coming = asyncio.ensure_future(receive())
+        try:
+            await asyncio.wait(
+                (coming, self._over), return_when=asyncio.FIRST_COMPLETED
+            )
+            return self._disconnect() if self.cut else await coming
+        finally:
+            coming.cancel()
+
+    def _disconnect(self) -> Message:
+        if self._websocket:
+            return {"type": "websocket.disconnect", "code": POLICY_VIOLATION}
+        return {"type": "http.disconnect"}
