@@ -13,6 +13,7 @@ from pathlib import Path
 
 from ringfence.audit.budget import Budget
 from ringfence.audit.events import (
+    BrowserReport,
     Event,
     EventsLost,
     RequestFailed,
@@ -29,6 +30,7 @@ _LONGEST_WRITTEN = 2048
 still whole when it is looked for."""
 
 _REPORT_SECONDS = 1.0
+_REPORTS = 10  # of browsers, written per second: anybody can send them
 _CLOSE_SECONDS = 10.0
 
 _Fields = dict[str, object]
@@ -233,7 +235,7 @@ class _Lane:
         return "queue full" if waiting >= self._room else ""
 
 
-_OTHERS, _MALFORMED, _REFUSED, _FAILED = range(4)
+_OTHERS, _MALFORMED, _REFUSED, _FAILED, _REPORTED = range(5)
 
 
 def _lane_of(event: Event) -> int:
@@ -241,6 +243,8 @@ def _lane_of(event: Event) -> int:
     does not exist, a malformed request) cannot hide a try at what is not theirs."""
     if isinstance(event, RequestFailed):
         return _FAILED
+    if isinstance(event, BrowserReport):
+        return _REPORTED
     if not isinstance(event, RequestRefused):
         return _OTHERS
     is_cheap = event.code == "guard.no_route" or event.code.startswith("traffic.")
@@ -255,6 +259,7 @@ def _lanes(queue: int, refusals: int, failures: int) -> tuple[_Lane, ...]:
         _Lane("flood", Budget(refusals), queue // 2),
         _Lane("flood of refused access", Budget(refusals), queue - queue // 4),
         _Lane("flood of failures", Budget(failures), queue - queue // 4),
+        _Lane("flood of reports", Budget(_REPORTS), queue // 4),
     )
 
 
