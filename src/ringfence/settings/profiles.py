@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 from collections.abc import Iterator
 from urllib.parse import SplitResult, urlsplit
 
 from ringfence.errors import SettingsError
 from ringfence.settings.settings import Settings
+from ringfence.traffic.rewritten_peer import rewriting
 
 _CURE = "; to try things out on this machine run: ringfence dev TARGET"
 
@@ -55,6 +57,7 @@ def _wrong_in_production(settings: Settings, *, debug: bool) -> Iterator[str]:
             "the application's debug mode is on, which sends traces to anybody; "
             "make it with debug=False"
         )
+    yield from rewriting(os.environ)
     if settings.keys_file is None:
         yield (
             "keys_file is not set, so no session or token would outlive the process; "

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from ringfence.denial import Denial
-from ringfence.errors import SettingsError
 from ringfence.exchange import Scope
 
 # Middleware that rewrites ``scope["client"]`` from headers, with the cure.
@@ -43,8 +42,8 @@ def is_rewritten(scope: Scope) -> bool:
     return bool(client and client[0] and client[1] == 0 and client[0][0] != "/")
 
 
-def refuse_rewriting(environ: Mapping[str, str]) -> None:
-    """Stop the start-up, in production, if the server rewrites the peer's address.
+def rewriting(environ: Mapping[str, str]) -> Iterator[str]:
+    """Tell why the server would hide from the guard who is asking, if it would.
 
     uvicorn does by default, for peers on this machine: it believes ``X-Forwarded-For``
     before the guard has asked who sent it, so that everybody who reaches it over a
@@ -55,23 +54,20 @@ def refuse_rewriting(environ: Mapping[str, str]) -> None:
     Args:
         environ: of the process.
 
-    Raises:
-        SettingsError: with what to switch off.
-
     Source: CWE-290, CWE-348; uvicorn's ``proxy_headers`` and ``forwarded_allow_ips``.
 
     Not covered: a server that rewrites by other means. If it leaves no port, requests
     with a forwarding header are refused (``traffic.peer_rewritten``).
     """
     if environ.get("FORWARDED_ALLOW_IPS", "").strip() == "*":
-        raise SettingsError(
-            "FORWARDED_ALLOW_IPS=* lets every client choose its own address (uvicorn "
-            "and gunicorn read it); unset it, and name your proxies in "
-            "RINGFENCE_PROXIES"
+        yield (
+            "FORWARDED_ALLOW_IPS is *, so that servers that read it (uvicorn, "
+            "gunicorn) let every client choose its own address; unset it, and name "
+            "your proxies in RINGFENCE_PROXIES"
         )
     cure = _rewriter_above()
     if cure:
-        raise SettingsError(
+        yield (
             "the server replaces the client's address by what a header says, before "
             f"the guard can ask who wrote it; {cure}, and name your proxies in "
             "RINGFENCE_PROXIES"
