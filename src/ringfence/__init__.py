@@ -9,6 +9,7 @@ from ringfence.guard.asgi import Guard
 from ringfence.principal import Principal
 from ringfence.secrets.secret import Secret
 from ringfence.settings import Settings
+from ringfence.traffic.rate_limit import limit
 
 __all__ = [
     "Denial",
@@ -21,4 +22,5 @@ __all__ = [
     "cors",
     "current",
     "headers",
+    "limit",
 ]

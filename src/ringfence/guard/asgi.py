@@ -40,6 +40,7 @@ from ringfence.guard.rooms import Rooms
 from ringfence.guard.stages import StageMaker, street
 from ringfence.identity.directory import Directory
 from ringfence.settings import Settings, refuse_unsafe
+from ringfence.traffic.rate_limit import Limits
 
 IDENTITY_PREFIX = "/auth"
 SIGN_IN = "/auth/login"
@@ -99,12 +100,14 @@ class Guard:
             settings, rooms.audit, sign_in=SIGN_IN if rooms.identity else ""
         )
         self._watch = rooms.identity.sessions.live.watch if rooms.identity else None
-        self._street = tuple(map(step_of, street(settings)))
+        limits = Limits(settings.traffic, rooms.counters)
+        self._street = tuple(map(step_of, street(settings, limits)))
         self._maker = StageMaker(
             settings,
             hierarchy=expand(settings.access.hierarchy),
             authenticate=rooms.identity.authenticate if rooms.identity else None,
             csrf_key=partial(rooms.keyring.derive, "browser.csrf"),
+            limits=limits,
         )
         self._starting = asyncio.Lock()
         self._started = self._stopped = False

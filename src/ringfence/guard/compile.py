@@ -24,6 +24,7 @@ from ringfence.guard.plan import (
 from ringfence.guard.precedence import check_precedence
 from ringfence.guard.rehearse import rehearse
 from ringfence.guard.stages import StageMaker, no_route
+from ringfence.traffic.rate_limit import described
 
 logger = logging.getLogger("ringfence")
 
@@ -100,10 +101,12 @@ def compile_guarded(
             host=leaf.host,
             policy=terms[id(leaf)].policy,
             csrf="handshake" if leaf.kind == "websocket" else "unsafe",
-            limits=(),
+            limits=described(terms[id(leaf)].marks),
             place=leaf.place,
             application=asgi,
-            stages=maker.stages(leaf.kind, leaf.methods, *terms[id(leaf)]),
+            stages=maker.stages(
+                leaf.kind, leaf.methods, *terms[id(leaf)], route=_name(leaf)
+            ),
             body_limit=settings.traffic.max_body,
             document_headers=headers_of[id(leaf)].document,
             data_headers=headers_of[id(leaf)].data,
@@ -131,6 +134,12 @@ def compile_guarded(
             _answer_plan(asgi, headers.usual, maker),
         ),
     )
+
+
+def _name(leaf: Leaf) -> str:
+    """Return what tells a route from all others, whatever order they stand in."""
+    methods = ",".join(sorted(leaf.methods or ()))
+    return f"{leaf.kind} {methods} {leaf.host} {leaf.path}"
 
 
 def refuse_overlap(guarded: Guarded, own: Guarded, prefix: str) -> None:

@@ -16,13 +16,14 @@ def describe(plans: Sequence[RoutePlan]) -> str:
     Args:
         plans: in the order in which the framework tries them.
     """
-    header = ("METHODS", "PATH", "KIND", "POLICY", "CSRF", "HANDLER")
+    header = ("METHODS", "PATH", "KIND", "POLICY", "LIMITS", "CSRF", "HANDLER")
     rows = [
         (
             ", ".join(plan.methods) or "any",
             plan.host + plan.path,
             plan.kind,
             str(plan.policy),
+            "; ".join(plan.limits) or "-",
             plan.csrf,
             plan.place.name or "-",
         )

@@ -23,6 +23,7 @@ from ringfence.settings import Settings
 from ringfence.traffic.body_limit import limit_body
 from ringfence.traffic.client_ip import locate
 from ringfence.traffic.host import allow_hosts
+from ringfence.traffic.rate_limit import Limits
 from ringfence.traffic.request_line import refuse_ambiguous
 
 NO_ROUTE = Denial(404, "guard.no_route", "There is nothing at this address.")
@@ -41,16 +42,18 @@ async def closed(_: Exchange) -> Denial:
     return CLOSED
 
 
-def street(settings: Settings) -> tuple[Stage, ...]:
+def street(settings: Settings, limits: Limits) -> tuple[Stage, ...]:
     """Return what every request passes, whatever its route."""
     traffic, development = settings.traffic, settings.development
-    return (
+    stages = (
         refuse_ambiguous(traffic),
         locate(traffic, development=development),
         allow_hosts(
             traffic, development=development, public_origins=settings.public_origins
         ),
+        limits.street(),
     )
+    return tuple(stage for stage in stages if stage is not None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +65,14 @@ class StageMaker:
         hierarchy: roles with what they include, expanded.
         authenticate: the session stage, or ``None`` where identity is switched off.
         csrf_key: returns the key that CSRF tokens are made with.
+        limits: makes the stages that limit requests.
     """
 
     settings: Settings
     hierarchy: Hierarchy
     authenticate: Stage | None
     csrf_key: Callable[[], bytes]
+    limits: Limits
 
     def stages(
         self,
@@ -75,6 +80,8 @@ class StageMaker:
         methods: AbstractSet[str] | None,
         policy: Policy,
         marks: tuple[Mark, ...] = (),
+        *,
+        route: str = "",
     ) -> tuple[Stage, ...]:
         """Return what a request passes once its route is known, in order.
 
@@ -84,6 +91,7 @@ class StageMaker:
                 reads needs no proof that a request comes from our own pages.
             policy: who may use it.
             marks: what else holds for it, the outermost first.
+            route: tells it from all others, for limits of its own.
         """
         if isinstance(policy, Closed):
             return (closed,)
@@ -96,6 +104,7 @@ class StageMaker:
             limit_body(settings.traffic.max_body) if has_body else None,
             self._same_origin(sharing) if changes_things else None,
             self.authenticate,
+            self.limits.route(marks, route),
             enforce(policy, self.hierarchy),
             protect(
                 self.csrf_key, public_origins=settings.public_origins, sharing=sharing

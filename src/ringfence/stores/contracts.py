@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,6 +280,14 @@ class CounterStore(Protocol):
         Shows what single budgets cannot: one network that tries each of many accounts
         only once or twice. Exact up to a bound of the store, from there on the bound.
         """
+
+
+@runtime_checkable
+class ImmediateCounters(Protocol):
+    """Counters that need not wait, for whoever decides on every request."""
+
+    def decide(self, charges: Sequence[Charge], now: float) -> Verdict:
+        """Do what ``take`` of the same store does, at once."""
 
 
 class Stores(Protocol):

@@ -11,6 +11,7 @@ from typing import Literal
 from ringfence.errors import SettingsError
 from ringfence.traffic.addresses import IPV6_PREFIX, UNIX, Network
 from ringfence.traffic.proxies import PROVIDERS, proxy_networks
+from ringfence.traffic.rate import parse_optional_rate
 
 FORWARDING_HEADERS = frozenset(
     {
@@ -148,6 +149,24 @@ class TrafficSettings:
     extra_methods: tuple[str, ...] = ()
     """Methods besides GET, HEAD, POST, PUT, PATCH, DELETE and OPTIONS."""
 
+    limits_address: str = "3000/minute"
+    """How often one client address (IPv6: network) may ask, whatever for; ``none`` for
+    no limit. Wide enough for 200 people behind one address who make 15 requests a
+    minute each, and for what they ask at once on a morning; one that sends a flood is
+    held to 50 a second."""
+
+    limits_ipv6_site: str = "30000/minute"
+    """How often all networks of one IPv6 site (/48) may ask together. One customer can
+    have 65,536 networks, and would have as many budgets."""
+
+    limits_account: str = "1200/minute"
+    """How often one account may ask, from wherever: 20 a second, which is more than a
+    person with several windows needs."""
+
+    limits_global: str = "none"
+    """How often everybody may ask together. Unset, since only the operator knows what
+    the machine bears, and a flood that uses it up shuts out everybody."""
+
     def __post_init__(self) -> None:
         for host in self.allowed_hosts:
             _check_host(host)
@@ -160,12 +179,15 @@ class TrafficSettings:
         for field, (least, most, meaning) in _RANGES.items():
             value = getattr(self, field)
             if not least <= value <= most:
+                bound = f"at least {least}" if value < least else f"at most {most}"
                 raise SettingsError(
-                    f"traffic.{field} must be {least} to {most} ({meaning}), "
-                    f"not {value}"
+                    f"traffic.{field} must be {bound} ({meaning}), not {value}"
                 )
         for method in self.extra_methods:
             _check_method(method)
+        for field in ("address", "ipv6_site", "account", "global"):
+            name = f"limits_{field}"
+            parse_optional_rate(getattr(self, name), f"traffic.{name}")
 
     @property
     def networks(self) -> tuple[Network, ...]:
