@@ -15,6 +15,7 @@ import httpx2
 from examples.range.gate import KEY_HEADER
 from tests.attacks.serving import (
     PYTHON,
+    RAISED,
     Process,
     create_account,
     free_port,
@@ -88,7 +89,7 @@ def running_range(
     key = secrets.token_hex(16)
     command = (*PYTHON, "examples.range", "--guard", guard, "--port", str(port))
     command += ("--data", str(folder), "--key", key, *options)
-    environ = {"PATH": os.environ["PATH"], **env}
+    environ = {"PATH": os.environ["PATH"], **RAISED, **env}
     log = folder.with_suffix(".log")
     try:
         with running(command, env=environ, log=log) as process:

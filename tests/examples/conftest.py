@@ -94,6 +94,7 @@ def make_guard(tmp_path, monkeypatch):
     """Return a function that builds the shop over the same folder every time."""
     monkeypatch.setenv("RINGFENCE_ENV", "development")
     monkeypatch.setenv("RINGFENCE_DATA", str(tmp_path))
+    monkeypatch.setenv("RINGFENCE_IDENTITY_SIGN_INS_PER_ADDRESS", "1000")
     shop = importlib.import_module("examples.shop.application")  # after its settings
     return lambda: shop.create(shop.load_settings())
 

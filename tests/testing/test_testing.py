@@ -53,6 +53,14 @@ def test_a_visitor_has_the_roles_given_and_no_others(client, guard):
         assert_refused(client.get("/staff"), "access.not_allowed", 403)
 
 
+def test_a_suite_may_sign_in_as_often_as_it_likes(client, guard):
+    """The limits on strangers are left as they are, and do not count here."""
+    assert guard.settings.identity.sign_ins_per_address == 10
+    for _ in range(25):
+        with signed_in(client, guard, roles=["staff"]) as visitor:
+            assert client.get("/staff").text == visitor.id
+
+
 def test_a_role_that_is_none_is_told(client, guard):
     with (
         pytest.raises(AssertionError, match="is no role"),

@@ -105,9 +105,8 @@ class KnownDevices:
         header = exchange.headers.get(b"cookie")
         if header is None:
             return None
-        found = {
-            value.strip(b" \t") for value in _pattern(self._name(exchange))(header)
-        }
+        name = self._name(_port(exchange))
+        found = {value.strip(b" \t") for value in _pattern(name)(header)}
         if len(found) != 1:
             return None
         return self._opened(found.pop())
@@ -134,22 +133,24 @@ class KnownDevices:
         known = self.read(exchange)
         others = [e for e in known.entries if e.tag not in tags] if known else []
         entries = (Entry(_tag(keys[0], identifier), epoch), *others)[:MOST_ACCOUNTS]
-        device = Device(secrets.token_bytes(_ID_BYTES), int(self._clock()), entries)
-        self._send(exchange, _sealed(device, keys[0]))
+        self._send(exchange, _sealed(self._device(entries), keys[0]))
 
-    def mint(self, identifier: str, epoch: int) -> str:
-        """Return a cookie's value for a device that knows one account, for tests."""
-        key = self._keys()[0]
-        made = int(self._clock())
-        entry = Entry(_tag(key, identifier), epoch)
-        device = Device(secrets.token_bytes(_ID_BYTES), made, (entry,))
-        return _sealed(device, key).decode()
+    def cookie(self, identifier: str, epoch: int, *, port: int | None) -> str:
+        """Return the cookie, as browsers send it, of a device that knows one account.
 
-    def _name(self, exchange: Exchange) -> str:
-        if not self._development:
-            return _PRODUCTION_NAME
-        server = exchange.scope.get("server")
-        return f"device-{(server[1] if server else None) or 0}"
+        Args:
+            identifier: the folded address.
+            epoch: of the account.
+            port: of the server that it is sent to.
+        """
+        device = self._device((Entry(_tag(self._keys()[0], identifier), epoch),))
+        return f"{self._name(port)}={_sealed(device, self._keys()[0]).decode()}"
+
+    def _device(self, entries: tuple[Entry, ...]) -> Device:
+        return Device(secrets.token_bytes(_ID_BYTES), int(self._clock()), entries)
+
+    def _name(self, port: int | None) -> str:
+        return f"device-{port or 0}" if self._development else _PRODUCTION_NAME
 
     def _opened(self, value: bytes) -> Device | None:
         if len(value) > _MOST_CHARACTERS:
@@ -168,7 +169,7 @@ class KnownDevices:
         return Device(device_id, made, tuple(_entries(payload[_HEAD.size :])))
 
     def _send(self, exchange: Exchange, value: bytes) -> None:
-        start = self._name(exchange).encode() + b"="
+        start = self._name(_port(exchange)).encode() + b"="
         exchange.response_headers = [
             (name, said)
             for name, said in exchange.response_headers
@@ -195,6 +196,11 @@ def _mac(key: bytes, payload: bytes) -> bytes:
 
 def _tag(key: bytes, identifier: str) -> bytes:
     return hmac.digest(key, _ACCOUNT + identifier.encode(), "sha256")[:_TAG_BYTES]
+
+
+def _port(exchange: Exchange) -> int | None:
+    server = exchange.scope.get("server")
+    return server[1] if server else None
 
 
 @lru_cache(maxsize=16)

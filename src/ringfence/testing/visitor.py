@@ -5,20 +5,35 @@ from __future__ import annotations
 import asyncio
 import secrets
 import threading
-from collections.abc import Iterable, Iterator, MutableMapping
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
+from ringfence.clock import system_clock
 from ringfence.denial import Denial
 from ringfence.guard.accounts import open_accounts
 from ringfence.guard.asgi import Guard
+from ringfence.identity.known_device import KnownDevices
+from ringfence.secrets.keyring import Keyring
 from ringfence.settings import Settings
 from ringfence.stores.contracts import AccountRecord
 from ringfence.testing.refused import Response
 
 _TOKEN_HEADER = "x-csrf-token"  # noqa: S105 - a header's name
 _OK = 200
+_PORTS = {"http": 80, "https": 443}
+
+
+class Url(Protocol):
+    """The address that a client talks to."""
+
+    @property
+    def port(self) -> int | None: ...
+
+    @property
+    def scheme(self) -> str: ...
 
 
 class Client(Protocol):
@@ -27,7 +42,12 @@ class Client(Protocol):
     @property
     def headers(self) -> MutableMapping[str, str]: ...
 
-    def post(self, url: str, *, json: Any = None) -> Response: ...
+    @property
+    def base_url(self) -> Url: ...
+
+    def post(
+        self, url: str, *, json: Any = None, headers: Mapping[str, str] | None = None
+    ) -> Response: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +72,9 @@ def signed_in(
     """Make an account, sign it in with the client, and out again at the end.
 
     Nothing is faked: the account is in the guard's database, the session was opened by
-    ``POST /auth/login``, and its CSRF token is sent with every request of the client::
+    ``POST /auth/login``, and its CSRF token is sent with every request of the client.
+    The client counts as a device that the account has used before, so that a suite may
+    sign in as often as it likes without raising the limits on strangers::
 
         with TestClient(app, base_url="http://127.0.0.1:8000",
                         client=("127.0.0.1", 50000)) as client:
@@ -72,7 +94,11 @@ def signed_in(
     made = _in_thread(guard.settings, email, password, frozenset(roles))
     if isinstance(made, Denial):
         raise AssertionError(made.detail)  # noqa: TRY004 - what tests raise
-    answer = client.post("/auth/login", json={"email": email, "password": password})
+    answer = client.post(
+        "/auth/login",
+        json={"email": email, "password": password},
+        headers={"cookie": _known_device(client, guard.settings, made)},
+    )
     if answer.status_code != _OK:
         raise AssertionError(f"the sign-in failed: {answer.text[:200]}")
     client.headers[_TOKEN_HEADER] = answer.json()["csrf_token"]
@@ -81,6 +107,20 @@ def signed_in(
     finally:
         client.post("/auth/logout")
         del client.headers[_TOKEN_HEADER]
+
+
+def _known_device(client: Client, settings: Settings, account: AccountRecord) -> str:
+    """Return the cookie of a device that has signed in to this account before."""
+    keyring = Keyring(settings.keys_path, create=False)
+    keyring.open()
+    devices = KnownDevices(
+        partial(keyring.derive_all, "identity.device"),
+        development=settings.development,
+        clock=system_clock,
+    )
+    url = client.base_url
+    port = url.port or _PORTS.get(url.scheme)
+    return devices.cookie(account.email_key, account.epoch, port=port)
 
 
 def _in_thread(
