@@ -115,9 +115,9 @@ def stages_given(monkeypatch, tmp_path):
     given = []
     real = StageMaker.stages
 
-    def stages(self, kind, methods, policy, marks=()):
+    def stages(self, kind, methods, policy, marks=(), **further):
         given.append((str(policy), marks))
-        return real(self, kind, methods, policy, marks)
+        return real(self, kind, methods, policy, marks, **further)
 
     monkeypatch.setattr(StageMaker, "stages", stages)
     settings = Settings.load(

@@ -36,7 +36,7 @@ def api(**options):
 
 async def fetch(app, path="/docs", root_path=""):
     """Ask the page as the guard would: with the exchange at hand."""
-    page = reference_page(app)
+    page = reference_page(app.openapi, app.openapi_url)
 
     async def guarded(scope, receive, send):
         token = active.set(Exchange(scope, receive))

@@ -1,13 +1,23 @@
 """The doors: who may do what.
 
 ``access.public``, ``access.signed_in`` and ``access.role("admin")`` are policies;
-``&`` and ``|`` combine them; ``require``, ``depends`` and ``routes`` attach them.
+``&`` and ``|`` combine them; ``require``, ``depends``, ``guard`` and ``routes`` attach
+them.
 """
 
-from ringfence.access.marks import depends, require, routes
+from ringfence.access.marks import depends, guard, require, routes
 from ringfence.access.policy import Policy, Public, Role, SignedIn
 
-__all__ = ["Policy", "depends", "public", "require", "role", "routes", "signed_in"]
+__all__ = [
+    "Policy",
+    "depends",
+    "guard",
+    "public",
+    "require",
+    "role",
+    "routes",
+    "signed_in",
+]
 
 public: Policy = Public()
 """Anybody, signed in or not."""

@@ -72,6 +72,23 @@ def depends(policy: Policy, *marks: Mark) -> Depends:
     return FastAPIDepends(PolicyDependency(policy, marks))
 
 
+def guard(policy: Policy, *marks: Mark) -> PolicyGuard:
+    """Give a Litestar application, router, controller or handler its policy, among its
+    ``guards``.
+
+    Every policy between the application and the handler must allow.
+
+    Args:
+        policy: who may use the routes.
+        marks: what else holds for them: limits, headers that differ.
+
+    Raises:
+        TypeError: ``policy`` is not a policy, or a mark none.
+    """
+    _must_be_policy(policy)
+    return PolicyGuard(policy, marks)
+
+
 def routes(
     route_objects: Sequence[RouteObject], policy: Policy, *marks: Mark
 ) -> list[RouteObject]:
@@ -108,6 +125,24 @@ class PolicyDependency:
 
     async def __call__(self) -> None:
         _check_permitted("a router with access.depends")
+
+
+class PolicyGuard:
+    """A Litestar guard that carries a policy and checks that it was asked."""
+
+    __slots__ = ("marks", "policy")
+
+    def __init__(self, policy: Policy, marks: tuple[Mark, ...] = ()) -> None:
+        must_be_marks(marks)
+        self.policy = policy
+        self.marks = marks
+
+    async def __call__(self, connection: object, handler: object) -> None:
+        _check_permitted("a route with access.guard")
+
+    def __deepcopy__(self, memo: object) -> PolicyGuard:
+        """Stay one: Litestar copies routers, and a mark counts once."""
+        return self
 
 
 def policy_of(endpoint: object) -> Policy | None:

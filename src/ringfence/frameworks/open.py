@@ -12,14 +12,15 @@ from ringfence.frameworks.table import Application
 
 _FASTAPI = frozenset({"fastapi.applications.FastAPI", "fastapi.routing.APIRouter"})
 _STARLETTE = frozenset({"starlette.applications.Starlette", "starlette.routing.Router"})
+_LITESTAR = "litestar.app.Litestar"
 
 
 def open_adapter(app: Any, rules: Sequence[Rule] = ()) -> Application:
     """Read an application with the adapter of its framework.
 
     Args:
-        app: an application of FastAPI or Starlette; any other ASGI application is
-            taken for a plain one.
+        app: an application of FastAPI, Starlette or Litestar; any other ASGI
+            application is taken for a plain one.
         rules: for a plain application, the paths that it has.
 
     Raises:
@@ -38,4 +39,8 @@ def open_adapter(app: Any, rules: Sequence[Rule] = ()) -> Application:
         from ringfence.frameworks import starlette  # noqa: PLC0415 - late: an adapter
 
         return starlette.read(app)
+    if _LITESTAR in kinds:
+        from ringfence.frameworks import litestar  # noqa: PLC0415 - late: an adapter
+
+        return litestar.read(app)
     return plain.read(app, rules)

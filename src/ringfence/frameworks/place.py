@@ -8,7 +8,7 @@ from types import FunctionType
 
 from ringfence.frameworks.table import Place
 
-_LIBRARIES = frozenset({"fastapi", "starlette"})
+_LIBRARIES = frozenset({"fastapi", "litestar", "starlette"})
 
 
 def place_of(endpoint: object) -> Place:

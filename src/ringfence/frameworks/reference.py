@@ -1,9 +1,9 @@
-"""The API reference page, in place of FastAPI's ``/docs`` and ``/redoc``.
+"""The API reference page, in place of those that frameworks bring.
 
 Those need an inline script and scripts from a foreign host, so that under a strict
 Content-Security-Policy they stay blank, and people take the policy away. This page is
-made on the server from ``app.openapi()``, with one style under the response's nonce
-and no script at all.
+made on the server from the application's OpenAPI schema, with one style under the
+response's nonce and no script at all.
 
 Every text comes from ``_tag``, which escapes whatever is not markup already: a
 description or an example may hold anything (CWE-79).
@@ -12,14 +12,11 @@ description or an example may hold anything (CWE-79).
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
-
-from fastapi import FastAPI
-from starlette.responses import HTMLResponse
 
 from ringfence import current
 from ringfence.exchange import ASGIApp, Receive, Scope, Send
@@ -53,35 +50,46 @@ _LIMITS = {
 }
 
 
-def reference_page(app: FastAPI) -> ASGIApp:
-    """Return the application that answers with the API reference of ``app``."""
-    return _ReferencePage(app)
+def reference_page(schema: Callable[[], Schema], source: str) -> ASGIApp:
+    """Return the application that answers with the reference of an API.
+
+    Args:
+        schema: returns the OpenAPI schema, the same object as long as it has not
+            changed.
+        source: the path under which programs find the schema.
+    """
+    return _ReferencePage(schema, source)
 
 
 class _ReferencePage:
     """Renders the schema once and completes it with a nonce for each response."""
 
-    __slots__ = ("_app", "_body", "_schema")
+    __slots__ = ("_body", "_current", "_schema", "_source")
 
-    def __init__(self, app: FastAPI) -> None:
-        self._app = app
+    def __init__(self, schema: Callable[[], Schema], source: str) -> None:
+        self._current = schema
+        self._source = source
         self._schema: Schema | None = None
         self._body = Markup("")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer with the page."""
-        schema = self._app.openapi()
+        schema = self._current()
         if schema is not self._schema:
             self._body, self._schema = _body(schema), schema
         root_path = scope.get("root_path", "").rstrip("/")
         page = _page(
             str(schema.get("info", {}).get("title", "API")),
             self._body,
-            source=f"{root_path}{self._app.openapi_url}",
+            source=f"{root_path}{self._source}",
             nonce=current.nonce(),
-        )
-        response = HTMLResponse(page)
-        await response(scope, receive, send)
+        ).encode()
+        headers = [
+            (b"content-length", str(len(page)).encode()),
+            (b"content-type", b"text/html; charset=utf-8"),
+        ]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": page})
 
 
 def _page(title: str, body: Markup, *, source: str, nonce: str) -> str:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Protocol, cast
 
 from ringfence.frameworks.segments import Parameter, Reach, Segments
-from ringfence.frameworks.table import Application, Branch, Leaf, Table
+from ringfence.frameworks.table import Application, Branch, Choose, Leaf, Table
 from ringfence.guard.plan import RoutePlan
 
 PlanOf = Callable[[Leaf], RoutePlan]
@@ -57,6 +57,8 @@ def compile_index(
         answer: the plan of what the framework answers itself: 405 and the redirects
             of slashes. No endpoint may be entered under it.
     """
+    if application.choose is not None:
+        return _Asked(application, application.choose, plan_of, answer)
     return _Level(application.table, plan_of, answer)
 
 
@@ -76,6 +78,48 @@ def _decided(fixed: Mapping[str, _Fixed]) -> dict[str, dict[str, RoutePlan]]:
         path: {method: plan for method, plan in plans.items() if plan is not None}
         for path, (plans, _) in fixed.items()
     }
+
+
+class _Asked:
+    """Asks the framework's own router, so that there is only one opinion."""
+
+    __slots__ = ("_answer", "_choose", "_plan_of", "fixed")
+
+    def __init__(
+        self,
+        application: Application,
+        choose: Choose,
+        plan_of: PlanOf,
+        answer: RoutePlan,
+    ) -> None:
+        self._choose = choose
+        self._plan_of = plan_of
+        self._answer = answer
+        self.fixed: Mapping[str, Mapping[str, RoutePlan]] = dict(
+            self._fixed_paths(application)
+        )
+
+    def find(
+        self, method: str, path: str, host: str, root_path: str = ""
+    ) -> RoutePlan | None:
+        chosen = self._choose(method, path, root_path)
+        if isinstance(chosen, Leaf):
+            return self._plan_of(chosen)
+        return None if chosen is None else self._answer
+
+    def _fixed_paths(
+        self, application: Application
+    ) -> Iterator[tuple[str, Mapping[str, RoutePlan]]]:
+        methods: dict[str, set[str]] = {}
+        for leaf in application.leaves():
+            segments = leaf.reach.segments
+            if leaf.reach.tail or not all(isinstance(one, str) for one in segments):
+                continue
+            path = "".join(f"/{segment}" for segment in segments)
+            methods.setdefault(path, set()).update(leaf.methods or (_WEBSOCKET,))
+        for path, names in methods.items():
+            found = {name: self.find(name, path, "") for name in names}
+            yield path, {name: plan for name, plan in found.items() if plan is not None}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
