@@ -18,7 +18,22 @@ def open_shared_sql(folder):
     return opened
 
 
-STORES = {"sqlite": open_sqlite, "shared-sql": open_shared_sql}
+def open_memory(_):
+    """Nothing on the disk."""
+    return open_stores("memory://")
+
+
+def open_memory_beside(folder):
+    """Sessions in memory, their accounts in SQLite."""
+    return open_stores(f"sqlite:///{folder / 'contract.db'}", sessions="memory")
+
+
+STORES = {
+    "sqlite": open_sqlite,
+    "shared-sql": open_shared_sql,
+    "memory": open_memory,
+    "memory-beside-sqlite": open_memory_beside,
+}
 
 
 @pytest.fixture(params=STORES)

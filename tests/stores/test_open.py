@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from ringfence.errors import MissingExtraError, SettingsError
+from ringfence.stores.memory import MemoryStores, SessionsInMemory
 from ringfence.stores.memory_counters import MemoryCounters
 from ringfence.stores.open import open_counters, open_stores, sqlite_path
 from ringfence.stores.sqlite import SQLiteStores
@@ -43,13 +44,23 @@ def test_a_database_that_would_forget_is_refused(url):
         open_stores(url)
 
 
+@pytest.mark.parametrize("url", ["memory://", "memory:"])
+def test_memory_is_a_database_by_name(url):
+    assert isinstance(open_stores(url), MemoryStores)
+
+
+def test_sessions_in_memory_stand_beside_a_file(tmp_path):
+    opened = open_stores(f"sqlite:///{tmp_path / 'a.db'}", sessions="memory")
+    assert isinstance(opened, SessionsInMemory)
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     "url",
     [
         "postgresql://localhost/shop",
         "postgresql+asyncpg://localhost/shop",
         "redis://localhost",
-        "memory://",
     ],
 )
 def test_planned_backends_say_so(url):

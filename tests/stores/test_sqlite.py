@@ -62,7 +62,7 @@ async def test_every_commit_is_durable(stores, path):
 
 async def test_what_another_process_ends_is_ended_here_within_5_ms(stores, path):
     now = 1000.0
-    stores.sessions._monotonic = lambda: now
+    stores.sessions._reader.monotonic = lambda: now
     token = session().token_hash
     assert await stores.sessions.read(token) is not None
     run_sql(path, "DELETE FROM ringfence_sessions")
@@ -83,7 +83,7 @@ async def test_what_another_process_ends_is_ended_here_within_5_ms(stores, path)
 )
 async def test_what_this_process_ends_is_ended_at_once(stores, revoke):
     """Whatever is kept from earlier reads, on a clock that stands still."""
-    stores.sessions._monotonic = lambda: 1000.0
+    stores.sessions._reader.monotonic = lambda: 1000.0
     token = session().token_hash
     assert await stores.sessions.read(token) is not None
     await revoke(stores)
@@ -91,7 +91,7 @@ async def test_what_this_process_ends_is_ended_at_once(stores, revoke):
 
 
 async def test_a_change_of_role_holds_at_once(stores):
-    stores.sessions._monotonic = lambda: 1000.0
+    stores.sessions._reader.monotonic = lambda: 1000.0
     token = session().token_hash
     assert (await stores.sessions.read(token)).roles == frozenset()
     await stores.accounts.set_roles("id-ann", frozenset({"staff"}))
@@ -129,7 +129,7 @@ async def test_the_reader_leaves_no_transaction_open(stores, path):
 async def test_the_reader_cannot_write(stores):
     """Whatever reaches the connection in the event loop, it changes nothing."""
     with pytest.raises(sqlite3.OperationalError, match="readonly"):
-        stores.sessions._cursor.execute("DELETE FROM ringfence_sessions")
+        stores.sessions._reader.cursor.execute("DELETE FROM ringfence_sessions")
 
 
 async def test_the_read_is_by_primary_key(stores, path):

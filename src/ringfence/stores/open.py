@@ -3,27 +3,35 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 from urllib.parse import unquote, urlsplit
 
 from ringfence.errors import MissingExtraError, SettingsError
 from ringfence.stores.contracts import CounterStore, Stores
+from ringfence.stores.memory import MemoryStores, SessionsInMemory
 from ringfence.stores.memory_counters import MemoryCounters
 
-_PLANNED = frozenset({"postgresql", "postgres", "redis", "rediss", "memory"})
+_PLANNED = frozenset({"postgresql", "postgres", "redis", "rediss"})
 _PLANNED_COUNTERS = frozenset({"redis", "rediss", "valkey", "postgresql"})
 
 
-def open_stores(database: str) -> Stores:
+def open_stores(
+    database: str, sessions: Literal["database", "memory"] = "database"
+) -> Stores:
     """Return the stores at ``database``. Nothing is read or written before ``start``.
 
     Args:
-        database: ``sqlite:///relative/path`` or ``sqlite:////absolute/path``.
+        database: ``sqlite:///relative/path`` or ``sqlite:////absolute/path``, or
+            ``memory://`` for accounts and sessions that end with the process.
+        sessions: ``memory`` keeps them in this process, whatever the database.
 
     Raises:
         SettingsError: the URL names no database that this version knows.
         MissingExtraError: the database's library is not installed.
     """
     scheme = urlsplit(database).scheme.partition("+")[0].lower()
+    if scheme == "memory":
+        return MemoryStores()
     if scheme == "sqlite":
         path = sqlite_path(database)
         try:
@@ -32,7 +40,8 @@ def open_stores(database: str) -> Stores:
             raise MissingExtraError(
                 error.name or "sqlalchemy", "identity", "keep accounts and sessions"
             ) from error
-        return SQLiteStores(path)
+        stores = SQLiteStores(path)
+        return SessionsInMemory(stores) if sessions == "memory" else stores
     if scheme in _PLANNED:
         message = (
             f"the database {scheme}:// is not available in this version; "

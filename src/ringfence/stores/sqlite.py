@@ -17,7 +17,12 @@ from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from ringfence.errors import StoreError
-from ringfence.stores.contracts import AccountStore, SessionRecord, SessionStore
+from ringfence.stores.contracts import (
+    AccountRecord,
+    AccountStore,
+    SessionRecord,
+    SessionStore,
+)
 from ringfence.stores.migrate import migrate
 from ringfence.stores.sql import SqlAccountStore, SqlSessionStore, decode_names
 
@@ -41,6 +46,12 @@ _READ_SESSION = """
 """
 
 
+_READ_ACCOUNT = """
+    SELECT email, email_key, password_hash, roles, disabled, created, epoch
+    FROM ringfence_accounts
+    WHERE id = ?
+"""
+
 _Row = tuple[
     str, str, str, str, float, float, str, str, float, str, str, float, str, str
 ]
@@ -59,6 +70,7 @@ class SQLiteStores:
     def __init__(self, path: Path) -> None:
         self._file = SQLiteFile(path)
         self._sessions = SQLiteSessionStore(self._file)
+        self.standings = SQLiteStandings(self._file)
         self.accounts: AccountStore = SqlAccountStore(self._file)
         self.sessions: SessionStore = self._sessions
 
@@ -125,89 +137,123 @@ class SQLiteFile:
         return engine
 
 
-class SQLiteSessionStore(SqlSessionStore):
-    """Sessions, with the one synchronous call that the event loop makes: the read of
-    a session by its primary key, prepared once, over a read-only connection of its own.
+class SQLiteReader:
+    """A read-only connection for the event loop, that notices every commit.
 
     In WAL mode a reader waits for no writer. A hop to a thread and back would cost ten
-    times the read. What was read is kept until something is written: by this process,
-    which is known at once, or by another (``ringfence accounts``), for which the file
-    is asked at most every five milliseconds.
+    times the read. What was read may be kept until something is written: by this
+    process, which is known at once, or by another (``ringfence accounts``), for which
+    the file is asked at most every five milliseconds.
 
     Args:
         file: the database.
+        query: what the connection is for; asked once when it is opened.
         monotonic: seconds on a clock that is never set back.
     """
 
     def __init__(
-        self, file: SQLiteFile, monotonic: Callable[[], float] = time.monotonic
+        self,
+        file: SQLiteFile,
+        query: str,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        super().__init__(file)
         self._file = file
-        self._path = file.path
-        self._monotonic = monotonic
-        self._known: dict[bytes, SessionRecord] = {}
+        self._query = query
+        self.monotonic = monotonic
         self._writes = 0
         self._version = 0
         self._asked_at = 0.0
-        self._reader: sqlite3.Connection | None = None
-        self._cursor: sqlite3.Cursor | None = None
-        self._names: dict[str, frozenset[str]] = {}
+        self._connection: sqlite3.Connection | None = None
+        self.cursor: sqlite3.Cursor | None = None
 
     def open(self) -> None:
-        """Open the connection that ``read`` uses; the file must be there."""
-        self._known.clear()  # versions of two connections say nothing to each other
+        """Open the connection; the file must be there."""
+        path = self._file.path
+        self._version = 0  # versions of two connections say nothing to each other
         try:
-            self._reader = sqlite3.connect(
-                f"file:{quote(str(self._path.absolute()))}?mode=ro",
+            self._connection = sqlite3.connect(
+                f"file:{quote(str(path.absolute()))}?mode=ro",
                 uri=True,
                 timeout=_READ_BUSY_SECONDS,
                 isolation_level=None,
                 check_same_thread=False,  # opened in one loop, closed after it
             )
-            self._cursor = self._reader.cursor()
-            self._cursor.execute(_READ_SESSION, (b"",)).fetchall()
+            self.cursor = self._connection.cursor()
+            self.cursor.execute(self._query, (b"",)).fetchall()
         except sqlite3.Error as error:
-            raise _unusable(self._path, error) from error
+            raise _unusable(path, error) from error
 
     def close(self) -> None:
         """Close it. Idempotent."""
-        reader, self._reader, self._cursor = self._reader, None, None
-        if reader is not None:
-            reader.close()
+        connection, self._connection, self.cursor = self._connection, None, None
+        if connection is not None:
+            connection.close()
+
+    def changed(self) -> bool:
+        """Return whether any other connection may have committed since the last call.
+
+        Raises:
+            StoreError: the store is not open, or cannot be read.
+        """
+        now, writes = self.monotonic(), self._file.writes
+        if self._writes == writes and now - self._asked_at <= _UNSEEN_SECONDS:
+            return False
+        (version,) = self.row("PRAGMA data_version", ())
+        changed = version != self._version or writes != self._writes
+        self._version, self._writes, self._asked_at = version, writes, now
+        return changed
+
+    def row(self, query: str, values: tuple[object, ...]) -> Any:
+        """Return the row that a query by primary key finds, ``None`` if there is none.
+
+        Raises:
+            StoreError: the store is not open, or cannot be read.
+        """
+        if self.cursor is None:
+            raise StoreError(f"the store {self._file.path} is not open")
+        try:
+            return self.cursor.execute(query, values).fetchone()
+        except sqlite3.Error as error:
+            raise StoreError(f"the database could not be read: {error}") from error
+
+
+class SQLiteSessionStore(SqlSessionStore):
+    """Sessions, with the one synchronous call that the event loop makes: the read of
+    a session by its primary key, kept until something is written.
+
+    Args:
+        file: the database.
+    """
+
+    def __init__(self, file: SQLiteFile) -> None:
+        super().__init__(file)
+        self._reader = SQLiteReader(file, _READ_SESSION)
+        self._known: dict[bytes, SessionRecord] = {}
+        self._names: dict[str, frozenset[str]] = {}
+
+    def open(self) -> None:
+        """Open the connection that ``read`` uses; the file must be there."""
+        self._known.clear()
+        self._reader.open()
+
+    def close(self) -> None:
+        """Close it. Idempotent."""
+        self._reader.close()
 
     async def read(self, token_hash: bytes) -> SessionRecord | None:
         """See ``contracts.SessionStore``."""
-        cursor = self._cursor
-        if cursor is None:
-            raise StoreError(f"the store {self._path} is not open")
-        try:
-            now = self._monotonic()
-            if (
-                self._writes != self._file.writes
-                or now - self._asked_at > _UNSEEN_SECONDS
-            ):
-                self._forget_if_changed(cursor, now)
-            known = self._known.get(token_hash)
-            if known is not None:
-                return known
-            row = cursor.execute(_READ_SESSION, (token_hash,)).fetchone()
-        except sqlite3.Error as error:
-            raise StoreError(f"the session could not be read: {error}") from error
+        if self._reader.changed():
+            self._known.clear()
+        known = self._known.get(token_hash)
+        if known is not None:
+            return known
+        row = self._reader.row(_READ_SESSION, (token_hash,))
         if row is None:
             return None
         if len(self._known) >= _SESSIONS_KNOWN:
             self._known.clear()
         session = self._known[token_hash] = self._session(token_hash, row)
         return session
-
-    def _forget_if_changed(self, cursor: sqlite3.Cursor, now: float) -> None:
-        """Drop what was read if any connection but the reader has committed since."""
-        writes = self._file.writes
-        (version,) = cursor.execute("PRAGMA data_version").fetchone()
-        if version != self._version or writes != self._writes:
-            self._known.clear()
-        self._version, self._writes, self._asked_at = version, writes, now
 
     def _session(self, token_hash: bytes, row: _Row) -> SessionRecord:
         public_id, account_id, roles, factors = row[:4]
@@ -227,6 +273,58 @@ class SQLiteSessionStore(SqlSessionStore):
             self._names.clear()
         names = self._names[text] = decode_names(text)
         return names
+
+
+class SQLiteStandings:
+    """What accounts may be now, read in the event loop. See
+    ``memory_sessions.Standings``.
+
+    Args:
+        file: the database.
+    """
+
+    def __init__(self, file: SQLiteFile) -> None:
+        self._reader = SQLiteReader(file, _READ_ACCOUNT)
+        self._known: dict[str, AccountRecord] = {}
+
+    def open(self) -> None:
+        """Open the connection; the file must be there."""
+        self._known.clear()
+        self._reader.open()
+
+    def close(self) -> None:
+        """Close it. Idempotent."""
+        self._reader.close()
+
+    def changed(self) -> bool:
+        """See ``memory_sessions.Standings``."""
+        changed = self._reader.changed()
+        if changed:
+            self._known.clear()
+        return changed
+
+    async def standing(self, account_id: str) -> AccountRecord | None:
+        """See ``memory_sessions.Standings``."""
+        known = self._known.get(account_id)
+        if known is not None:
+            return known
+        row = self._reader.row(_READ_ACCOUNT, (account_id,))
+        if row is None:
+            return None
+        if len(self._known) >= _SESSIONS_KNOWN:
+            self._known.clear()
+        email, email_key, password_hash, roles, disabled, created, epoch = row
+        account = self._known[account_id] = AccountRecord(
+            id=account_id,
+            email=email,
+            email_key=email_key,
+            password_hash=password_hash,
+            roles=decode_names(roles),
+            disabled=bool(disabled),
+            created=created,
+            epoch=epoch,
+        )
+        return account
 
 
 def prepare(path: Path) -> None:

@@ -1,0 +1,216 @@
+"""Accounts and sessions in memory, and sessions in memory beside a database."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Protocol
+
+from ringfence.errors import StoreError
+from ringfence.stores.contracts import AccountRecord, AccountStore, Stores
+from ringfence.stores.memory_sessions import (
+    MOST_SESSIONS,
+    MemorySessionStore,
+    Standings,
+)
+
+
+class MemoryStores:
+    """Shelves that are empty again with every process: for tests and for trying out."""
+
+    def __init__(self, most: int = MOST_SESSIONS) -> None:
+        self._kept = MemoryAccountStore()
+        self.sessions = MemorySessionStore(self._kept, most)
+        self.accounts: AccountStore = AccountsOverSessions(self._kept, self.sessions)
+
+    async def start(self) -> None:
+        """Open. See ``contracts.Stores``."""
+        self._kept.open()
+        self.sessions.open()
+
+    async def stop(self) -> None:
+        """Close. See ``contracts.Stores``."""
+        self.sessions.close()
+        self._kept.close()
+
+
+class StandingStores(Stores, Protocol):
+    """Shelves whose accounts can be asked without waiting. ``standings`` is opened by
+    whoever asks."""
+
+    @property
+    def standings(self) -> Standings: ...
+
+
+class SessionsInMemory:
+    """Shelves whose sessions are in memory, the accounts where they were.
+
+    Args:
+        database: keeps the accounts.
+        most: how many sessions there may be.
+    """
+
+    def __init__(self, database: StandingStores, most: int = MOST_SESSIONS) -> None:
+        self._database = database
+        self.sessions = MemorySessionStore(database.standings, most)
+        self.accounts: AccountStore = AccountsOverSessions(
+            database.accounts, self.sessions
+        )
+
+    async def start(self) -> None:
+        """Open. See ``contracts.Stores``."""
+        await self._database.start()
+        self._database.standings.open()
+        self.sessions.open()
+
+    async def stop(self) -> None:
+        """Close. See ``contracts.Stores``."""
+        self.sessions.close()
+        self._database.standings.close()
+        await self._database.stop()
+
+
+class AccountsOverSessions:
+    """Accounts whose changes reach the sessions in memory.
+
+    Args:
+        accounts: keeps them.
+        sessions: of the same accounts.
+    """
+
+    def __init__(self, accounts: AccountStore, sessions: MemorySessionStore) -> None:
+        self._accounts = accounts
+        self._sessions = sessions
+        self.add = accounts.add
+        self.by_email = accounts.by_email
+        self.by_id = accounts.by_id
+        self.upgrade_hash = accounts.upgrade_hash
+        self.page = accounts.page
+
+    async def set_password(
+        self, account_id: str, password_hash: str, *, epoch: int
+    ) -> int:
+        """See ``contracts.AccountStore``."""
+        raised = await self._accounts.set_password(
+            account_id, password_hash, epoch=epoch
+        )
+        if raised:
+            self._sessions.end_now(account_id)
+        return raised
+
+    async def set_roles(self, account_id: str, roles: frozenset[str]) -> bool:
+        """See ``contracts.AccountStore``."""
+        self._sessions.expect_roles(account_id)
+        account: AccountRecord | None = None
+        try:
+            found = await self._accounts.set_roles(account_id, roles)
+            account = await self._accounts.by_id(account_id)
+        finally:
+            self._sessions.take_roles(account, account_id)
+        return found
+
+    async def set_disabled(self, account_id: str, *, disabled: bool) -> bool:
+        """See ``contracts.AccountStore``."""
+        found = await self._accounts.set_disabled(account_id, disabled=disabled)
+        self._sessions.end_now(account_id)
+        return found
+
+    async def remove(self, account_id: str) -> bool:
+        """See ``contracts.AccountStore``."""
+        removed = await self._accounts.remove(account_id)
+        self._sessions.end_now(account_id)
+        return removed
+
+
+class MemoryAccountStore:
+    """Accounts in a dictionary. See ``contracts.AccountStore``."""
+
+    def __init__(self) -> None:
+        self._by_id: dict[str, AccountRecord] = {}
+        self._by_email: dict[str, str] = {}
+        self._open = False
+
+    def open(self) -> None:
+        """Begin to answer; what was kept before is still there."""
+        self._open = True
+
+    def close(self) -> None:
+        """Stop answering. Idempotent."""
+        self._open = False
+
+    def changed(self) -> bool:
+        """See ``Standings``: whoever changes an account here tells the sessions."""
+        return False
+
+    async def standing(self, account_id: str) -> AccountRecord | None:
+        """See ``Standings``."""
+        return self._opened().get(account_id)
+
+    async def add(self, account: AccountRecord) -> bool:
+        """See ``contracts.AccountStore``."""
+        if account.id in self._opened() or account.email_key in self._by_email:
+            return False
+        self._by_id[account.id] = account
+        self._by_email[account.email_key] = account.id
+        return True
+
+    async def by_email(self, email_key: str) -> AccountRecord | None:
+        """See ``contracts.AccountStore``."""
+        return self._opened().get(self._by_email.get(email_key, ""))
+
+    async def by_id(self, account_id: str) -> AccountRecord | None:
+        """See ``contracts.AccountStore``."""
+        return self._opened().get(account_id)
+
+    async def set_password(
+        self, account_id: str, password_hash: str, *, epoch: int
+    ) -> int:
+        """See ``contracts.AccountStore``."""
+        account = self._opened().get(account_id)
+        if account is None or account.epoch != epoch:
+            return 0
+        self._by_id[account_id] = replace(
+            account, password_hash=password_hash, epoch=epoch + 1
+        )
+        return epoch + 1
+
+    async def upgrade_hash(self, account_id: str, old: str, new: str) -> None:
+        """See ``contracts.AccountStore``."""
+        account = self._opened().get(account_id)
+        if account is not None and account.password_hash == old:
+            self._by_id[account_id] = replace(account, password_hash=new)
+
+    async def set_roles(self, account_id: str, roles: frozenset[str]) -> bool:
+        """See ``contracts.AccountStore``."""
+        return self._change(account_id, lambda old: replace(old, roles=roles))
+
+    async def set_disabled(self, account_id: str, *, disabled: bool) -> bool:
+        """See ``contracts.AccountStore``."""
+        return self._change(account_id, lambda old: replace(old, disabled=disabled))
+
+    def _change(
+        self, account_id: str, change: Callable[[AccountRecord], AccountRecord]
+    ) -> bool:
+        account = self._opened().get(account_id)
+        if account is None:
+            return False
+        self._by_id[account_id] = replace(change(account), epoch=account.epoch + 1)
+        return True
+
+    async def page(self, *, after: str, limit: int) -> list[AccountRecord]:
+        """See ``contracts.AccountStore``."""
+        ids = sorted(found for found in self._opened() if found > after)
+        return [self._by_id[found] for found in ids[:limit]]
+
+    async def remove(self, account_id: str) -> bool:
+        """See ``contracts.AccountStore``."""
+        account = self._opened().pop(account_id, None)
+        if account is None:
+            return False
+        del self._by_email[account.email_key]
+        return True
+
+    def _opened(self) -> dict[str, AccountRecord]:
+        if not self._open:
+            raise StoreError("the accounts in memory are not open")
+        return self._by_id
