@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
-from tests.attacks.serving import Server, served
+from tests.attacks.serving import RAISED, Server, served
 
 from ringfence import Guard, Settings, access, cors, current
 
@@ -116,7 +116,9 @@ def unguarded() -> Iterator[Server]:
 def guarded(data: Path, *origins: str, credentials: bool = True) -> Iterator[Server]:
     """Serve it behind the guard, with the origins that are really meant."""
     browser = {"cors_origins": origins, "cors_credentials": credentials}
-    settings = Settings.load(environ={}, env="development", data=data, browser=browser)
+    settings = Settings.load(
+        environ=RAISED, env="development", data=data, browser=browser
+    )
     with served(lambda port: Guard(backend(), settings)) as server:
         yield server
 
