@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from cyclopts import App, CycloptsError, Parameter
 
-from ringfence.cli import accounts, keys, plan, serve
+from ringfence.cli import accounts, keys, passwords, plan, serve
 
 COULD_NOT_RUN = 2
 _DEFAULT_PORT = 8000
@@ -21,8 +21,10 @@ app = App(
 )
 _accounts = App(name="accounts", help="Make and list accounts.")
 _keys = App(name="keys", help="Make the keys that production needs.")
+_passwords = App(name="passwords", help="See to the hashing of passwords.")
 app.command(_accounts)
 app.command(_keys)
+app.command(_passwords)
 
 Target = Annotated[str, Parameter(help="The guard, as module:attribute.")]
 
@@ -158,3 +160,13 @@ def create_keys(file: Path) -> int:
         Where; nothing is overwritten.
     """
     return keys.create(file)
+
+
+@_passwords.command(name="calibrate")
+def calibrate_passwords() -> int:
+    """Measure how slow password hashing has to be on this machine.
+
+    A production server does it once by itself; measure again on other hardware. Works
+    on the data directory that RINGFENCE_DATA names.
+    """
+    return passwords.calibrate()

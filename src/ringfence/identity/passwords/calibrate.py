@@ -72,12 +72,17 @@ def choose(
         or (memory <= memory_kib and memory * _FEWEST_PASSES * rate <= target)
     )
     for _ in range(1 + _CORRECTIONS):
-        cost = Cost(memory, max(FLOOR.passes, int(target / (memory * rate))))
+        cost = Cost(memory, _passes(target, memory * rate))
         if cost == found.cost:
             break
         found = Measured(cost, measure(cost))
         rate = found.seconds / cost.work
     return found
+
+
+def _passes(target: float, seconds_each: float) -> int:
+    passes = max(FLOOR.passes, int(target / seconds_each))
+    return passes + (passes * seconds_each < SHORTEST_MS / 1000)
 
 
 def time_of(cost: Cost, clock: Callable[[], float] = time.thread_time) -> float:
