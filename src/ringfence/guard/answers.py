@@ -10,7 +10,7 @@ from typing import cast
 from ringfence.audit.budget import Budget
 from ringfence.audit.events import AccessRefused, RequestFailed, RequestRefused
 from ringfence.audit.log import AuditLog
-from ringfence.browser.cookies import harden
+from ringfence.browser.cookies import Hardener
 from ringfence.browser.cors import sharing_of
 from ringfence.browser.overrides import HeaderMaker
 from ringfence.clock import Clock, system_clock
@@ -63,8 +63,10 @@ class Answers:
         self._hang_ups = 0
         self.finish_start: FinishStart = partial(
             finish_start,
-            harden=partial(
-                harden, secure=secure, readable=settings.browser.readable_cookies
+            harden=Hardener(
+                secure=secure,
+                readable=settings.browser.readable_cookies,
+                tell=logger.warning if settings.development else None,
             ),
         )
         self._respond = partial(
