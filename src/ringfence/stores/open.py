@@ -58,9 +58,8 @@ def open_stores(
 def open_counters(store: str) -> CounterStore:
     """Return the counters at ``store``.
 
-    Counting has to go on where a store is down (a limit that is off while Redis
-    restarts is no limit), so a store in another process is to be returned here with
-    counters in memory behind it, never alone.
+    What a store that is down means is for the caller to say: a rate limit goes on in
+    process (``traffic.rate_limit``), a sign-in is refused.
 
     Args:
         store: ``""`` or ``memory://`` for this process.

@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple, get_args
 
 from ringfence.clock import Clock, system_clock
 from ringfence.denial import Denial
-from ringfence.errors import SettingsError
+from ringfence.errors import SettingsError, StoreError
 from ringfence.exchange import Exchange, Stage, at_once
 from ringfence.marks import Mark
 from ringfence.stores.contracts import (
@@ -22,6 +22,7 @@ from ringfence.stores.contracts import (
     Verdict,
     counter_key,
 )
+from ringfence.stores.open import open_counters
 from ringfence.traffic.rate import Rate, parse_optional_rate, parse_rate
 from ringfence.traffic.settings import TrafficSettings
 
@@ -80,8 +81,6 @@ def limit(rate: str, *, by: By = "address", burst: int = 0) -> Limit:
 
     Not covered: one handler under two paths has two budgets; ``by="global"`` makes
     them one. Sign-ins have limits of their own (``identity``).
-
-    Versions: added in 0.2.
     """
     where = f"limit({rate!r})"
     if by not in get_args(By):
@@ -120,7 +119,8 @@ class Limits:
 
     Args:
         settings: of the street; the wide limits that hold everywhere.
-        counters: keeps the budgets.
+        counters: keeps the budgets. While they cannot be reached, each process counts
+            for itself.
         clock: tells the time.
     """
 
@@ -131,6 +131,7 @@ class Limits:
         clock: Clock = system_clock,
     ) -> None:
         self._counters = counters
+        self._fallback = open_counters("")
         self._clock = clock
         self._address = _wide(settings, "address")
         self._site = _wide(settings, "ipv6_site")
@@ -219,8 +220,16 @@ class Limits:
 
             return at_once(rate_limit)
 
+        fallback = self._fallback
+
         async def wait_for_limit(exchange: Exchange) -> Denial | None:
-            return judge(await counters.take(charges_of(exchange), clock()), exchange)
+            charges, now = charges_of(exchange), clock()
+            try:
+                verdict = await counters.take(charges, now)
+            except StoreError:
+                # A limit that is off while its store restarts is no limit.
+                verdict = await fallback.take(charges, now)
+            return judge(verdict, exchange)
 
         return wait_for_limit
 
