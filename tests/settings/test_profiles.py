@@ -54,6 +54,7 @@ UNSAFE = {
     ),
     "no port": (replace(SAFE, public_origins=("https://a.example:x",)), "no origin"),
     "memory": (replace(SAFE, database="sqlite://"), "in memory"),
+    "memory alone": (replace(SAFE, database="memory:"), "in memory"),
     "memory by name": (replace(SAFE, database="sqlite:///:memory:"), "in memory"),
     "memory by mode": (
         replace(SAFE, database="sqlite:///file:x?mode=memory&uri=true"),

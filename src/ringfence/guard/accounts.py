@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from ringfence.audit.log import open_log
+from ringfence.errors import SettingsError
 from ringfence.identity.accounts import Accounts
 from ringfence.identity.open import open_identity
 from ringfence.secrets.keyring import Keyring
@@ -23,6 +24,11 @@ async def open_accounts(settings: Settings) -> AsyncIterator[Accounts]:
         SettingsError: the settings cannot be used.
         StoreError: the database cannot be used.
     """
+    if settings.database.startswith("memory:"):
+        raise SettingsError(
+            "accounts in memory are known to the serving process alone; set "
+            "RINGFENCE_DATABASE=sqlite:///var/ringfence.db to look after them beside it"
+        )
     audit = open_log(settings.audit, data=settings.data)
     identity = open_identity(
         settings.identity,

@@ -62,6 +62,7 @@ class Identity:
         self.devices = devices
         self.app = app
         self.authenticate = sessions.authenticate  # the session stage
+        self.watch = sessions.live.watch  # for what stays open
 
     @property
     def routes(self) -> list[IdentityRoute]:
@@ -123,7 +124,7 @@ def open_identity(  # noqa: PLR0913 - the settings, and what stands below this r
             error.name or "starlette", "identity", "serve accounts and sign-in"
         ) from error
 
-    stores = open_stores(database)
+    stores = open_stores(database, settings.sessions)
     passwords = open_passwords(settings, data=data, measure=measure, clock=clock)
 
     def identifier(email_key: str) -> str:
@@ -160,6 +161,7 @@ def open_identity(  # noqa: PLR0913 - the settings, and what stands below this r
         stores.sessions,
         SessionCookie(development=development),
         Lifetime(idle=settings.session_idle, absolute=settings.session_absolute),
+        on_move=settings.session_moved,
         record=audit.record,
         clock=clock,
     )

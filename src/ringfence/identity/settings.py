@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from ringfence.errors import SettingsError
 from ringfence.identity.destination import same_site_path
+from ringfence.identity.movement import MoveEffect
 
 _MINUTE = 60
 _HOUR = 60 * _MINUTE
@@ -42,6 +44,15 @@ class IdentitySettings:
     """Seconds after the sign-in at which a session ends in any case, ``session_idle``
     to 90 days. Source: ASVS 5.0 V7.3.2; NIST SP 800-63B-4 section 2.2.3 recommends at
     most 24 hours."""
+
+    session_moved: MoveEffect = "note"
+    """What happens to a session that is used from another network and another device
+    at once: ``note`` tells its owner and the ledger, ``confirm`` asks for the password
+    too before anything that ``access.fresh`` guards, ``end`` signs out."""
+
+    sessions: Literal["database", "memory"] = "database"
+    """Where sessions are kept. In memory nothing is written for them, and everybody
+    signs in again after a restart; for one process, since others do not see them."""
 
     password_min_length: int = 15
     """Fewest characters of a new password, 8 to 64. Source: NIST SP 800-63B-4 section

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import time
 from collections.abc import Iterator
 from urllib.parse import SplitResult, urlsplit
 
@@ -11,6 +12,8 @@ from ringfence.errors import SettingsError
 from ringfence.settings.settings import Settings
 from ringfence.traffic.rewritten_peer import rewriting
 
+_DAY = 86_400
+_LONGEST_DRY_RUN = 90  # days
 _CURE = "; to try things out on this machine run: ringfence dev TARGET"
 
 
@@ -48,6 +51,12 @@ def _wrong_anywhere(settings: Settings) -> Iterator[str]:
         yield (
             "store is set, but this version keeps nothing in a store of its own; "
             "unset RINGFENCE_STORE"
+        )
+    days = (settings.dry_run_ends - time.time()) / _DAY
+    if days > _LONGEST_DRY_RUN:
+        yield (
+            f"dry_run_until is {settings.dry_run_until}, {days:.0f} days ahead; a dry "
+            f"run lasts {_LONGEST_DRY_RUN} days at most, since it protects nobody"
         )
 
 
@@ -152,4 +161,6 @@ def _is_in_memory(database: str) -> bool:
     scheme, _, rest = database.partition("://")
     if ":memory:" in database or "mode=memory" in database:
         return True
-    return scheme == "memory" or (scheme.startswith("sqlite") and rest in {"", "/"})
+    return database.startswith("memory:") or (
+        scheme.startswith("sqlite") and rest in {"", "/"}
+    )
