@@ -198,8 +198,8 @@ class Accounts:
         if account is None or account.disabled:
             return self._sign_in_failed(key, account, "disabled account", cause)
         await attempt.succeeded()
-        if self._passwords.needs_rehash(proof):
-            better = await self._passwords.hash(password, network=cause.network)
+        better = await self._passwords.better(proof, password, network=cause.network)
+        if better:
             await self._store.upgrade_hash(account.id, stored, better)
         return account
 

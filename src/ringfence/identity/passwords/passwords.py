@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TypeVar
 
-from ringfence.errors import UnusableHashError, WrongPasswordError
+from ringfence.errors import StoreBusyError, UnusableHashError, WrongPasswordError
 from ringfence.identity.passwords.argon2 import Argon2id
 from ringfence.identity.passwords.calibrate import Measured
 from ringfence.identity.passwords.common_passwords import ranks
@@ -131,9 +131,16 @@ class Passwords:
             raise WrongPasswordError
         return Verified(stored)
 
-    def needs_rehash(self, proof: Verified) -> bool:
-        """Return whether the hash is weaker than today's, or another program's."""
-        return not proof.startswith(_OWN) or self._hasher.needs_rehash(proof)
+    async def better(self, proof: Verified, password: str, *, network: str = "") -> str:
+        """Return a hash to be stored in place of the one that was verified: where that
+        is weaker than today's, or another program's. Else the empty text, and also
+        where too many wait: it can be done at the next sign-in."""
+        if proof.startswith(_OWN) and not self._hasher.needs_rehash(proof):
+            return ""
+        try:
+            return await self.hash(password, network=network)
+        except StoreBusyError:
+            return ""
 
     def _claim(self, stored: str) -> Claim:
         if stored.startswith(_OWN):
