@@ -7,6 +7,7 @@ import pytest
 from ringfence.audit.events import (
     AccessRefused,
     AccountCreated,
+    BrowserReport,
     RequestFailed,
     RequestRefused,
     SignedIn,
@@ -292,6 +293,28 @@ def test_a_flood_of_failures_does_not_fill_the_disk(clock):
     lost = sink.named("audit_events_lost")
     assert sum(record.fields["count"] for record in lost) == 94
     assert {record.fields["reason"] for record in lost} == {"flood of failures"}
+
+
+def test_a_flood_of_reports_hides_nothing():
+    """Anybody can send them: they have a small budget of their own, and the least of
+    the queue."""
+    stuck = Stuck()
+    log = AuditLog([stuck], FakeClock(), queue=40)
+    log.start()
+    log.record(SignedIn(account="first"))
+    assert stuck.entered.wait(DEADLINE)
+    for _ in range(500):
+        log.record(BrowserReport(kind="csp-violation"))
+    for _ in range(10):
+        log.record(AccessRefused(path="/admin"))
+        log.record(SignedIn(account="victim"))
+    stuck.free.set()
+    log.close()
+    assert len(stuck.named("browser_report")) == 10
+    assert len(stuck.named("authz_fail")) == 10
+    assert len(stuck.named("authn_login_success")) == 11
+    lost = stuck.named("audit_events_lost")
+    assert {record.fields["reason"] for record in lost} == {"flood of reports"}
 
 
 def test_a_clock_that_goes_back_gives_nothing_away(clock):

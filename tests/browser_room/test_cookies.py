@@ -102,11 +102,12 @@ def test_a_developer_is_told_once_what_was_left_out():
     )
     harden_all(b"cart=8; Path=/")
     harden_all(b"theme=dark; Secure; SameSite=Lax")
-    assert told == [
+    (sentence,) = told
+    assert sentence == (
         "the cookie 'cart' leaves with Secure, HttpOnly, SameSite=Lax; write them "
         "where the cookie is set, or name it in browser.readable_cookies if scripts "
         "must read it"
-    ]
+    )
 
 
 def test_what_a_cookie_loses_is_told_too():

@@ -35,7 +35,7 @@ from ringfence.guard.compile import (
 from ringfence.guard.lifespan import Steps, run_lifespan
 from ringfence.guard.outbound import Outbound
 from ringfence.guard.plan import RoutePlan
-from ringfence.guard.reports import reports_plan, with_reports
+from ringfence.guard.reports import refuse_taken, reports_plan, with_reports
 from ringfence.guard.rooms import Rooms
 from ringfence.guard.stages import StageMaker, street
 from ringfence.identity.directory import Directory
@@ -121,7 +121,7 @@ class Guard:
         plan = partial(
             compile_guarded, maker=self._maker, headers=self._answers.headers
         )
-        guarded = plan(self.app, self._rules)
+        refuse_taken(guarded.plans, self._reports)
         if self._rooms.identity is None:
             return guarded, None
         own = plan(self._rooms.identity.app, (), is_own=True)

@@ -55,17 +55,28 @@ def reports_plan(
 
 
 def with_reports(fixed: Fixed, reports: Sequence[RoutePlan]) -> Fixed:
-    """Return the plans by path and method, with the guard's own address among them.
-
-    Raises:
-        PlanError: the application answers there itself.
-    """
+    """Return the plans by path and method, with the guard's own address among them."""
     for plan in reports:
-        if "POST" in fixed.get(plan.path, {}):
-            raise PlanError(
-                f"{plan.path} is where browsers report to, and the application has a "
-                "route there; set RINGFENCE_BROWSER_REPORT_PATH to another path, or "
-                "RINGFENCE_BROWSER_REPORTS=false"
-            )
         fixed = {**fixed, plan.path: {**fixed.get(plan.path, {}), "POST": plan}}
     return fixed
+
+
+def refuse_taken(plans: Sequence[RoutePlan], reports: Sequence[RoutePlan]) -> None:
+    """Stop when the application has a route where browsers report to.
+
+    Raises:
+        PlanError: says which, and what to do.
+    """
+    taken = {
+        plan.path: plan.place
+        for plan in plans
+        if not plan.methods or "POST" in plan.methods
+    }
+    for report in reports:
+        if report.path in taken:
+            raise PlanError(
+                f"{report.path} is where browsers report to, and the application has "
+                f"a route there, {taken[report.path]}; set "
+                "RINGFENCE_BROWSER_REPORT_PATH to another path, or "
+                "RINGFENCE_BROWSER_REPORTS=false"
+            )
