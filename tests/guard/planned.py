@@ -57,7 +57,9 @@ class Planned:
             return "answer"
         return None if found is None else found.path
 
-    async def request(self, method, path, *, plan=None, headers=(), exchange=True):
+    async def request(
+        self, method, path, *, plan=None, headers=(), exchange=True, query=b""
+    ):
         """Send a request as the guard does once all stages have agreed."""
         scope = {
             "type": "http",
@@ -67,7 +69,7 @@ class Planned:
             "scheme": "http",
             "path": path,
             "root_path": "",
-            "query_string": b"",
+            "query_string": query,
             "headers": [(b"host", b"test"), *headers],
             "client": ("127.0.0.1", 1),
             "server": ("test", 80),

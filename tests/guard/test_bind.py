@@ -343,3 +343,46 @@ async def test_binding_uses_the_plan_of_each_leaf(acted):
     planned = Planned(Starlette(routes=[Route("/a", acted.endpoint())]), bound=False)
     bind(planned.application, planned.plan_of)
     assert planned.app.routes[0].app.plan is planned.plan_of(planned.leaves[0])
+
+
+class Overriding:
+    """A middleware that lets a parameter say which method was meant."""
+
+    def __init__(self, app):
+        self.app = app
+
+    async def __call__(self, scope, receive, send):
+        method = scope["query_string"].partition(b"_method=")[2]
+        if method:
+            scope = {**scope, "method": method.decode()}
+        await self.app(scope, receive, send)
+
+
+@pytest.mark.parametrize(
+    ("method", "meant", "enters"),
+    [
+        ("GET", "POST", False),
+        ("HEAD", "DELETE", False),
+        ("OPTIONS", "POST", False),
+        ("POST", "DELETE", True),
+        ("HEAD", "GET", True),
+        ("GET", "", True),
+    ],
+)
+async def test_a_read_does_not_become_a_write(acted, method, meant, enters):
+    """Every site may send a GET, so that no CSRF check judges it; a form of our own
+    may still say DELETE instead of POST."""
+
+    class Item(HTTPEndpoint):
+        get = head = options = post = delete = staticmethod(acted.endpoint())
+
+    middleware = [Middleware(Overriding)]
+    planned = Planned(Starlette(routes=[Route("/item", Item)], middleware=middleware))
+    query = f"_method={meant}".encode() if meant else b""
+    if enters:
+        await planned.request(method, "/item", query=query)
+        assert acted.traces == ["ran"]
+    else:
+        with pytest.raises(PlanMismatch, match="overrides methods"):
+            await planned.request(method, "/item", query=query)
+        assert acted.traces == []

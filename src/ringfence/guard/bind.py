@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NoReturn, cast
 
+from ringfence.browser.fetch_metadata import SAFE_METHODS
 from ringfence.exchange import ASGIApp, Exchange, Receive, Scope, Send
 from ringfence.frameworks.table import Application, Leaf, Wrap
 from ringfence.guard.plan import RoutePlan
@@ -74,6 +75,40 @@ class Entry:
         raise PlanMismatch(_told(exchange, plan))
 
 
+class MixedEntry(Entry):
+    """Stands before an endpoint that both reads and changes things.
+
+    A middleware that makes a POST of a GET, as some parameter asks it to (method
+    override), would lead there what no CSRF check has judged: every site may send a
+    GET (CWE-352).
+    """
+
+    __slots__ = ()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Enter, or refuse.
+
+        Raises:
+            PlanMismatch: as above, or what was judged as a read has become a write.
+            Rehearsed: as above.
+        """
+        exchange: Exchange | None = scope.get(SCOPE_KEY)
+        if (
+            exchange is not None
+            and exchange.probe is None
+            and exchange.method in SAFE_METHODS
+            and scope["method"] not in SAFE_METHODS
+        ):
+            exchange.mismatch = self.plan
+            message = (
+                f"the request was allowed as {exchange.method} but the application "
+                f"made {scope['method']} of it; a middleware that overrides methods "
+                "belongs outside Guard(app)"
+            )
+            raise PlanMismatch(message)
+        await super().__call__(scope, receive, send)
+
+
 def _told(exchange: Exchange, reached: RoutePlan) -> str:
     planned = exchange.plan
     expected = planned.path if isinstance(planned, RoutePlan) else "no endpoint"
@@ -86,9 +121,12 @@ def _told(exchange: Exchange, reached: RoutePlan) -> str:
 def entry_for(plan: RoutePlan) -> Wrap:
     """Return what puts the plan's entry before an application, in place of an entry
     that an earlier guard has left there."""
+    reads = not plan.methods or not SAFE_METHODS.isdisjoint(plan.methods)
+    writes = not plan.methods or not SAFE_METHODS.issuperset(plan.methods)
+    entry = MixedEntry if reads and writes else Entry
 
     def wrap(app: ASGIApp) -> ASGIApp:
-        return Entry(plan, app.inner if isinstance(app, Entry) else app)
+        return entry(plan, app.inner if isinstance(app, Entry) else app)
 
     return wrap
 
