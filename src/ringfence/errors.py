@@ -7,7 +7,8 @@
     ├── StoreError               the world's failure: a store is down, slow or full
     │   └── StoreBusyError       a bounded queue is full; come again later
     ├── OutsideRequestError      the caller's misuse: no guarded request is running
-    ├── BodyTooLargeError        a request body passed its cap while it was read
+    ├── BodyRefusedError         a request body was refused while it was read
+    │   └── BodyTooLargeError    it passed its cap
     └── WrongPasswordError       a password does not fit its hash; never leaves identity
         └── UnusableHashError    the hash is damaged, unknown or costs too much
 
@@ -78,7 +79,12 @@ class UnusableHashError(WrongPasswordError):
     or asking for more memory or time than is allowed. Its text is for the ledger."""
 
 
-class BodyTooLargeError(RingfenceError):
+class BodyRefusedError(RingfenceError):
+    """A request body is slower, or a form more finely divided, than is allowed. Raised
+    where the application reads; the guard answers with the denial behind it."""
+
+
+class BodyTooLargeError(BodyRefusedError):
     """A request body passed its cap while it was being read. The guard answers 413.
 
     Args:

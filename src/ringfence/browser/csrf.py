@@ -13,7 +13,7 @@ from ringfence.browser.cors import Sharing
 from ringfence.browser.fetch_metadata import SAFE_METHODS, judge_read
 from ringfence.browser.form import read_field
 from ringfence.denial import Denial
-from ringfence.errors import BodyTooLargeError
+from ringfence.errors import BodyRefusedError
 from ringfence.exchange import Exchange, Stage, at_once
 from ringfence.stores.contracts import SessionRecord
 
@@ -112,8 +112,8 @@ async def _demand_token(exchange: Exchange, key: bytes, bound: bytes) -> Denial 
     if token is None:
         try:
             token = await read_field(exchange, FIELD, within=FIELD_WITHIN)
-        except BodyTooLargeError:
-            return exchange.denial  # written by the cap on the body
+        except BodyRefusedError:
+            return exchange.denial  # written by whoever watches over the body
     if not token:
         return TOKEN_MISSING
     return None if verify(token, key, bound) else TOKEN_WRONG

@@ -28,7 +28,7 @@ async def read_field(exchange: Exchange, name: bytes, *, within: int) -> bytes |
         within: bytes of the body in which the whole field must stand.
 
     Raises:
-        BodyTooLargeError: the body passed its cap.
+        BodyRefusedError: the body is too large, too slow or not well-formed.
 
     Source: RFC 7578; WHATWG URL, application/x-www-form-urlencoded parsing.
     """

@@ -81,6 +81,14 @@ _WRITTEN_BY_CLOUDFLARE = frozenset({"cf-connecting-ip", "x-forwarded-for"})
 _RANGES: Mapping[str, tuple[float, float, str]] = {
     "ipv6_prefix": (48, 64, "bits of an address that are one client"),
     "max_body": (0, 2**40, "bytes, 0 for no body at all"),
+    "max_fields": (1, 100_000, "fields of a form"),
+    "max_files": (0, 100_000, "files in a form"),
+    "max_part_header": (256, 65_536, "bytes"),
+    "max_file_name": (1, 4_096, "bytes"),
+    "body_grace": (0.1, 3_600, "seconds"),
+    "body_rate": (1, 1_000_000, "bytes a second"),
+    "body_seconds": (1, 86_400, "seconds"),
+    "max_message": (1, 2**30, "bytes or characters"),
     "path_limit": (1, 65_536, "bytes"),
     "query_limit": (0, 65_536, "bytes"),
     "header_count_limit": (1, 1_000_000, "lines"),
@@ -132,6 +140,33 @@ class TrafficSettings:
 
     max_body: int = 1_048_576
     """Largest request body in bytes, 0 for none at all, to 2**40."""
+
+    max_fields: int = 1_000
+    """Most fields of a form, files included, 1 to 100000. More are answered with
+    413."""
+
+    max_files: int = 100
+    """Most files in a form, 0 to 100000. More are answered with 413."""
+
+    max_part_header: int = 4_096
+    """Most bytes of header above one part of a form, 256 to 65536."""
+
+    max_file_name: int = 255
+    """Longest name of a file in a form, in bytes, 1 to 4096: what file systems take."""
+
+    body_grace: float = 10.0
+    """Seconds that a client may let us wait for its body before its rate counts, 0.1
+    to 3600. Slower bodies are answered with 408."""
+
+    body_rate: int = 500
+    """Least bytes a second of a body once the grace is used up, 1 to 1000000. The
+    slowest mobile networks manage some thousands."""
+
+    body_seconds: float = 300.0
+    """Most seconds that a client may let us wait for its body in all, 1 to 86400."""
+
+    max_message: int = 1_048_576
+    """Largest WebSocket message, in bytes or characters, 1 to 2**30."""
 
     path_limit: int = 2_048
     """Longest path in bytes, as sent, 1 to 65536. Longer ones are answered with 414."""
