@@ -65,11 +65,13 @@ async def test_the_session_cookie_is_bound_to_host_and_https(shop):
     """No sibling domain plants it (``__Host-``), nobody on the way reads it."""
     await shop.post("/auth/register", json=ACCOUNT)
     answer = await shop.post("/auth/login", json=ACCOUNT)
-    (session,) = answer.headers.get_list("set-cookie")
+    session, device = answer.headers.get_list("set-cookie")
     assert session.startswith("__Host-session=")
-    for attribute in ("Secure", "HttpOnly", "SameSite=Lax", "Path=/"):
-        assert attribute in session
-    assert "Domain" not in session
+    assert device.startswith("__Host-device=")
+    for cookie in (session, device):
+        for attribute in ("Secure", "HttpOnly", "SameSite=Lax", "Path=/"):
+            assert attribute in cookie
+        assert "Domain" not in cookie
     assert (await shop.get("/auth/me")).json()["email"] == ACCOUNT["email"]
 
 
