@@ -18,6 +18,7 @@ class Denial:
         detail: one sentence for the public; says nothing of the inside.
         private: what the ledger is told besides; redacted before it is written.
         headers: further response headers, lower-case names.
+        remedy: what would help, for ``guard`` to lead to: ``confirm``, say.
 
     Source: RFC 9457 (problem details).
     """
@@ -27,6 +28,7 @@ class Denial:
     detail: str
     private: str = ""
     headers: tuple[tuple[bytes, bytes], ...] = ()
+    remedy: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -89,6 +89,106 @@ def test_too_many_roles_to_compare_count_as_looser():
     assert at_least_as_strict(many, many, {})
 
 
+def decide_at(policy, now, principal):
+    return policy.compile({}, lambda: now)(principal)
+
+
+@pytest.mark.parametrize(
+    ("age", "allowed"),
+    [(0, True), (600, True), (600.5, False), (-60, True), (-61, False), (1e9, False)],
+)
+def test_fresh_wants_a_recent_proof(age, allowed):
+    """To the second; one from the future is none, beyond what clocks disagree by."""
+    somebody = Principal("1", signed_in_at=2e9 - age)
+    refusal = decide_at(access.fresh(minutes=10), 2e9, somebody)
+    assert (refusal is None) is allowed
+
+
+def test_a_refusal_for_age_says_how_old_a_proof_may_be():
+    """RFC 9470, section 3, in the words of our own scheme."""
+    refusal = decide_at(access.fresh(minutes=2.5), 2e9, SOMEBODY)
+    assert (refusal.status, refusal.code) == (401, "access.not_fresh")
+    assert refusal.remedy == "confirm"
+    ((name, value),) = refusal.headers
+    assert name == b"www-authenticate"
+    assert b'error="insufficient_user_authentication"' in value
+    assert b'max_age="150"' in value
+
+
+def test_fresh_without_anybody_is_not_signed_in():
+    refusal = decide_at(access.fresh(), 2e9, NOBODY)
+    assert (refusal.status, refusal.code) == (401, "access.not_signed_in")
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [
+        access.fresh() & access.role("admin"),
+        access.role("admin") & access.fresh(),
+        access.signed_in & (access.fresh() & access.role("admin")),
+    ],
+    ids=str,
+)
+def test_nobody_is_asked_for_a_password_who_is_refused_all_the_same(policy):
+    stale, fresh = 1.0, 2e9
+    codes = {
+        (roles, at): refusal.code if refusal else ""
+        for roles in ("", "admin")
+        for at in (stale, fresh)
+        if (
+            refusal := decide_at(
+                policy, 2e9, Principal("1", frozenset({roles}), signed_in_at=at)
+            )
+        )
+        or True
+    }
+    assert codes == {
+        ("", stale): "access.not_allowed",
+        ("", fresh): "access.not_allowed",
+        ("admin", stale): "access.not_fresh",
+        ("admin", fresh): "",
+    }
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [access.fresh() | access.role("admin"), access.role("admin") | access.fresh()],
+    ids=str,
+)
+def test_whoever_can_help_themselves_is_told_how(policy):
+    assert decide_at(policy, 2e9, SOMEBODY).remedy == "confirm"
+    assert decide_at(policy, 2e9, ADMIN) is None
+
+
+@pytest.mark.parametrize("minutes", [0, 0.9, -5, 1441, float("nan")])
+def test_fresh_minutes_have_a_range(minutes):
+    with pytest.raises(ValueError, match="from 1 to 1440"):
+        access.fresh(minutes=minutes)
+
+
+def test_fresh_reads_as_written():
+    policy = access.role("admin") & access.fresh(minutes=2.5)
+    assert str(policy) == "role(admin) & fresh(2.5 min)"
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "expected"),
+    [
+        (access.fresh(minutes=5), access.fresh(minutes=10), True),
+        (access.fresh(minutes=10), access.fresh(minutes=5), False),
+        (access.fresh(), access.signed_in, True),
+        (access.signed_in, access.fresh(), False),
+        (access.role("a"), access.fresh(), False),
+        (access.role("a") & access.fresh(), access.role("a"), True),
+        (access.role("a"), access.role("a") & access.fresh(), False),
+        (access.fresh(minutes=5), access.fresh(minutes=10) | access.role("a"), True),
+    ],
+)
+def test_compares_freshness_too(first, second, expected):
+    """A slash redirect or an overlap must not lose the confirmation on the way."""
+    assert at_least_as_strict(first, second, {}) is expected
+
+
 def test_a_policy_without_a_decision_cannot_be_compiled():
     with pytest.raises(NotImplementedError):
         Policy().compile({})

@@ -192,6 +192,41 @@ async def test_a_page_for_a_form_leads_to_the_sign_in():
     assert b'<a href="/in">Sign in</a>' in sent.body
 
 
+NOT_FRESH = Denial(401, "access.not_fresh", "Confirm that it is you.", remedy="confirm")
+
+
+async def test_a_browser_whose_proof_is_old_is_led_to_the_confirmation():
+    """Not to the sign-in, which would send it straight back: a circle without end."""
+    sent = await refused(
+        NOT_FRESH,
+        accept=BROWSER,
+        sign_in="/auth/login",
+        root_path="/shop",
+        path="/shop/transfers",
+        raw_path=b"/shop/transfers",
+        query_string=b"to=7",
+    )
+    assert sent.status == 303
+    assert sent.headers[b"location"] == (
+        b"/shop/auth/confirm?next=%2Fshop%2Ftransfers%3Fto%3D7"
+    )
+
+
+async def test_a_program_whose_proof_is_old_is_told_where_to_confirm():
+    sent = await refused(NOT_FRESH, sign_in="/auth/login", root_path="/shop")
+    assert sent.status == 401
+    assert json.loads(sent.body)["confirm"] == "/shop/auth/confirm"
+    sent = await refused(NOT_FRESH)  # no identity, no address
+    assert "confirm" not in json.loads(sent.body)
+    sent = await refused(SIGNED_OUT, sign_in="/auth/login")
+    assert "confirm" not in json.loads(sent.body)
+
+
+async def test_a_page_for_a_form_leads_to_the_confirmation():
+    sent = await refused(NOT_FRESH, accept=BROWSER, sign_in="/in", method="POST")
+    assert b'<a href="/auth/confirm">Confirm that it is you</a>' in sent.body
+
+
 async def test_a_web_socket_is_closed_before_it_opens():
     sent = await refused(type="websocket")
     assert sent.messages == [{"type": "websocket.close", "code": 1008}]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import combinations
 
 from ringfence.access.roles import holders
+from ringfence.clock import Clock, system_clock
 from ringfence.denial import Denial
 from ringfence.principal import Principal
 
@@ -24,12 +25,17 @@ NOT_SIGNED_IN = Denial(
 NOT_ALLOWED = Denial(
     403, "access.not_allowed", "You are signed in, but may not use this address."
 )
+CONFIRM = "confirm"
+"""The remedy of a proof that is too old; ``guard`` knows the address of its page."""
+
 # The answer of an address that is not there. The framework's own answers (405 for
 # another method, the redirect of a slash) still tell that there is one.
 CLOSED = Denial(
     404, "guard.no_route", "There is nothing at this address.", private="access.closed"
 )
 
+_MINUTE = 60.0
+_SKEW_SECONDS = 60.0  # how far ahead of this one another machine's clock may be
 _MOST_ROLES_COMPARED = 12  # 2**12 principals, well under a millisecond
 
 
@@ -42,12 +48,16 @@ class Policy:
 
     __slots__ = ()
 
-    def compile(self, hierarchy: Hierarchy) -> Decision:
+    def compile(self, hierarchy: Hierarchy, clock: Clock = system_clock) -> Decision:
         """Return the function that allows (``None``) or refuses a principal."""
         raise NotImplementedError
 
     def roles(self) -> frozenset[str]:
         """Return the roles that the policy names."""
+        return frozenset()
+
+    def ages(self) -> frozenset[float]:
+        """Return the greatest ages of a proof, in seconds, that the policy names."""
         return frozenset()
 
     def __and__(self, other: Policy) -> Policy:
@@ -61,7 +71,7 @@ class Policy:
 class Public(Policy):
     """Anybody, signed in or not."""
 
-    def compile(self, hierarchy: Hierarchy) -> Decision:
+    def compile(self, hierarchy: Hierarchy, clock: Clock = system_clock) -> Decision:
         return lambda principal: None
 
     def __str__(self) -> str:
@@ -72,7 +82,7 @@ class Public(Policy):
 class Closed(Policy):
     """Nobody: the route answers as if it were not there."""
 
-    def compile(self, hierarchy: Hierarchy) -> Decision:
+    def compile(self, hierarchy: Hierarchy, clock: Clock = system_clock) -> Decision:
         return lambda principal: CLOSED
 
     def __str__(self) -> str:
@@ -83,7 +93,7 @@ class Closed(Policy):
 class SignedIn(Policy):
     """Anybody who has signed in."""
 
-    def compile(self, hierarchy: Hierarchy) -> Decision:
+    def compile(self, hierarchy: Hierarchy, clock: Clock = system_clock) -> Decision:
         return lambda principal: NOT_SIGNED_IN if principal is None else None
 
     def __str__(self) -> str:
@@ -96,7 +106,7 @@ class Role(Policy):
 
     names: frozenset[str]
 
-    def compile(self, hierarchy: Hierarchy) -> Decision:
+    def compile(self, hierarchy: Hierarchy, clock: Clock = system_clock) -> Decision:
         allowed = holders(self.names, hierarchy)
 
         def decide(principal: Principal | None) -> Denial | None:
@@ -114,13 +124,64 @@ class Role(Policy):
 
 
 @dataclass(frozen=True, slots=True)
+class Fresh(Policy):
+    """Anybody who has proved who they are a short while ago.
+
+    Stops whoever has got hold of a session, by its cookie or by an unlocked browser,
+    from doing what cannot be undone.
+
+    Args:
+        seconds: the greatest age of the proof.
+
+    Source: ASVS 5.0 V7.5.1, V7.5.3; RFC 9470 (the challenge); CWE-306.
+    """
+
+    seconds: float
+
+    def compile(self, hierarchy: Hierarchy, clock: Clock = system_clock) -> Decision:
+        most = self.seconds
+        not_fresh = _not_fresh(most)
+
+        def decide(principal: Principal | None) -> Denial | None:
+            if principal is None:
+                return NOT_SIGNED_IN
+            age = clock() - principal.signed_in_at
+            # A proof from the future would stay fresh until it comes.
+            return None if -_SKEW_SECONDS <= age <= most else not_fresh
+
+        return decide
+
+    def ages(self) -> frozenset[float]:
+        return frozenset({self.seconds})
+
+    def __str__(self) -> str:
+        return f"fresh({self.seconds / _MINUTE:g} min)"
+
+
+def _not_fresh(seconds: float) -> Denial:
+    challenge = (
+        'Session realm="ringfence", error="insufficient_user_authentication", '
+        f'max_age="{seconds:.0f}"'
+    )
+    return Denial(
+        401,
+        "access.not_fresh",
+        "Confirm that it is you, then try again.",
+        headers=((b"www-authenticate", challenge.encode()),),
+        remedy=CONFIRM,
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class AllOf(Policy):
     """Everybody whom each of these policies allows."""
 
     parts: tuple[Policy, ...]
 
-    def compile(self, hierarchy: Hierarchy) -> Decision:
-        decisions = tuple(part.compile(hierarchy) for part in self.parts)
+    def compile(self, hierarchy: Hierarchy, clock: Clock = system_clock) -> Decision:
+        # Nobody is asked for a password who would be refused all the same.
+        parts = sorted(self.parts, key=lambda part: bool(part.ages()))
+        decisions = tuple(part.compile(hierarchy, clock) for part in parts)
 
         def decide(principal: Principal | None) -> Denial | None:
             for decision in decisions:
@@ -134,6 +195,9 @@ class AllOf(Policy):
     def roles(self) -> frozenset[str]:
         return frozenset().union(*(part.roles() for part in self.parts))
 
+    def ages(self) -> frozenset[float]:
+        return frozenset().union(*(part.ages() for part in self.parts))
+
     def __str__(self) -> str:
         return " & ".join(_bracketed(part, AnyOf) for part in self.parts)
 
@@ -144,21 +208,26 @@ class AnyOf(Policy):
 
     parts: tuple[Policy, ...]
 
-    def compile(self, hierarchy: Hierarchy) -> Decision:
-        decisions = tuple(part.compile(hierarchy) for part in self.parts)
+    def compile(self, hierarchy: Hierarchy, clock: Clock = system_clock) -> Decision:
+        decisions = tuple(part.compile(hierarchy, clock) for part in self.parts)
 
         def decide(principal: Principal | None) -> Denial | None:
-            denial: Denial | None = CLOSED
+            refusal = CLOSED
             for decision in decisions:
                 denial = decision(principal)
                 if denial is None:
                     return None
-            return denial
+                if not refusal.remedy:  # whoever can help themselves is told how
+                    refusal = denial
+            return refusal
 
         return decide
 
     def roles(self) -> frozenset[str]:
         return frozenset().union(*(part.roles() for part in self.parts))
+
+    def ages(self) -> frozenset[float]:
+        return frozenset().union(*(part.ages() for part in self.parts))
 
     def __str__(self) -> str:
         return " | ".join(_bracketed(part, AllOf) for part in self.parts)
@@ -171,18 +240,27 @@ def _bracketed(part: Policy, kind: type[Policy]) -> str:
 def at_least_as_strict(first: Policy, second: Policy, hierarchy: Hierarchy) -> bool:
     """Return whether everybody whom ``first`` allows is allowed by ``second`` too.
 
-    Tries every set of the roles that either names. With more roles than can be tried
-    only equal policies count as equally strict.
+    Tries every set of the roles, and every age of a proof, that either names. With more
+    roles than can be tried only equal policies count as equally strict.
     """
     roles = sorted(first.roles() | second.roles())
     if len(roles) > _MOST_ROLES_COMPARED:
         return first == second
-    allows, demands = first.compile(hierarchy), second.compile(hierarchy)
+    allows = first.compile(hierarchy, _standing_still)
+    demands = second.compile(hierarchy, _standing_still)
+    # A proof of each age that is named, and one that is older than all of them.
+    times = [0.0, *(_standing_still() - age for age in first.ages() | second.ages())]
     everybody: list[Principal | None] = [None]
     for count in range(len(roles) + 1):
         everybody.extend(
-            Principal("anyone", frozenset(held)) for held in combinations(roles, count)
+            Principal("anyone", frozenset(held), signed_in_at=time)
+            for held in combinations(roles, count)
+            for time in times
         )
     return all(
         demands(somebody) is None for somebody in everybody if allows(somebody) is None
     )
+
+
+def _standing_still() -> float:
+    return 1e12

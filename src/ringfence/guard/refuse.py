@@ -35,6 +35,9 @@ _PAGE_POLICY = (
     f"form-action 'none'; frame-ancestors 'none'"
 ).encode()
 
+_CONFIRM = "/auth/confirm"
+_SIGNS_IN, _CONFIRMS = "Sign in", "Confirm that it is you"
+
 Member = str | int | Sequence[Mapping[str, str]]
 
 
@@ -50,7 +53,8 @@ async def respond(  # noqa: PLR0913 - most are bound at start-up
 ) -> None:
     """Answer a request with a refusal.
 
-    A browser gets a page, or the way to the sign-in page where signing in would help;
+    A browser gets a page, or the way to the page that would help (to sign in, or to
+    confirm who it is);
     a program gets a problem document; a WebSocket is refused before it opens. All say
     the same: the status, a stable code, one sentence, and the request's id, under
     which the ledger knows the rest.
@@ -76,15 +80,16 @@ async def respond(  # noqa: PLR0913 - most are bound at start-up
             return
         kind = "websocket.http.response"
     page = wants_page(exchange.headers.get(b"accept", b""))
-    location = _way_to_sign_in(denial, exchange, sign_in) if page else b""
+    cure = _cure(denial, sign_in)
+    location = _way_to(cure, exchange) if page else b""
     if location:
         status, body = 303, b""
         headers = [(b"location", location), *data_headers]
     elif page:
-        status, body = denial.status, _page(denial, exchange, errors, sign_in=sign_in)
+        status, body = denial.status, _page(denial, exchange, errors, cure=cure)
         headers = [(b"content-type", PAGE), *_own_policy(document_headers)]
     else:
-        status, body = denial.status, problem(denial, exchange, errors)
+        status, body = denial.status, problem(denial, exchange, errors, cure=cure)
         headers = [(b"content-type", PROBLEM), *data_headers]
     headers += denial.headers
     headers += exchange.response_headers
@@ -101,9 +106,20 @@ async def respond(  # noqa: PLR0913 - most are bound at start-up
 
 
 def problem(
-    denial: Denial, exchange: Exchange, errors: Sequence[Mapping[str, str]] = ()
+    denial: Denial,
+    exchange: Exchange,
+    errors: Sequence[Mapping[str, str]] = (),
+    *,
+    cure: str = "",
 ) -> bytes:
-    """Return a refusal as a problem document (RFC 9457)."""
+    """Return a refusal as a problem document (RFC 9457).
+
+    Args:
+        denial: what is refused.
+        exchange: the request.
+        errors: members about single fields.
+        cure: the address under ``/auth`` that would help.
+    """
     members: dict[str, Member] = {
         "type": "about:blank",
         "title": _title(denial.status),
@@ -112,6 +128,8 @@ def problem(
         "code": denial.code,
         "request_id": exchange.request_id,
     }
+    if cure == _CONFIRM:
+        members["confirm"] = exchange.scope.get("root_path", "") + cure
     if errors:
         members["errors"] = errors
     return msgspec.json.encode(members)
@@ -143,24 +161,31 @@ def _weight(parameters: Sequence[bytes]) -> float:
     return 1.0
 
 
-def _way_to_sign_in(denial: Denial, exchange: Exchange, sign_in: str) -> bytes:
-    """Return where to sign in and how to come back, ``b""`` if that would not help.
+def _cure(denial: Denial, sign_in: str) -> str:
+    """Return the page that would help, ``""`` if none would."""
+    if denial.status != HTTPStatus.UNAUTHORIZED or not sign_in:
+        return ""
+    return _CONFIRM if denial.remedy == "confirm" else sign_in
+
+
+def _way_to(cure: str, exchange: Exchange) -> bytes:
+    """Return where a page helps and how to come back, ``b""`` if that would not do.
 
     Only pages are worth coming back to: a request that changes something must be made
     again on purpose. The way back is a path of this service, never an origin.
     """
-    if denial.status != HTTPStatus.UNAUTHORIZED or not sign_in:
+    if not cure:
         return b""
     if exchange.method not in {"GET", "HEAD"} or exchange.kind != "http":
         return b""
-    if exchange.path == sign_in:
+    if exchange.path == cure:
         return b""
     scope = exchange.scope
     here: bytes = scope.get("raw_path") or quote(exchange.path).encode()
     if scope.get("query_string"):
         here += b"?" + scope["query_string"]
     root: str = scope.get("root_path", "")
-    target = quote(root + sign_in).encode()
+    target = quote(root + cure).encode()
     if len(here) > _LONGEST_NEXT or not here.startswith(b"/") or here[1:2] in b"/\\":
         return target
     return target + b"?next=" + quote(here, safe="").encode()
@@ -171,15 +196,15 @@ def _page(
     exchange: Exchange,
     errors: Sequence[Mapping[str, str]],
     *,
-    sign_in: str,
+    cure: str,
 ) -> bytes:
     faults = "".join(
         f"<li><code>{html.escape(error['field'])}</code> "
         f"{html.escape(error['message'])}</li>\n"
         for error in errors
     )
-    signs_in = denial.status == HTTPStatus.UNAUTHORIZED and bool(sign_in)
-    way = exchange.scope.get("root_path", "") + (sign_in if signs_in else "/")
+    way = exchange.scope.get("root_path", "") + (cure or "/")
+    label = _CONFIRMS if cure == _CONFIRM else _SIGNS_IN
     return _PAGE.format(
         style=_STYLE,
         status=denial.status,
@@ -187,7 +212,7 @@ def _page(
         detail=html.escape(denial.detail),
         faults=f"<ul>\n{faults}</ul>\n" if faults else "",
         way=html.escape(quote(way)),
-        label="Sign in" if signs_in else "Go to the start page",
+        label=label if cure else "Go to the start page",
         code=html.escape(denial.code),
         request_id=html.escape(exchange.request_id),
     ).encode()

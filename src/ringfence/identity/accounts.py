@@ -252,9 +252,14 @@ class Accounts:
         attempt = await self._attempts.begin(account.email_key, exchange)
         if isinstance(attempt, Denial) and attempt is not LOCKED:
             return attempt
-        return await self._passwords.evenly(
-            self._confirm(account, password, attempt, Cause.of(exchange))
+        cause = Cause.of(exchange)
+        confirmed = await self._passwords.evenly(
+            self._confirm(account, password, attempt, cause)
         )
+        if isinstance(confirmed, Denial):
+            reason = f"confirmation: {confirmed.private}"
+            self._sign_in_failed(account.email_key, account, reason, cause)
+        return confirmed
 
     async def _confirm(
         self,

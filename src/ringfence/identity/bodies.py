@@ -57,6 +57,15 @@ class PasswordChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return "PasswordChange(...)"
 
 
+class Confirmation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The present password of somebody who is signed in."""
+
+    password: str
+
+    def __repr__(self) -> str:
+        return "Confirmation(...)"
+
+
 class SessionsToEnd(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Which sessions to end: all, or with ``keep=current`` all others."""
 

@@ -7,7 +7,7 @@ The only file of this room that knows a web framework. Each route says in
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 from urllib.parse import quote
 
@@ -24,6 +24,7 @@ from ringfence.identity import bodies
 from ringfence.identity.accounts import Accounts
 from ringfence.identity.answers import describe_account, describe_session, problem
 from ringfence.identity.bodies import (
+    Confirmation,
     Credentials,
     Nothing,
     PasswordChange,
@@ -99,6 +100,8 @@ class Gatehouse:
             self._route("GET", "login", self.login_page, public),
             self._route("POST", "login", self.login, public),
             self._route("POST", "logout", self.logout, public),
+            self._route("GET", "confirm", self.confirm_page, signed_in),
+            self._route("POST", "confirm", self.confirm, signed_in),
             self._route("GET", "me", self.me, signed_in),
             self._route("GET", "account", self.account_page, signed_in),
             self._route("POST", "password/change", self.change_password, signed_in),
@@ -108,6 +111,7 @@ class Gatehouse:
             self._route("POST", "sessions/end", self.end_sessions_form, signed_in),
             self._route("POST", "sessions/{id}/end", self.end_session_form, signed_in),
             self._route("GET", "assets/ringfence.css", self.stylesheet, public),
+            self._route("GET", "assets/password.js", self.script, public),
         ]
 
     async def register_page(self, request: Request, exchange: Exchange) -> Response:
@@ -159,6 +163,52 @@ class Gatehouse:
             path = _root(request) + "/auth/login?note=signed-out"
             return _see_other(path, _FORGET_CACHE)
         return Response(status_code=204, headers=_FORGET_CACHE)
+
+    async def confirm_page(self, request: Request, exchange: Exchange) -> Response:
+        return await self._confirm_page(request, exchange, _next(request))
+
+    async def confirm(self, request: Request, exchange: Exchange) -> Response:
+        """Take the password once more, and renew the session for it."""
+        sent = await _decode(request, Confirmation)
+        if isinstance(sent, Denial):
+            return self._refuse(request, exchange, sent)
+        account = await _attempt(
+            self.accounts.confirm(current.principal().id, sent.value.password, exchange)
+        )
+        if isinstance(account, Denial):
+            return await self._refuse_confirmation(request, exchange, account, sent)
+        refused = await self.sessions.confirm(account, exchange, factor="password")
+        if refused is not None:
+            return self._refuse(request, exchange, refused)
+        if _wants_page(exchange):
+            return _see_other(self._destination(request, sent.next))
+        factors = current.principal().factors
+        return _json(describe_account(account, factors, current.csrf_token()))
+
+    async def _refuse_confirmation(
+        self,
+        request: Request,
+        exchange: Exchange,
+        refusal: Denial,
+        sent: Submission[Confirmation],
+    ) -> Response:
+        if isinstance(refusal, Invalid):  # the field has another name here
+            refusal = replace(refusal, fields=(("password", refusal.detail),))
+        if _wants_page(exchange):
+            return await self._confirm_page(request, exchange, sent.next, refusal)
+        return self._refuse(request, exchange, refusal)
+
+    async def _confirm_page(
+        self,
+        request: Request,
+        exchange: Exchange,
+        wanted: str,
+        refusal: Denial | None = None,
+    ) -> Response:
+        account = await self.accounts.by_id(current.principal().id)
+        if account is None:
+            return self._refuse(request, exchange, SIGN_IN_FAILED)
+        return self._page(request, "confirm", refusal, next=wanted, email=account.email)
 
     async def me(self, request: Request, exchange: Exchange) -> Response:
         account = await self.accounts.by_id(current.principal().id)
@@ -223,6 +273,11 @@ class Gatehouse:
 
     async def stylesheet(self, request: Request, exchange: Exchange) -> Response:
         return Response(self.pages.stylesheet, headers=_FOREVER, media_type="text/css")
+
+    async def script(self, request: Request, exchange: Exchange) -> Response:
+        return Response(
+            self.pages.script, headers=_FOREVER, media_type="text/javascript"
+        )
 
     def _route(
         self, method: str, path: str, handler: Handler, access: str
