@@ -25,7 +25,6 @@ from litestar.exceptions import (
     HTTPException,
     LitestarException,
     MethodNotAllowedException,
-    ValidationException,
 )
 from litestar.handlers import BaseRouteHandler
 from litestar.handlers.websocket_handlers._utils import ListenerHandler
@@ -39,6 +38,7 @@ from ringfence.access.marks import PolicyGuard
 from ringfence.errors import PlanError
 from ringfence.exchange import ASGIApp, active
 from ringfence.frameworks.declared import NOTHING, Declared, declared_on
+from ringfence.frameworks.litestar_input import tell_by_guard
 from ringfence.frameworks.place import place_of
 from ringfence.frameworks.reference import reference_page
 from ringfence.frameworks.sealed import RouteList
@@ -154,7 +154,6 @@ class _Reader:
             debug=app.debug or app.pdb_on_exception,
             middleware=tuple(_name_of(one) for one in app.middleware),
             notes=tuple(self._notes),
-            input_errors=(ValidationException,),
             choose=self.choose,
         )
 
@@ -263,6 +262,7 @@ class _Reader:
             entry = wrap(way.app if app is None else app)
             way.handlers[way.key] = way.handlers[way.key]._replace(asgi_app=entry)
             self._chosen[id(entry)] = leaf
+        tell_by_guard(self._app)
         # the router remembers what it would have called until now
         self._router.handle_routing.cache_clear()
         guards = handler.resolve_guards()
