@@ -101,6 +101,34 @@ async def test_a_body_in_single_bytes_is_replayed_whole(exchange_of, session, to
     assert await read_all(exchange) == body
 
 
+async def test_single_bytes_are_given_back_in_one_piece(exchange_of, session, token):
+    """A message for each would take hundreds of times their room (CWE-770); empty ones
+    would take it without end."""
+    body = f"csrf_token={token}&to=ana".encode()
+    pieces = [piece for byte in body for piece in (bytes([byte]), b"", b"")]
+    exchange = posting(exchange_of, session, pieces)
+    assert await STAGE(exchange) is None
+    message = {"type": "http.request", "body": body, "more_body": False}
+    assert await exchange.receive() == message
+    assert (await exchange.receive())["type"] == "http.disconnect"
+
+
+async def test_who_hangs_up_in_between_is_told_on(exchange_of, session):
+    exchange = posting(exchange_of, session)
+    messages = [
+        {"type": "http.request", "body": b"a=", "more_body": True},
+        {"type": "http.disconnect"},
+    ]
+
+    async def receive():
+        return messages.pop(0)
+
+    exchange.receive = receive
+    assert (await STAGE(exchange)).code == "browser.csrf_missing"
+    assert (await exchange.receive())["body"] == b"a="
+    assert (await exchange.receive())["type"] == "http.disconnect"
+
+
 async def test_a_multipart_field_is_found(exchange_of, session, token):
     body = multipart(
         part("note", "csrf_token=no"),

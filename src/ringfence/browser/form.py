@@ -46,19 +46,29 @@ async def read_field(exchange: Exchange, name: bytes, *, within: int) -> bytes |
 
 
 async def _read_start(exchange: Exchange, within: int) -> tuple[bytes, bool]:
+    """Return the beginning of the body, and whether that is all of it.
+
+    What was read is given back as one message: a client may send single bytes, and a
+    message for each would take hundreds of times their room (CWE-770).
+    """
     receive = exchange.receive
-    messages: list[Message] = []
-    start = bytearray()
-    complete = False
-    while not complete and len(start) < within:
+    read = bytearray()
+    more = True
+    while more and len(read) < within:
         message = await receive()
-        messages.append(message)
         if message["type"] != "http.request":
-            break
-        start += message.get("body", b"")
-        complete = not message.get("more_body", False)
-    exchange.receive = _replay(messages, receive)
-    return bytes(start[:within]), complete and len(start) <= within
+            exchange.receive = _replay([*_messages(read, more=True), message], receive)
+            return bytes(read), False
+        read += message.get("body", b"")
+        more = message.get("more_body", False)
+    exchange.receive = _replay(_messages(read, more=more), receive)
+    return bytes(read[:within]), not more and len(read) <= within
+
+
+def _messages(read: bytearray, *, more: bool) -> list[Message]:
+    if more and not read:
+        return []
+    return [{"type": "http.request", "body": bytes(read), "more_body": more}]
 
 
 def _replay(messages: list[Message], receive: Receive) -> Receive:
