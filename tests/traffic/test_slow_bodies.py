@@ -144,3 +144,44 @@ async def test_another_s_timeout_stays_what_it_is(exchange_of):
     with pytest.raises(TimeoutError, match="own"):
         await exchange.receive()
     assert exchange.denial is None
+
+
+async def test_a_cancelled_request_ends_where_it_waits(exchange_of):
+    """A server that stops, or a client that goes, cancels what is waiting."""
+    ended = []
+
+    async def receive():
+        try:
+            await asyncio.sleep(1_000)
+        finally:
+            ended.append(True)
+
+    exchange = posting(exchange_of, receive)
+    assert await STAGE(exchange) is None
+    task = asyncio.create_task(exchange.receive())
+    await asyncio.sleep(1)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert ended == [True]
+    assert exchange.denial is None
+
+
+@pytest.mark.parametrize("pause", [None, 0, 5])
+async def test_a_server_may_answer_a_cancellation_itself(exchange_of, pause):
+    """Some turn it into a disconnect, at once or after a while."""
+
+    async def receive():
+        try:
+            await asyncio.sleep(1_000)
+        except asyncio.CancelledError:
+            if pause is not None:
+                await asyncio.sleep(pause)
+        return {"type": "http.disconnect"}
+
+    exchange = posting(exchange_of, receive)
+    assert await STAGE(exchange) is None
+    task = asyncio.create_task(exchange.receive())
+    await asyncio.sleep(1)
+    task.cancel()
+    assert (await task)["type"] == "http.disconnect"

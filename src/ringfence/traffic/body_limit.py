@@ -4,7 +4,10 @@ one."""
 from __future__ import annotations
 
 import asyncio
+import types
+from collections.abc import Generator
 from dataclasses import replace
+from typing import cast
 
 from ringfence.denial import Denial
 from ringfence.errors import BodyRefusedError, BodyTooLargeError
@@ -121,11 +124,17 @@ class _Body:
         return message
 
     async def _next(self) -> Message:
+        # Most bodies have come with their head: for them no timer is set.
+        waiting = self._receive().__await__()
+        try:
+            first = next(waiting)
+        except StopIteration as there:
+            return cast("Message", there.value)
         clock = asyncio.get_running_loop().time
         began = clock()
         try:
             async with asyncio.timeout_at(began + self._patience()) as bound:
-                message = await self._receive()
+                message = await _go_on(waiting, first)
         except TimeoutError:
             if not bound.expired():
                 raise
@@ -144,6 +153,22 @@ class _Body:
             denial = replace(denial, headers=_CLOSE)
         self._exchange.denial = denial
         return BodyRefusedError(denial.detail)
+
+
+@types.coroutine
+def _go_on(
+    waiting: Generator[object, object, Message], first: object
+) -> Generator[object, object, Message]:
+    """Wait on in the place of what has begun to wait, for ``first``."""
+    try:
+        yield first
+    except BaseException as error:  # noqa: BLE001 - handed on to where it belongs
+        try:
+            first = waiting.throw(error)
+        except StopIteration as there:
+            return cast("Message", there.value)
+        return (yield from _go_on(waiting, first))
+    return (yield from waiting)
 
 
 def limit_messages(limit: int) -> Stage:
