@@ -53,6 +53,7 @@ async def test_every_route_says_who_may_use_it(house):
         ("POST", "/auth/sessions/end"): "signed_in",
         ("POST", "/auth/sessions/{id}/end"): "signed_in",
         ("GET", "/auth/assets/ringfence.css"): "public",
+        ("GET", "/auth/assets/password.js"): "public",
     }
 
 

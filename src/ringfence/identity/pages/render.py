@@ -39,10 +39,11 @@ class Pages:
             lstrip_blocks=True,
         )
         self.stylesheet = (_FOLDER / "ringfence.css").read_bytes()
-        self.version = sha256(self.stylesheet).hexdigest()[:16]
+        self.script = (_FOLDER / "password.js").read_bytes()
         self._templates.filters["moment"] = _moment
         self._templates.globals["site_name"] = site_name
-        self._templates.globals["stylesheet_version"] = self.version
+        self._templates.globals["stylesheet_version"] = _version(self.stylesheet)
+        self._templates.globals["script_version"] = _version(self.script)
         # Now, so that a broken page stops the start-up, and a process that has given
         # up its rights needs to read no file.
         for page in sorted(_FOLDER.glob("*.html")):
@@ -51,6 +52,10 @@ class Pages:
     def render(self, name: str, **values: object) -> str:
         """Return the page ``name`` with these values."""
         return self._templates.get_template(f"{name}.html").render(values)
+
+
+def _version(content: bytes) -> str:
+    return sha256(content).hexdigest()[:16]
 
 
 def _moment(iso: str) -> str:
