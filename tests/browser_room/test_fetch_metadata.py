@@ -54,6 +54,48 @@ async def test_requests_that_change_something(exchange_of, method, site, origin,
     assert denial is None or denial.status == 403
 
 
+@pytest.mark.parametrize(
+    ("referer", "passes"),
+    [
+        (OURS, True),
+        (OURS + "/", True),
+        (OURS + "/login?next=/", True),
+        ("https://SHOP.example/login", True),
+        (OTHER_OF_OURS + "/", True),
+        ("https://evil.example/", False),
+        ("https://evil.example/https://shop.example/", False),
+        ("https://shop.example.evil.example/", False),
+        ("https://shop.example@evil.example/", False),
+        ("http://shop.example/", False),
+        ("https://shop.example:8443/", False),
+        ("about:blank", False),
+        ("", False),
+    ],
+)
+async def test_a_foreign_referer_refuses_where_nothing_else_is_said(
+    exchange_of, referer, passes
+):
+    """Browsers before 2020 sent no Origin with a form, and sign-in has no session yet
+    that a token could be bound to."""
+    denial = await PRODUCTION(exchange_of("POST", {"referer": referer}))
+    assert (denial is None) is passes
+
+
+async def test_a_referer_counts_for_nothing_beside_what_scripts_cannot_set(exchange_of):
+    elsewhere = {"referer": "https://evil.example/", "sec-fetch-site": "same-origin"}
+    assert await PRODUCTION(exchange_of("POST", elsewhere)) is None
+    from_here = {"referer": OURS, "sec-fetch-site": "cross-site"}
+    assert await PRODUCTION(exchange_of("POST", from_here)) is not None
+
+
+async def test_development_takes_its_own_referer(exchange_of):
+    exchange = exchange_of("POST", {"referer": "http://localhost:8000/login"})
+    exchange.scheme, exchange.host = "http", "localhost:8000"
+    assert await DEVELOPMENT(exchange) is None
+    exchange.host = "localhost:8001"
+    assert await DEVELOPMENT(exchange) is not None
+
+
 @pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS"])
 async def test_reads_are_not_judged_here(exchange_of, method):
     exchange = exchange_of(method, said("cross-site", "https://evil.example"))

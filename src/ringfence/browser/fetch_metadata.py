@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 
 from ringfence.browser.cors import Sharing
 from ringfence.denial import Denial
@@ -40,8 +41,10 @@ def same_origin(
     A form on another site posts with the visitor's cookies (CSRF); a script there
     opens a WebSocket with them. Browsers say so themselves, in ``Sec-Fetch-Site`` and
     ``Origin``, which scripts cannot set. Both are asked, and the stricter answer wins.
-    Requests that carry neither are left to ``browser.csrf``, once it is known whether
-    they carry a session.
+    Where both are missing, as in browsers before 2020, a ``Referer`` of another origin
+    refuses too; one of our own proves nothing, and its absence nothing either, since
+    pages can leave it out. What is left goes on to ``browser.csrf``, which asks for a
+    token once it is known that the request carries a session.
 
     Args:
         public_origins: origins of this service, as in ``https://shop.example``.
@@ -58,9 +61,13 @@ def same_origin(
         headers = exchange.headers
         if exchange.method in SAFE_METHODS:
             return None
-        if b"origin" not in headers and b"sec-fetch-site" not in headers:
+        known = b"origin" in headers or b"sec-fetch-site" in headers
+        if not known and b"referer" not in headers:
             return None
         asked = f"{exchange.scheme}://{exchange.host}".encode()
+        if not known:
+            own = {*ours, asked} if development else ours
+            return judge_referer(headers[b"referer"], own)
         denial = judge_unsafe(headers, ours, asked, derive=development)
         if denial is FOREIGN_ORIGIN and sharing is not None:
             return None if sharing.admits(exchange) else denial
@@ -93,6 +100,20 @@ def judge_unsafe(
         return None
     # Our other origin may ask; our own origin would not be another site.
     return None if known and origin != asked else CROSS_SITE
+
+
+def judge_referer(referer: bytes, own: AbstractSet[bytes]) -> Denial | None:
+    """Judge a request that says nothing else about where it comes from.
+
+    Stops a foreign form that signs the visitor of an old browser in to an account of
+    the attacker's: no session is there yet, so nothing would ask for a token.
+
+    Args:
+        referer: the header.
+        own: origins of this service.
+    """
+    origin = b"/".join(referer.split(b"/", 3)[:3])
+    return None if origin.lower() in own else FOREIGN_ORIGIN
 
 
 def judge_read(headers: Mapping[bytes, bytes], ours: frozenset[bytes]) -> Denial | None:
