@@ -50,7 +50,7 @@ class Started:
 
 
 @contextlib.asynccontextmanager
-async def running(guard):
+async def running(guard, **scope):
     """Run a guard's lifespan around the block; raise what its start-up refuses."""
     loop = asyncio.get_running_loop()
     up, down, over = loop.create_future(), asyncio.Event(), loop.create_future()
@@ -72,7 +72,7 @@ async def running(guard):
         else:
             over.set_result(None)
 
-    task = asyncio.create_task(guard({"type": "lifespan"}, receive, send))
+    task = asyncio.create_task(guard({"type": "lifespan", **scope}, receive, send))
     done, _ = await asyncio.wait({task, up}, return_when=asyncio.FIRST_COMPLETED)
     if task in done and not up.done():
         await task
@@ -88,16 +88,28 @@ async def running(guard):
 
 
 @pytest.fixture
-def settings(tmp_path):
+def settings(settings_of):
     """Development settings whose data lies in the test's own folder."""
-    return Settings.load(toml=None, environ={}, env="development", data=tmp_path)
+    return settings_of()
+
+
+@pytest.fixture
+def settings_of(tmp_path):
+    """Return a function that makes such settings, some of which differ."""
+
+    def make(**overrides):
+        return Settings.load(
+            toml=None, environ={}, env="development", data=tmp_path, **overrides
+        )
+
+    return make
 
 
 @pytest.fixture
 def guarded(settings):
     """Return a function that makes a started guard of an application."""
 
-    def make(app, rules=()):
+    def make(app, settings=settings, rules=()):
         return running(Guard(app, settings, rules=rules))
 
     return make

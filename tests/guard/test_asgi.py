@@ -235,7 +235,7 @@ async def test_a_rule_gives_a_policy_to_a_mount(guarded):
 
     app = Starlette(routes=[Mount("/files", app=foreign)])
     rules = [Rule("*", "/files", access.signed_in)]
-    async with guarded(app, rules) as started, started.client() as client:
+    async with guarded(app, rules=rules) as started, started.client() as client:
         assert (await client.get("/files/a.txt")).status_code == 401
 
 

@@ -31,7 +31,8 @@ class Event:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestRefused(Event):
-    """The guard refused a request. ``code`` is the denial's."""
+    """The guard refused a request. ``code`` is the denial's, ``stage`` refused it,
+    ``passed`` had nothing against it, ``unasked`` would have come next."""
 
     name: ClassVar[str] = "request_refused"
     level: ClassVar[str] = "WARN"
@@ -41,6 +42,17 @@ class RequestRefused(Event):
     status: int = 0
     code: str = ""
     private: str = ""
+    route: str = ""
+    stage: str = ""
+    passed: tuple[str, ...] = ()
+    unasked: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WouldRefuse(RequestRefused):
+    """A check would have refused this request, but is only watched (dry run)."""
+
+    name: ClassVar[str] = "request_would_be_refused"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -143,7 +143,15 @@ class HeaderMaker:
         self._settings = settings
         self._secure = secure
         self._report_only = report_only
+        self.later: HeaderMaker | None = None
         self.usual = self._compile(settings, {})
+
+    def reporting(self) -> HeaderMaker:
+        """Return a maker whose policies report what they would refuse, and refuse
+        nothing; ``later`` is what enforces them."""
+        maker = HeaderMaker(self._settings, secure=self._secure, report_only=True)
+        maker.later = self
+        return maker
 
     def of(self, marks: Sequence[Mark], *, is_public: bool, where: str) -> RouteHeaders:
         """Return the headers of a route.

@@ -45,7 +45,7 @@ from ringfence.frameworks.starlette import (
     unbound,
     unknown_route,
 )
-from ringfence.frameworks.table import Application, Branch, Leaf, Table, Wrap
+from ringfence.frameworks.table import Application, Branch, Enter, Leaf, Table, Wrap
 
 _DOCS_MODULE = "fastapi.applications"
 
@@ -78,11 +78,15 @@ class FastAPIReader(StarletteReader):
             return table
         return replace(table, root_path=app.root_path)
 
-    def lead(self, _router: Router) -> None:
-        """FastAPI's router does more than to search."""
+    def lead(self, router: Router) -> Callable[[Enter], None] | None:
+        """Lead Starlette's routers only: FastAPI's do more than to search."""
+        return None if isinstance(router, APIRouter) else super().lead(router)
 
-    def enter(self, _route: Any, _above: Above) -> None:
-        """FastAPI's routes are entered by its own router only."""
+    def enter(self, route: Any, above: Above) -> Enter | None:
+        """Return how the router enters a route, if both are Starlette's."""
+        if not isinstance(route, Route) or isinstance(route, APIRoute):
+            return None
+        return super().enter(route, above)
 
     def understand(self, router: Router, above: Above) -> None:
         """Refuse routers that route in ways of their own, included ones too."""

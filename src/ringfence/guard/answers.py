@@ -8,17 +8,23 @@ from functools import partial
 from typing import cast
 
 from ringfence.audit.budget import Budget
-from ringfence.audit.events import AccessRefused, RequestFailed, RequestRefused
+from ringfence.audit.events import (
+    AccessRefused,
+    RequestFailed,
+    RequestRefused,
+    WouldRefuse,
+)
 from ringfence.audit.log import AuditLog
 from ringfence.browser.cookies import Hardener
 from ringfence.browser.cors import sharing_of
 from ringfence.browser.overrides import HeaderMaker
 from ringfence.clock import Clock, system_clock
 from ringfence.denial import Answer, Denial
-from ringfence.exchange import Exchange, Message, Send
+from ringfence.exchange import Exchange, Message, Send, Step
 from ringfence.guard.plan import RoutePlan
 from ringfence.guard.refuse import respond
 from ringfence.guard.rewrite import finish_start
+from ringfence.guard.trace import trace
 from ringfence.settings import Settings
 
 logger = logging.getLogger("ringfence")
@@ -56,6 +62,7 @@ class Answers:
             public_origins=settings.public_origins,
             development=settings.development,
         )
+        self.street: Sequence[Step] = ()
         self._audit = audit
         self._clock = clock
         self._traces = Budget(settings.audit.failures_per_second)
@@ -106,6 +113,15 @@ class Answers:
     def record_refusal(self, denial: Denial, exchange: Exchange) -> None:
         """Write down in the ledger what was refused, whom and why."""
         kind = AccessRefused if denial.code.startswith("access.") else RequestRefused
+        self._record(kind, denial, exchange)
+
+    def record_watched(self, denial: Denial, exchange: Exchange) -> None:
+        """Write down what would have been refused, were it not only watched."""
+        self._record(WouldRefuse, denial, exchange)
+
+    def _record(
+        self, kind: type[RequestRefused], denial: Denial, exchange: Exchange
+    ) -> None:
         self._audit.record(
             kind(
                 request_id=exchange.request_id,
@@ -116,6 +132,7 @@ class Answers:
                 status=denial.status,
                 code=denial.code,
                 private=denial.private,
+                **trace(self.street, exchange)._asdict(),
             )
         )
 

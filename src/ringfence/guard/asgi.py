@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import cast
 
 from ringfence.access.roles import expand
 from ringfence.audit.events import Started
 from ringfence.browser.cors import asked_method
+from ringfence.clock import system_clock
 from ringfence.denial import Answer, Denial
 from ringfence.errors import SettingsError, StoreError
 from ringfence.exchange import (
@@ -32,6 +34,7 @@ from ringfence.guard.compile import (
     compile_guarded,
     refuse_overlap,
 )
+from ringfence.guard.dry_run import NOTHING_WATCHED, DryRun
 from ringfence.guard.lifespan import Steps, run_lifespan
 from ringfence.guard.outbound import Outbound
 from ringfence.guard.plan import RoutePlan
@@ -101,14 +104,23 @@ class Guard:
         )
         self._watch = rooms.identity.sessions.live.watch if rooms.identity else None
         limits = Limits(settings.traffic, rooms.counters)
-        self._street = tuple(map(step_of, street(settings, limits)))
+        self._dry_run = DryRun(
+            frozenset(settings.dry_run),
+            settings.dry_run_ends,
+            clock=system_clock,
+            tell=self._answers.record_watched,
+        )
+        self._street = tuple(map(step_of, street(settings, limits, self._dry_run)))
+        self._answers.street = self._street
         self._maker = StageMaker(
             settings,
             hierarchy=expand(settings.access.hierarchy),
             authenticate=rooms.identity.authenticate if rooms.identity else None,
             csrf_key=partial(rooms.keyring.derive, "browser.csrf"),
             limits=limits,
+            dry_run=self._dry_run,
         )
+        self._end_of_dry_run: asyncio.TimerHandle | None = None
         self._starting = asyncio.Lock()
         self._started = self._stopped = False
         self._reports = reports_plan(settings.browser, rooms.counters, rooms.audit)
@@ -118,13 +130,24 @@ class Guard:
     def _compile(self) -> tuple[Guarded, Guarded | None]:
         """Read the routes of the application, and of the guard's own pages if it has
         any, and plan them: with no I/O, and nothing changed in them or here."""
-        plan = partial(
-            compile_guarded, maker=self._maker, headers=self._answers.headers
+        strict = self._answers.headers
+        watched = self._dry_run.covers("csp")
+        guarded = compile_guarded(
+            self.app,
+            self._rules,
+            maker=self._maker,
+            headers=strict.reporting() if watched else strict,
         )
         refuse_taken(guarded.plans, self._reports)
         if self._rooms.identity is None:
             return guarded, None
-        own = plan(self._rooms.identity.app, (), is_own=True)
+        own = compile_guarded(
+            self._rooms.identity.app,
+            (),
+            maker=replace(self._maker, dry_run=NOTHING_WATCHED),
+            headers=strict,
+            is_own=True,
+        )
         refuse_overlap(guarded, own, IDENTITY_PREFIX)
         return guarded, own
 
@@ -180,10 +203,12 @@ class Guard:
             for step in self._street:
                 said = step(exchange)
                 if said is not None and (end := await settle(said)) is not None:
+                    exchange.stopped_by = step
                     return end
             for step in self._find(exchange).steps:
                 said = step(exchange)
                 if said is not None and (end := await settle(said)) is not None:
+                    exchange.stopped_by = step
                     return end
         except StoreError as error:
             return self._fail(exchange, error, STORE_DOWN)
@@ -281,6 +306,10 @@ class Guard:
             await self._own.close()
             self._fixed = {**self._fixed, **self._own.index.fixed}
         self._fixed = with_reports(self._fixed, self._reports)
+        if self._guarded.later:
+            left = self._dry_run.until - system_clock()
+            end = self._guarded.enforce_policies
+            self._end_of_dry_run = asyncio.get_running_loop().call_later(left, end)
         self._started = True
         self._rooms.audit.record(
             Started(environment=self.settings.env, routes=len(self.plan))
@@ -288,4 +317,6 @@ class Guard:
 
     async def _close(self) -> None:
         self._started, self._stopped = False, True
+        if self._end_of_dry_run is not None:
+            self._end_of_dry_run.cancel()
         await self._rooms.close()

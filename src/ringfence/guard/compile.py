@@ -38,12 +38,20 @@ class Guarded:
         plans: one a leaf, in the framework's order.
         plan_of: the plan of a leaf.
         index: finds the plan of a request.
+        later: the headers of each plan once a dry run of the policies is over.
     """
 
     application: Application
     plans: tuple[RoutePlan, ...]
     plan_of: Callable[[Leaf], RoutePlan]
     index: Index
+    later: tuple[tuple[RoutePlan, RouteHeaders], ...] = ()
+
+    def enforce_policies(self) -> None:
+        """End the dry run of the Content-Security-Policies."""
+        for plan, headers in self.later:
+            for name in ("document", "data", "nonced"):
+                object.__setattr__(plan, f"{name}_headers", getattr(headers, name))
 
     async def close(self) -> None:
         """Bind each plan to the endpoint that the framework calls, seal the tables,
@@ -85,14 +93,15 @@ def compile_guarded(
     terms = resolve_terms(application, rules, development=settings.development)
     check_precedence(application, lambda leaf: terms[id(leaf)].policy, maker.hierarchy)
     found = tuple(application.leaves())
-    headers_of = {
-        id(leaf): headers.of(
+
+    def made_by(maker: HeaderMaker, leaf: Leaf) -> RouteHeaders:
+        return maker.of(
             terms[id(leaf)].marks,
             is_public=isinstance(terms[id(leaf)].policy, Public),
             where=f"{leaf.host}{leaf.path} {leaf.place}",
         )
-        for leaf in found
-    }
+
+    headers_of = {id(leaf): made_by(headers, leaf) for leaf in found}
     by_leaf = {
         id(leaf): RoutePlan(
             kind=leaf.kind,
@@ -131,7 +140,14 @@ def compile_guarded(
         index=compile_index(
             application,
             plan_of,
-            _answer_plan(asgi, headers.usual, maker),
+            _answer_plan(asgi, headers.usual, maker)
+            if application.answers_itself
+            else NOWHERE,
+        ),
+        later=tuple(
+            (plan_of(leaf), made_by(headers.later, leaf))
+            for leaf in found
+            if headers.later is not None
         ),
     )
 

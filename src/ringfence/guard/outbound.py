@@ -60,6 +60,7 @@ class Outbound:
     _whole = False  # it had read all of the body by then
     _headers: Headers | list[tuple[bytes, bytes]] = ()  # that went out
     _lifeline: Lifeline | None = None
+    _failure: BaseException | None = None  # handled, and answered for, by the framework
 
     def __init__(
         self,
@@ -188,7 +189,8 @@ class Outbound:
     ) -> None:
         self._replaced = True
         if denial.status >= APPLICATION_ERROR.status:
-            self._record_failure(failure or sys.exception())
+            self._failure = failure or sys.exception()
+            self._record_failure(self._failure)
         await self._answers.respond(denial, self._exchange, self._send, errors)
 
     async def _refuse(self, denial: Denial) -> None:
@@ -210,6 +212,7 @@ class Outbound:
     async def finish(self) -> None:
         """The application has returned: answer, if it has not."""
         if self._replaced:
+            self._log_handled()
             return
         denial = self._objection()
         if self._started:
@@ -237,6 +240,13 @@ class Outbound:
             await self._send({"type": "websocket.close", "code": INTERNAL_ERROR})
             return True
         return False
+
+    def _log_handled(self) -> None:
+        """Log what a framework has made a 500 of and kept to itself: Litestar says
+        nothing of it in production, and nobody would ever know."""
+        failure, self._failure = self._failure, None
+        if isinstance(failure, Exception) and not hasattr(failure, "status_code"):
+            self._log_failure(failure)
 
     async def _answer_for(self, error: Exception) -> None:
         denial = self._objection()

@@ -18,9 +18,10 @@ from ringfence.browser.csrf import protect
 from ringfence.browser.fetch_metadata import SAFE_METHODS, same_origin
 from ringfence.denial import Denial
 from ringfence.exchange import Exchange, Stage
+from ringfence.guard.dry_run import DryRun
 from ringfence.marks import Mark
 from ringfence.settings import Settings
-from ringfence.traffic.body_limit import limit_body
+from ringfence.traffic.body_limit import limit_body, limit_messages
 from ringfence.traffic.client_ip import locate
 from ringfence.traffic.host import allow_hosts
 from ringfence.traffic.rate_limit import Limits
@@ -42,7 +43,7 @@ async def closed(_: Exchange) -> Denial:
     return CLOSED
 
 
-def street(settings: Settings, limits: Limits) -> tuple[Stage, ...]:
+def street(settings: Settings, limits: Limits, dry_run: DryRun) -> tuple[Stage, ...]:
     """Return what every request passes, whatever its route."""
     traffic, development = settings.traffic, settings.development
     stages = (
@@ -51,7 +52,7 @@ def street(settings: Settings, limits: Limits) -> tuple[Stage, ...]:
         allow_hosts(
             traffic, development=development, public_origins=settings.public_origins
         ),
-        limits.street(),
+        dry_run.watch("limits", limits.street()),
     )
     return tuple(stage for stage in stages if stage is not None)
 
@@ -66,6 +67,7 @@ class StageMaker:
         authenticate: the session stage, or ``None`` where identity is switched off.
         csrf_key: returns the key that CSRF tokens are made with.
         limits: makes the stages that limit requests.
+        dry_run: which of them only watch.
     """
 
     settings: Settings
@@ -73,6 +75,7 @@ class StageMaker:
     authenticate: Stage | None
     csrf_key: Callable[[], bytes]
     limits: Limits
+    dry_run: DryRun
 
     def stages(
         self,
@@ -96,19 +99,18 @@ class StageMaker:
         if isinstance(policy, Closed):
             return (closed,)
         settings = self.settings
+        watch = self.dry_run.watch
         has_body = kind != "websocket"
         sharing = self.sharing(methods, policy, marks)
         changes_things = methods is None or not methods <= SAFE_METHODS
         stages = (
             share(sharing) if sharing is not None and has_body else None,
-            limit_body(settings.traffic.max_body) if has_body else None,
-            self._same_origin(sharing) if changes_things else None,
+            self._body() if has_body else limit_messages(settings.traffic.max_message),
+            watch("csrf", self._same_origin(sharing) if changes_things else None),
             self.authenticate,
-            self.limits.route(marks, route),
+            watch("limits", self.limits.route(marks, route)),
             enforce(policy, self.hierarchy),
-            protect(
-                self.csrf_key, public_origins=settings.public_origins, sharing=sharing
-            ),
+            watch("csrf", self._protect(sharing)),
         )
         return tuple(stage for stage in stages if stage is not None)
 
@@ -116,7 +118,10 @@ class StageMaker:
         """Return what a request passes that the framework itself answers."""
         sharing = self.sharing()
         told = () if sharing is None else (tell(sharing),)
-        return (*told, limit_body(self.settings.traffic.max_body))
+        return (*told, self._body())
+
+    def _body(self) -> Stage:
+        return limit_body(self.settings.traffic.max_body, self.settings.traffic)
 
     def sharing(
         self,
@@ -138,6 +143,13 @@ class StageMaker:
             usual=settings.browser.cors,
             public_origins=settings.public_origins,
             development=settings.development,
+        )
+
+    def _protect(self, sharing: Sharing | None) -> Stage:
+        return protect(
+            self.csrf_key,
+            public_origins=self.settings.public_origins,
+            sharing=sharing,
         )
 
     def _same_origin(self, sharing: Sharing | None) -> Stage:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 from urllib.parse import quote
@@ -16,6 +17,10 @@ from ringfence.errors import SettingsError
 from ringfence.identity.settings import IdentitySettings
 from ringfence.settings.load import load
 from ringfence.traffic.settings import TrafficSettings
+
+WATCHABLE = ("limits", "csrf", "csp")
+"""What a dry run may cover: checks that find out abuse. Which request this is, who sent
+it and what it may do is always enforced."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +63,14 @@ class Settings:
     """Networks of the proxies that may say who the client is, or ``none``. Required in
     production. The same as ``traffic.proxies``."""
 
+    dry_run: tuple[str, ...] = ()
+    """Checks that are only watched: ``limits``, ``csrf``, ``csp``. What they would have
+    refused passes and is written to the ledger as ``request_would_be_refused``."""
+
+    dry_run_until: str = ""
+    """The day on which they refuse again, ``2027-01-31`` (at 0:00 UTC); at most 90 days
+    ahead. Required with ``dry_run``."""
+
     traffic: TrafficSettings = field(default_factory=TrafficSettings)
     """Settings of the street."""
 
@@ -78,6 +91,12 @@ class Settings:
             path = quote((self.data / "ringfence.db").as_posix())
             object.__setattr__(self, "database", f"sqlite:///{path}")
         self._agree_on_proxies()
+        self._check_dry_run()
+
+    @property
+    def dry_run_ends(self) -> float:
+        """Unix time at which the dry run ends, 0 where there is none."""
+        return _midnight(self.dry_run_until).timestamp() if self.dry_run else 0.0
 
     @property
     def development(self) -> bool:
@@ -111,6 +130,23 @@ class Settings:
         """
         return load(cls, toml=toml, environ=environ, overrides=overrides)
 
+    def _check_dry_run(self) -> None:
+        for part in self.dry_run:
+            if part not in WATCHABLE:
+                message = (
+                    f"dry_run has {part!r}; only {', '.join(WATCHABLE)} can be "
+                    "watched, everything else always refuses"
+                )
+                raise SettingsError(message)
+        if self.dry_run:
+            _midnight(self.dry_run_until)
+        if "csp" in self.dry_run and not self.browser.reports:
+            message = (
+                "dry_run has 'csp', but nobody would hear of what it finds; set "
+                "RINGFENCE_BROWSER_REPORTS=true"
+            )
+            raise SettingsError(message)
+
     def _agree_on_proxies(self) -> None:
         inner = self.traffic.proxies
         if self.proxies and inner and self.proxies != inner:
@@ -123,3 +159,14 @@ class Settings:
             agreed = self.proxies or inner
             object.__setattr__(self, "proxies", agreed)
             object.__setattr__(self, "traffic", replace(self.traffic, proxies=agreed))
+
+
+def _midnight(day: str) -> datetime:
+    try:
+        return datetime.strptime(day, "%Y-%m-%d").replace(tzinfo=UTC)
+    except ValueError as error:
+        message = (
+            f"dry_run_until is {day!r}; write the day on which the checks refuse "
+            "again, as in RINGFENCE_DRY_RUN_UNTIL=2027-01-31"
+        )
+        raise SettingsError(message) from error
