@@ -5,9 +5,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ringfence.audit.events import BrowserReport
-from ringfence.browser.reports import LARGEST, collect_reports, read_reports
-from ringfence.denial import Answer
-from ringfence.errors import StoreError
+from ringfence.browser.reports import (
+    LARGEST,
+    collect_reports,
+    ignore_others,
+    read_reports,
+)
+from ringfence.denial import Answer, Denial
+from ringfence.errors import BodyRefusedError, StoreError
 from ringfence.stores.memory_counters import MemoryCounters
 from ringfence.testing import FakeClock
 
@@ -72,6 +77,7 @@ def ledger():
 def post(exchange_of, ledger):
     """Send a body to the stage; return what it answers."""
     clock = FakeClock()
+    ignore = ignore_others()
     collect = collect_reports(MemoryCounters(), ledger, clock=clock)
 
     async def send(content, media_type=NEW, *, network="192.0.2.1", **headers):
@@ -81,7 +87,7 @@ def post(exchange_of, ledger):
             "POST", {"content-type": media_type, **named}, body=[body[:7], body[7:]]
         )
         exchange.client = exchange.network = network
-        return await collect(exchange)
+        return await ignore(exchange) or await collect(exchange)
 
     send.clock = clock
     return send
@@ -137,7 +143,6 @@ BAD = {
     "deep and closed": b"[" * 8_000 + b"]" * 8_000,
     "deep in a string's shadow": b'["\\"",' + b"[" * 5_000,
     "wide": b"[" + b"{}," * 5_000 + b"{}]",
-    "too large": json.dumps([new(sample="x" * LARGEST)]).encode(),
     "a number too large": b'{"csp-report":{"document-uri":"", "line-number":1e999}}',
     "endless number": b'{"csp-report":{"line-number":' + b"9" * 15_000 + b"}}",
 }
@@ -302,6 +307,35 @@ async def test_what_is_over_the_budget_is_not_even_read(exchange_of, ledger):
 class Down:
     async def take(self, charges, now):
         raise StoreError("down")
+
+
+@pytest.mark.anyio
+async def test_what_is_too_large_is_answered_unread(post, ledger):
+    """Browsers try again what is refused."""
+    length = str(LARGEST + 1)
+    assert await post([new()], content_length=length) == Answer(204)
+    assert ledger.events == []
+    await post([new()], content_length=str(LARGEST))
+    assert len(ledger.events) == 1
+
+
+SLOW = Denial(408, "traffic.body_too_slow", "")
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("denial", [SLOW, None])
+async def test_a_body_that_is_cut_off_while_it_is_read(exchange_of, ledger, denial):
+    """Whoever caps the body has the last word."""
+    exchange = exchange_of("POST", {"content-type": OLD})
+    exchange.denial = denial
+
+    async def refuse():
+        raise BodyRefusedError
+
+    exchange.receive = refuse
+    collect = collect_reports(MemoryCounters(), ledger, clock=FakeClock())
+    assert await collect(exchange) == (denial or Answer(204))
+    assert ledger.events == []
 
 
 @pytest.mark.anyio

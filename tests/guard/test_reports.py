@@ -72,12 +72,21 @@ async def test_other_methods_go_where_they_went(guarded):
         assert (await client.get(PATH)).text == "the application"
 
 
+async def parts(size):
+    yield json.dumps(REPORT).encode()
+    for _ in range(size // 10_000):
+        yield b" " * 10_000
+
+
 async def test_a_body_that_is_too_large_is_not_read(guarded, written):
-    body = json.dumps({**REPORT, "x": "y" * 16_384})
     async with guarded(app()) as started, started.client() as client:
-        answer = await client.post(PATH, content=body, headers=OLD)
-    assert answer.status_code == 413
-    assert written() == []
+        announced = b" " * 65_537 + json.dumps(REPORT).encode()
+        told = await client.post(PATH, content=announced, headers=OLD)
+        untold = await client.post(PATH, content=parts(70_000), headers=OLD)
+        assert written() == []
+        honest = await client.post(PATH, content=parts(60_000), headers=OLD)
+    assert (told.status_code, untold.status_code) == (204, 413)
+    assert (honest.status_code, len(written())) == (204, 1)
 
 
 async def test_a_flood_is_answered_alike_and_written_within_bounds(guarded, written):
@@ -93,7 +102,7 @@ async def test_a_flood_is_answered_alike_and_written_within_bounds(guarded, writ
 async def test_it_stands_in_the_plan(settings):
     (plan,) = (one for one in Guard(app(), settings).plan if one.path == PATH)
     assert (plan.methods, str(plan.policy), plan.csrf) == (("POST",), "public", "off")
-    assert plan.body_limit == 16_384
+    assert plan.body_limit == 65_536
 
 
 async def test_without_reports_there_is_no_such_address(settings, restarting):

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from ringfence.access.policy import Public
 from ringfence.audit.log import AuditLog
-from ringfence.browser.reports import LARGEST, collect_reports
+from ringfence.browser.reports import LARGEST, collect_reports, ignore_others
 from ringfence.browser.settings import BrowserSettings
 from ringfence.errors import PlanError
 from ringfence.exchange import Receive, Scope, Send
@@ -45,7 +45,11 @@ def reports_plan(
         limits=(),
         place=Place(name=f"{collect_reports.__module__}.{collect_reports.__name__}"),
         application=_nothing,
-        stages=(limit_body(LARGEST), collect_reports(counters, audit)),
+        stages=(
+            ignore_others(),
+            limit_body(LARGEST),
+            collect_reports(counters, audit),
+        ),
         body_limit=LARGEST,
         document_headers=(),
         data_headers=(),
