@@ -42,6 +42,9 @@ def read(app: ASGIApp, rules: Sequence[Rule]) -> Application:
         framework="plain",
         table=Table(entries=tuple(_leaf(app, rule) for rule in rules)),
         router=app,
+        # Nothing is bound in it: a POST for which there is no rule would be answered by
+        # whatever it does with the path, whoever asks.
+        answers_itself=False,
         notes=("Nothing can be compared with what this application itself routes.",),
     )
 

@@ -170,6 +170,8 @@ class Application:
             each has a method ``errors`` that tells which fields are meant.
         lead: makes the router ask first where to go, before it searches; given what
             answers for a scope, as ``Enter`` does.
+        answers_itself: what is no entry point by its method, or for its slash, may be
+            handed on for a 405 or a redirect: no endpoint can be entered by it.
         choose: asks the framework's own router, where that can be done without entering
             anything; else the patterns of the table decide, in its order.
     """
@@ -183,6 +185,7 @@ class Application:
     notes: tuple[str, ...] = ()
     input_errors: tuple[type[Exception], ...] = ()
     lead: Callable[[Enter], None] | None = None
+    answers_itself: bool = True
     choose: Choose | None = None
 
     def leaves(self) -> Iterator[Leaf]:
