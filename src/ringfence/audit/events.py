@@ -230,6 +230,28 @@ class Stopped(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AddressBlocked(Event):
+    """An address or network was put on the blocklist, for this many seconds."""
+
+    name: ClassVar[str] = "address_blocked"
+    level: ClassVar[str] = "WARN"
+
+    network: str = ""
+    seconds: float = 0.0
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AddressUnblocked(Event):
+    """An address or network was taken off the blocklist before its time."""
+
+    name: ClassVar[str] = "address_unblocked"
+    level: ClassVar[str] = "WARN"
+
+    network: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BrowserReport(Event):
     """A browser says that a page broke its policy. Anybody can say so: nothing in it
     is proven. Addresses have lost their query; signs that do not print are replaced."""

@@ -63,6 +63,10 @@ class NetworkMap(Generic[Known]):
                 return found
         return None
 
+    def is_empty(self) -> bool:
+        """Tell whether nothing is known about any network."""
+        return not (self._by_version[4] or self._by_version[6])
+
     def values(self) -> Iterator[Known]:
         """Go through all that is known, in no order."""
         for by_shift in self._by_version.values():

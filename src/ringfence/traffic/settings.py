@@ -77,6 +77,11 @@ CHAINS = frozenset({"forwarded", "x-forwarded-for"})
 # them.
 _WRITTEN_BY_CLOUDFLARE = frozenset({"cf-connecting-ip", "x-forwarded-for"})
 
+_HERE = tuple(
+    map(ipaddress.ip_network, ("127.0.0.0/8", "0.0.0.0/32", "::1/128", "::/128"))
+)
+_WIDEST_BLOCKED = {4: 8, 6: 16}  # bits of prefix
+
 # The least and the most of each number, and what it counts.
 _RANGES: Mapping[str, tuple[float, float, str]] = {
     "ipv6_prefix": (48, 64, "bits of an address that are one client"),
@@ -137,6 +142,10 @@ class TrafficSettings:
     ipv6_prefix: int = IPV6_PREFIX
     """Bits of an IPv6 address that count as one client, 48 to 64. Some providers give
     each customer 2**16 networks of 64 bits, which 48 would hold together."""
+
+    blocked: tuple[str, ...] = ()
+    """Addresses and networks whose requests are refused for good. Those that are
+    blocked for a while are added at run time (``guard.blocklist``)."""
 
     max_body: int = 1_048_576
     """Largest request body in bytes, 0 for none at all, to 2**40."""
@@ -206,6 +215,9 @@ class TrafficSettings:
         for host in self.allowed_hosts:
             _check_host(host)
         _check_proxies(self.proxies)
+        proxies = self.networks
+        for network in self.blocked:
+            _check_blocked(network, proxies)
         _check_forwarding(self.forwarding_header, self.scheme_header)
         if "cloudflare" in self.proxies:
             _check_cloudflare(self.proxies, self.forwarding_header)
@@ -279,6 +291,33 @@ def _check_proxy(proxy: str) -> None:
             f"traffic.proxies: {proxy!r} is every address there is, so that every "
             f"client could choose its own; name the networks of your proxies"
         )
+
+
+def _check_blocked(text: str, proxies: tuple[Network, ...]) -> None:
+    try:
+        network = ipaddress.ip_network(text)
+    except ValueError as error:
+        raise SettingsError(
+            f"traffic.blocked: {text!r} is no address or network: {error}"
+        ) from error
+    fault = why_not_blocked(network, proxies)
+    if fault:
+        raise SettingsError(f"traffic.blocked: {text!r} {fault}")
+
+
+def why_not_blocked(network: Network, proxies: tuple[Network, ...]) -> str:
+    """Return why nobody can mean to block a network, ``""`` if somebody can."""
+    if network.prefixlen < _WIDEST_BLOCKED[network.version]:
+        return "is a large part of the Internet; block a smaller network"
+    if any(network.version == own.version and network.overlaps(own) for own in _HERE):
+        return "holds this very machine"
+    for proxy in proxies:
+        if network.version == proxy.version and network.overlaps(proxy):
+            return (
+                f"holds the proxy {proxy}, through which others come; block the "
+                "clients that it names"
+            )
+    return ""
 
 
 def _check_forwarding(forwarding_header: str, scheme_header: str) -> None:

@@ -1,0 +1,224 @@
+"""Turn away who has been found out."""
+
+from __future__ import annotations
+
+import heapq
+import ipaddress
+import math
+import socket
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ringfence.audit.events import AddressBlocked, AddressUnblocked, Event
+from ringfence.clock import Clock, system_clock
+from ringfence.denial import Denial
+from ringfence.exchange import Exchange, Stage, at_once
+from ringfence.traffic.addresses import Network
+from ringfence.traffic.networks import NetworkMap
+from ringfence.traffic.settings import TrafficSettings, why_not_blocked
+
+_MOST = 100_000  # networks added while running; some 40 MB
+_SPARE = 64  # outdated entries of the queue that are not worth clearing up
+
+
+@dataclass(frozen=True, slots=True)
+class Blocked:
+    """A network that is turned away.
+
+    Args:
+        network: in its one spelling, an address with its full length.
+        expires: Unix seconds; infinite for those of ``traffic.blocked``.
+        reason: why, for the ledger and for operators.
+        denial: the answer, made once.
+    """
+
+    network: Network
+    expires: float
+    reason: str
+    denial: Denial
+
+
+class Blocklist:
+    """Addresses and networks whose requests are refused, most of them for a while.
+
+    Asked right after the address and the host are known, before anything is counted
+    or looked up, so that a flood from a blocked network costs as little as can be. The
+    time of an answer does not depend on how many networks are blocked.
+
+    Those of ``traffic.blocked`` stay; what is added while running is kept in memory
+    and forgotten with the process. When the list is full, the network that would be
+    free again first gives place.
+
+    Args:
+        settings: ``blocked``, and the proxies, which can never be blocked.
+        record: takes an event for each change.
+        clock: tells the time.
+
+    Source: CWE-799; ASVS 5.0 V2.4.1.
+
+    Not covered: an attacker with many networks. Everybody behind one address (an
+    office, a mobile network) is blocked together: keep it short.
+    """
+
+    def __init__(
+        self,
+        settings: TrafficSettings,
+        *,
+        record: Callable[[Event], None],
+        clock: Clock = system_clock,
+        most: int = _MOST,
+    ) -> None:
+        self._proxies = settings.networks
+        self._record = record
+        self._clock = clock
+        self._most = most
+        self._lock = threading.Lock()  # handlers in threads add, too
+        self._found: NetworkMap[Blocked] = NetworkMap()
+        self._added: dict[Network, Blocked] = {}
+        self._queue: list[tuple[float, int, Network]] = []  # the first to be free first
+        self._number = 0
+        self._permanent = tuple(map(ipaddress.ip_network, settings.blocked))
+        for network in self._permanent:
+            self._found.put(network, _entry(network, math.inf, "traffic.blocked"))
+
+    def add(self, network: str, *, seconds: float, reason: str) -> Blocked:
+        """Refuse requests from a network for a while; a second call replaces the first.
+
+        Args:
+            network: an address, or a network such as ``203.0.113.0/24``. To block the
+                client of a request, give ``exchange.network``: an IPv6 client has more
+                addresses than can be listed.
+            seconds: how long, more than 0. What is to stay belongs into
+                ``traffic.blocked``.
+            reason: for the ledger.
+
+        Raises:
+            ValueError: it is no network; it holds this machine, a proxy, or more of
+                the Internet than anybody means; or the time is not positive.
+        """
+        parsed = self._parsed(network)
+        if not 0 < seconds < math.inf:
+            raise ValueError(f"seconds must be positive and finite, not {seconds}")
+        now = self._clock()
+        entry = _entry(parsed, now + seconds, reason)
+        with self._lock:
+            if parsed in self._permanent:
+                raise ValueError(f"{parsed} is blocked for good by traffic.blocked")
+            self._make_room(now, parsed)
+            self._added[parsed] = entry
+            self._found.put(parsed, entry)
+            self._number += 1
+            heapq.heappush(self._queue, (entry.expires, self._number, parsed))
+        self._record(
+            AddressBlocked(network=str(parsed), seconds=seconds, reason=reason)
+        )
+        return entry
+
+    def remove(self, network: str) -> bool:
+        """Let a network in again; return whether it was blocked.
+
+        Raises:
+            ValueError: it is no network, or it stands in ``traffic.blocked``.
+        """
+        parsed = _parse(network)
+        if parsed in self._permanent:
+            raise ValueError(f"{parsed} stands in traffic.blocked; take it out there")
+        with self._lock:
+            entry = self._added.pop(parsed, None)
+            if entry is not None:
+                self._found.pop(parsed)
+        if entry is None or entry.expires <= self._clock():
+            return False
+        self._record(AddressUnblocked(network=str(parsed)))
+        return True
+
+    def list(self) -> tuple[Blocked, ...]:
+        """Return what is blocked now, those first that will be free first."""
+        now = self._clock()
+        blocked = (entry for entry in self._found.values() if entry.expires > now)
+        return tuple(sorted(blocked, key=lambda entry: entry.expires))
+
+    def find(self, address: str) -> Blocked | None:
+        """Return the smallest blocked network that holds an address, if there is one.
+
+        Args:
+            address: in its one spelling; what is none (``unix``) is never blocked.
+        """
+        if self._found.is_empty():
+            return None
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        try:
+            number = int.from_bytes(socket.inet_pton(family, address), "big")
+        except OSError:
+            return None
+        version = 6 if ":" in address else 4
+        while True:
+            entry = self._found.find_number(version, number)
+            if entry is None or entry.expires > self._clock():
+                return entry
+            self._forget(entry)  # a wider one may still hold
+
+    def stage(self) -> Stage:
+        """Return the stage that refuses who is blocked."""
+        find, is_empty = self.find, self._found.is_empty
+
+        def blocklist(exchange: Exchange) -> Denial | None:
+            if is_empty():
+                return None
+            # IPv4 behind a translator counts as IPv4 in the network only.
+            network = exchange.network
+            entry = find(exchange.client if ":" in network else network)
+            return None if entry is None else entry.denial
+
+        return at_once(blocklist)
+
+    def _parsed(self, network: str) -> Network:
+        parsed = _parse(network)
+        fault = why_not_blocked(parsed, self._proxies)
+        if fault:
+            raise ValueError(f"{parsed} {fault}")
+        return parsed
+
+    def _make_room(self, now: float, coming: Network) -> None:
+        while self._queue:
+            expires, _, network = self._queue[0]
+            current = self._added.get(network)
+            if current is not None and current.expires == expires:
+                is_full = len(self._added) >= self._most and coming not in self._added
+                if expires > now and not is_full:
+                    break
+                del self._added[network]
+                self._found.pop(network)
+            heapq.heappop(self._queue)
+        if len(self._queue) > 2 * len(self._added) + _SPARE:
+            self._queue = [
+                (entry.expires, number, network)
+                for number, (network, entry) in enumerate(self._added.items())
+            ]
+            heapq.heapify(self._queue)
+
+    def _forget(self, entry: Blocked) -> None:
+        with self._lock:
+            if self._added.get(entry.network) is entry:
+                del self._added[entry.network]
+                self._found.pop(entry.network)
+
+
+def _parse(network: str) -> Network:
+    parsed = ipaddress.ip_network(network, strict=False)
+    if isinstance(parsed, ipaddress.IPv6Network):
+        mapped = parsed.network_address.ipv4_mapped
+        if mapped is not None:
+            return ipaddress.ip_network((mapped, max(0, parsed.prefixlen - 96)))
+    return parsed
+
+
+def _entry(network: Network, expires: float, reason: str) -> Blocked:
+    denial = Denial(
+        403,
+        "traffic.blocked",
+        "Requests from this address are refused.",
+        private=f"{network}: {reason}",
+    )
+    return Blocked(network, expires, reason, denial)

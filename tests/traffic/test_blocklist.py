@@ -1,0 +1,218 @@
+import pytest
+
+from ringfence.errors import SettingsError
+from ringfence.testing import FakeClock
+from ringfence.traffic.blocklist import Blocklist
+from ringfence.traffic.client_ip import locate
+from ringfence.traffic.settings import TrafficSettings
+
+pytestmark = pytest.mark.anyio
+
+SETTINGS = TrafficSettings(
+    proxies=("10.0.0.0/24", "2001:db8:ffff::/48"), blocked=("198.51.100.0/24",)
+)
+
+
+class Ledger(list):
+    def record(self, event):
+        self.append(event)
+
+
+@pytest.fixture
+def clock():
+    return FakeClock()
+
+
+@pytest.fixture
+def ledger():
+    return Ledger()
+
+
+@pytest.fixture
+def blocklist(clock, ledger):
+    return Blocklist(SETTINGS, record=ledger.record, clock=clock, most=3)
+
+
+def names(blocklist):
+    return [str(entry.network) for entry in blocklist.list()]
+
+
+@pytest.mark.parametrize(
+    ("network", "inside", "outside"),
+    [
+        ("203.0.113.7", "203.0.113.7", "203.0.113.8"),
+        ("203.0.113.0/24", "203.0.113.255", "203.0.114.0"),
+        ("203.0.113.9/24", "203.0.113.1", "203.0.112.255"),
+        ("2001:DB8:0::7", "2001:db8::7", "2001:db8::8"),
+        ("2001:db8:1:2::/64", "2001:db8:1:2:ffff::1", "2001:db8:1:3::1"),
+        ("::ffff:203.0.113.7", "203.0.113.7", "203.0.113.8"),
+        ("::ffff:203.0.113.0/120", "203.0.113.7", "203.0.114.7"),
+    ],
+)
+def test_an_address_is_found_in_its_network(blocklist, network, inside, outside):
+    blocklist.add(network, seconds=60, reason="scans")
+    assert blocklist.find(inside).reason == "scans"
+    assert blocklist.find(outside) is None
+
+
+@pytest.mark.parametrize("address", ["unix", "testclient", "no:address", ""])
+def test_what_is_no_address_is_never_blocked(blocklist, address):
+    assert blocklist.find(address) is None
+
+
+def test_a_block_ends(blocklist, clock):
+    """Addresses change hands: what is blocked for ever blocks somebody else."""
+    blocklist.add("203.0.113.7", seconds=60, reason="x")
+    clock.advance(59)
+    assert blocklist.find("203.0.113.7")
+    clock.advance(1)
+    assert blocklist.find("203.0.113.7") is None
+    assert names(blocklist) == ["198.51.100.0/24"]
+
+
+def test_a_wider_block_holds_when_the_smaller_one_has_ended(blocklist, clock):
+    blocklist.add("203.0.113.0/24", seconds=60, reason="wide")
+    blocklist.add("203.0.113.7", seconds=10, reason="narrow")
+    assert blocklist.find("203.0.113.7").reason == "narrow"
+    clock.advance(10)
+    assert blocklist.find("203.0.113.7").reason == "wide"
+
+
+def test_a_second_block_replaces_the_first(blocklist, clock):
+    blocklist.add("203.0.113.7", seconds=1_000, reason="x")
+    blocklist.add("203.0.113.7", seconds=10, reason="y")
+    clock.advance(10)
+    assert blocklist.find("203.0.113.7") is None
+    blocklist.add("203.0.113.7", seconds=10, reason="x")
+    blocklist.add("203.0.113.7", seconds=1_000, reason="y")
+    clock.advance(10)
+    blocklist.add("203.0.113.8", seconds=10, reason="z")
+    assert blocklist.find("203.0.113.7").reason == "y"
+
+
+def test_a_block_is_lifted(blocklist, ledger):
+    blocklist.add("203.0.113.7", seconds=60, reason="x")
+    assert blocklist.remove("::ffff:203.0.113.7")
+    assert blocklist.find("203.0.113.7") is None
+    assert not blocklist.remove("203.0.113.7")
+    assert [event.name for event in ledger] == ["address_blocked", "address_unblocked"]
+    assert ledger[0].network == "203.0.113.7/32"
+
+
+def test_who_ends_by_itself_is_not_lifted(blocklist, clock, ledger):
+    blocklist.add("203.0.113.7", seconds=60, reason="x")
+    clock.advance(60)
+    assert not blocklist.remove("203.0.113.7")
+    assert len(ledger) == 1
+
+
+def test_those_of_the_settings_stay(blocklist, clock):
+    clock.advance(10_000_000)
+    assert blocklist.find("198.51.100.9").reason == "traffic.blocked"
+    with pytest.raises(ValueError, match="take it out there"):
+        blocklist.remove("198.51.100.0/24")
+    with pytest.raises(ValueError, match="for good"):
+        blocklist.add("198.51.100.0/24", seconds=1, reason="x")
+    assert blocklist.add("198.51.100.9", seconds=1, reason="x")
+
+
+def test_memory_is_bounded(blocklist):
+    """A flood of addresses must not fill it; who would be free first gives place."""
+    for number, seconds in enumerate((50, 10, 90, 70)):
+        blocklist.add(f"203.0.113.{number}", seconds=seconds, reason="x")
+    assert names(blocklist) == [
+        "203.0.113.0/32",
+        "203.0.113.3/32",
+        "203.0.113.2/32",
+        "198.51.100.0/24",
+    ]
+    blocklist.add("203.0.113.3", seconds=80, reason="again")  # takes no further place
+    assert len(names(blocklist)) == 4
+
+
+def test_one_address_blocked_over_and_over_fills_nothing(blocklist):
+    for seconds in range(1, 1_000):
+        blocklist.add("203.0.113.7", seconds=seconds, reason="x")
+    assert len(blocklist._queue) < 100
+    assert len(names(blocklist)) == 2
+
+
+@pytest.mark.parametrize(
+    ("network", "words"),
+    [
+        ("127.0.0.1", "this very machine"),
+        ("127.0.0.0/8", "this very machine"),
+        ("::1", "this very machine"),
+        ("0.0.0.0", "this very machine"),
+        ("::ffff:127.0.0.1", "this very machine"),
+        ("10.0.0.1", "the proxy 10.0.0.0/24"),
+        ("10.0.0.0/8", "the proxy 10.0.0.0/24"),
+        ("2001:db8::/32", "the proxy 2001:db8:ffff::/48"),
+        ("0.0.0.0/0", "part of the Internet"),
+        ("32.0.0.0/7", "part of the Internet"),
+        ("2000::/3", "part of the Internet"),
+        ("unix", "does not appear to be"),
+        ("203.0.113.7:80", "does not appear to be"),
+    ],
+)
+def test_what_nobody_means_to_block(blocklist, network, words):
+    """A proxy on the list would shut out everybody behind it."""
+    with pytest.raises(ValueError, match=words):
+        blocklist.add(network, seconds=60, reason="x")
+
+
+@pytest.mark.parametrize("seconds", [0, -1, float("inf"), float("nan")])
+def test_the_time_is_stated(blocklist, seconds):
+    with pytest.raises(ValueError, match="seconds"):
+        blocklist.add("203.0.113.7", seconds=seconds, reason="x")
+
+
+@pytest.mark.parametrize(
+    ("blocked", "words"),
+    [
+        ("127.0.0.1", "this very machine"),
+        ("10.0.0.7", "the proxy"),
+        ("203.0.113.7/24", "host bits set"),
+        ("somewhere", "no address or network"),
+    ],
+)
+def test_settings_that_block_the_wrong_ones_stop_the_start(blocked, words):
+    with pytest.raises(SettingsError, match=words):
+        TrafficSettings(proxies=("10.0.0.0/24",), blocked=(blocked,))
+
+
+async def test_a_blocked_client_is_refused(exchange_of, blocklist):
+    where, stage = locate(SETTINGS, development=False), blocklist.stage()
+    blocklist.add("203.0.113.7", seconds=60, reason="scans")
+    blocklist.add("2001:db8:1:2::/64", seconds=60, reason="scans")
+    for client, status in (
+        ("203.0.113.7", 403),
+        ("::ffff:203.0.113.7", 403),
+        ("64:ff9b::203.0.113.7", 403),
+        ("203.0.113.8", None),
+        ("2001:db8:1:2::9", 403),
+        ("", None),
+    ):
+        exchange = exchange_of(client=(client, 4711))
+        assert await where(exchange) is None
+        denial = await stage(exchange)
+        assert (denial and denial.status) == status
+        assert denial is None or denial.private.endswith("scans")
+
+
+async def test_behind_a_proxy_the_client_is_meant(exchange_of, blocklist):
+    """The proxy goes on bringing the others."""
+    where, stage = locate(SETTINGS, development=False), blocklist.stage()
+    blocklist.add("203.0.113.7", seconds=60, reason="scans")
+    for client, code in (("203.0.113.7", "traffic.blocked"), ("203.0.113.8", None)):
+        exchange = exchange_of(
+            client=("10.0.0.1", 1), headers=[("x-forwarded-for", client)]
+        )
+        assert await where(exchange) is None
+        denial = await stage(exchange)
+        assert (denial and denial.code) == code
+
+
+async def test_an_empty_list_asks_nothing(exchange_of, ledger, clock):
+    stage = Blocklist(TrafficSettings(), record=ledger.record).stage()
+    assert await stage(exchange_of()) is None
