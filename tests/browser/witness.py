@@ -44,6 +44,7 @@ class Witness:
     context: object
     page: object = None
     errors: list[str] = field(default_factory=list)
+    heard: list[str] = field(default_factory=list)
     stolen: list[str] = field(default_factory=list)
     dialogs: list[str] = field(default_factory=list)
 
@@ -86,6 +87,7 @@ class Witness:
         route.fulfill(status=200, body="")
 
     def _hear(self, message):
+        self.heard.append(message.text)
         if message.type == "error":
             self.errors.append(message.text)
 
