@@ -13,7 +13,7 @@ from ringfence.audit.events import Started
 from ringfence.browser.cors import asked_method
 from ringfence.clock import system_clock
 from ringfence.denial import Answer, Denial
-from ringfence.errors import SettingsError, StoreError
+from ringfence.errors import BodyRefusedError, SettingsError, StoreError
 from ringfence.exchange import (
     ASGIApp,
     End,
@@ -34,6 +34,7 @@ from ringfence.guard.compile import (
     compile_guarded,
     refuse_overlap,
 )
+from ringfence.guard.consider import Consideration, consider, imagined
 from ringfence.guard.dry_run import NOTHING_WATCHED, DryRun
 from ringfence.guard.lifespan import Steps, run_lifespan
 from ringfence.guard.outbound import Outbound
@@ -42,7 +43,9 @@ from ringfence.guard.reports import refuse_taken, reports_plan, with_reports
 from ringfence.guard.rooms import Rooms
 from ringfence.guard.stages import StageMaker, street
 from ringfence.identity.directory import Directory
+from ringfence.principal import Principal
 from ringfence.settings import Settings, refuse_unsafe
+from ringfence.traffic.blocklist import Blocklist
 from ringfence.traffic.rate_limit import Limits
 
 IDENTITY_PREFIX = "/auth"
@@ -110,7 +113,9 @@ class Guard:
             clock=system_clock,
             tell=self._answers.record_watched,
         )
-        self._street = tuple(map(step_of, street(settings, limits, self._dry_run)))
+        self._street = tuple(
+            map(step_of, street(settings, rooms.blocklist, limits, self._dry_run))
+        )
         self._answers.street = self._street
         self._maker = StageMaker(
             settings,
@@ -161,6 +166,11 @@ class Guard:
         return (*(own.plans if own else ()), *self._reports, *guarded.plans)
 
     @property
+    def blocklist(self) -> Blocklist:
+        """Addresses and networks that are turned away; to be added to while running."""
+        return self._rooms.blocklist
+
+    @property
     def accounts(self) -> Directory:
         """The accounts, for pages on which operators look after them.
 
@@ -172,6 +182,22 @@ class Guard:
                 "this guard keeps no accounts: identity.enabled is off in its settings"
             )
         return Directory(self._rooms.identity.accounts)
+
+    async def consider(
+        self, method: str, address: str, principal: Principal | None = None
+    ) -> Consideration:
+        """Say what would become of a request, without sending it.
+
+        Args:
+            method: upper case; ``WEBSOCKET`` for a handshake.
+            address: a path, with or without a query, or a URL.
+            principal: who is meant to send it.
+
+        Not covered: stages that depend on headers, bodies, sessions or on what was
+        sent before; they are named, and not asked.
+        """
+        exchange = imagined(method, address, self.settings)
+        return await consider(exchange, self._street, self._find, principal)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one connection, as an ASGI 3 application."""
@@ -210,6 +236,8 @@ class Guard:
                 if said is not None and (end := await settle(said)) is not None:
                     exchange.stopped_by = step
                     return end
+        except BodyRefusedError:  # a stage reads the body
+            return exchange.denial or STAGE_FAILED
         except StoreError as error:
             return self._fail(exchange, error, STORE_DOWN)
         except Exception as error:  # noqa: BLE001 - whatever fails here refuses

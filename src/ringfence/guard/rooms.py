@@ -13,10 +13,12 @@ from ringfence.identity.open import Identity, open_identity
 from ringfence.secrets.keyring import Keyring
 from ringfence.settings import Settings
 from ringfence.stores.open import open_counters
+from ringfence.traffic.blocklist import Blocklist
 
 
 class Rooms:
-    """Keys, ledger and identity of one guard. Made without I/O, opened at start-up.
+    """Keys, ledger, blocklist and identity of one guard. Made without I/O, opened at
+    start-up.
 
     Args:
         settings: as loaded.
@@ -28,6 +30,7 @@ class Rooms:
     def __init__(self, settings: Settings) -> None:
         self.keyring = Keyring(settings.keys_path, create=settings.development)
         self.audit: AuditLog = open_log(settings.audit, data=settings.data)
+        self.blocklist = Blocklist(settings.traffic, record=self.audit.record)
         self.counters = open_counters(settings.store)
         self.identity = self._identity(settings) if settings.identity.enabled else None
         self._restore_logging: Callable[[], None] | None = None

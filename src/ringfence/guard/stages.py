@@ -21,6 +21,7 @@ from ringfence.exchange import Exchange, Stage
 from ringfence.guard.dry_run import DryRun
 from ringfence.marks import Mark
 from ringfence.settings import Settings
+from ringfence.traffic.blocklist import Blocklist
 from ringfence.traffic.body_limit import limit_body, limit_messages
 from ringfence.traffic.client_ip import locate
 from ringfence.traffic.host import allow_hosts
@@ -43,7 +44,9 @@ async def closed(_: Exchange) -> Denial:
     return CLOSED
 
 
-def street(settings: Settings, limits: Limits, dry_run: DryRun) -> tuple[Stage, ...]:
+def street(
+    settings: Settings, blocklist: Blocklist, limits: Limits, dry_run: DryRun
+) -> tuple[Stage, ...]:
     """Return what every request passes, whatever its route."""
     traffic, development = settings.traffic, settings.development
     stages = (
@@ -52,6 +55,7 @@ def street(settings: Settings, limits: Limits, dry_run: DryRun) -> tuple[Stage, 
         allow_hosts(
             traffic, development=development, public_origins=settings.public_origins
         ),
+        blocklist.stage(),
         dry_run.watch("limits", limits.street()),
     )
     return tuple(stage for stage in stages if stage is not None)
