@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 
 import httpx2
 import pytest
-from tests.identity.gatehouse import EMAIL, PASSWORD, gatehouse, visit
+from tests.identity.gatehouse import EMAIL, HTML, PASSWORD, gatehouse, visit
 
 from ringfence.audit.events import SessionsEnded, SignedIn, SignedOut
 from ringfence.errors import OutsideRequestError
@@ -44,6 +44,8 @@ async def test_every_route_says_who_may_use_it(house):
         ("GET", "/auth/login"): "public",
         ("POST", "/auth/login"): "public",
         ("POST", "/auth/logout"): "public",
+        ("GET", "/auth/confirm"): "signed_in",
+        ("POST", "/auth/confirm"): "signed_in",
         ("GET", "/auth/me"): "signed_in",
         ("GET", "/auth/account"): "signed_in",
         ("POST", "/auth/password/change"): "signed_in",
@@ -205,13 +207,19 @@ async def test_signing_out_twice_is_no_error(house, ann):
     assert len(house.ledger.named(SignedOut)) == 1
 
 
+async def test_a_browser_finds_its_sessions_on_the_account_page(ann):
+    answer = await ann.get("/auth/sessions", headers=HTML)
+    assert answer.status_code == 303
+    assert answer.headers["location"] == "/auth/account#sessions"
+
+
 async def test_sessions_are_listed_without_tokens(house, ann):
     agent = {"user-agent": "Mozilla/5.0 (iPhone) Safari/604.1"}
     house.clock.now += 60
     async with signed_in(house, headers=agent):
         listed = (await ann.get("/auth/sessions")).json()
     assert [set(entry) for entry in listed] == [
-        {"id", "created", "last_seen", "address", "device", "current"}
+        {"id", "created", "last_seen", "address", "device", "current", "moved"}
     ] * 2
     assert [entry["current"] for entry in listed] == [False, True]
     assert listed[0]["device"] == "Safari on iPhone"

@@ -54,6 +54,7 @@ class Accounts:
         record: takes the events.
         identifier: makes the keyed hash of an address that failed sign-ins carry.
         clock: tells the time.
+        ended: told of an account whose sessions have all ended.
     """
 
     def __init__(  # noqa: PLR0913 - what it decides with, each by its name
@@ -65,6 +66,7 @@ class Accounts:
         record: Callable[[Event], None],
         identifier: Callable[[str], str],
         clock: Clock,
+        ended: Callable[[str], None],
     ) -> None:
         self._store = store
         self._passwords = passwords
@@ -72,6 +74,7 @@ class Accounts:
         self._record = record
         self._identifier = identifier
         self._clock = clock
+        self._ended = ended
 
     @property
     def shortest_password(self) -> int:
@@ -328,12 +331,17 @@ class Accounts:
         )
         if not epoch:
             return CHANGED_MEANWHILE
+        self._ended(account.id)
         self._record(
             PasswordChanged(
                 request_id=cause.request_id, client=cause.client, account=account.id
             )
         )
         return replace(account, password_hash=new_hash, epoch=epoch)
+
+    async def by_email(self, email: str) -> AccountRecord | None:
+        """Return an account by the address that its owner signs in with."""
+        return await self._store.by_email(email_key(email))
 
     async def by_id(self, account_id: str) -> AccountRecord | None:
         """Return an account, if it is there."""
@@ -348,6 +356,7 @@ class Accounts:
         account = await self._store.by_email(email_key(email.strip()))
         if account is None or not await self._store.remove(account.id):
             return NO_SUCH_ACCOUNT
+        self._ended(account.id)
         self._record(
             AccountRemoved(
                 request_id=cause.request_id,

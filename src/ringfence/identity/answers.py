@@ -54,6 +54,19 @@ def describe_session(
         "address": session.address,
         "device": session.device,
         "current": current is not None and session.token_hash == current.token_hash,
+        "moved": describe_move(session),
+    }
+
+
+def describe_move(session: SessionRecord | None) -> dict[str, str] | None:
+    """Return when and where a session turned up on another network and another device
+    at once, ``None`` if it never did."""
+    if session is None or not session.moved_at:
+        return None
+    return {
+        "at": _moment(session.moved_at),
+        "address": session.moved_network,
+        "device": session.moved_device,
     }
 
 

@@ -149,14 +149,6 @@ def open_identity(  # noqa: PLR0913 - the settings, and what stands below this r
         record=audit.record,
         clock=clock,
     )
-    accounts = Accounts(
-        stores.accounts,
-        passwords,
-        attempts,
-        record=audit.record,
-        identifier=identifier,
-        clock=clock,
-    )
     sessions = Sessions(
         stores.sessions,
         SessionCookie(development=development),
@@ -164,6 +156,15 @@ def open_identity(  # noqa: PLR0913 - the settings, and what stands below this r
         on_move=settings.session_moved,
         record=audit.record,
         clock=clock,
+    )
+    accounts = Accounts(
+        stores.accounts,
+        passwords,
+        attempts,
+        record=audit.record,
+        identifier=identifier,
+        clock=clock,
+        ended=sessions.live.end_account,
     )
     gatehouse = Gatehouse(
         accounts,

@@ -22,7 +22,12 @@ from ringfence.errors import OutsideRequestError, StoreBusyError, StoreError
 from ringfence.exchange import Exchange, active
 from ringfence.identity import bodies
 from ringfence.identity.accounts import Accounts
-from ringfence.identity.answers import describe_account, describe_session, problem
+from ringfence.identity.answers import (
+    describe_account,
+    describe_move,
+    describe_session,
+    problem,
+)
 from ringfence.identity.bodies import (
     Confirmation,
     Credentials,
@@ -208,7 +213,14 @@ class Gatehouse:
         account = await self.accounts.by_id(current.principal().id)
         if account is None:
             return self._refuse(request, exchange, SIGN_IN_FAILED)
-        return self._page(request, "confirm", refusal, next=wanted, email=account.email)
+        return self._page(
+            request,
+            "confirm",
+            refusal,
+            next=wanted,
+            email=account.email,
+            moved=describe_move(current_session(exchange)),
+        )
 
     async def me(self, request: Request, exchange: Exchange) -> Response:
         account = await self.accounts.by_id(current.principal().id)
@@ -242,6 +254,8 @@ class Gatehouse:
         return _json(describe_account(account, factors, current.csrf_token()))
 
     async def list_sessions(self, request: Request, exchange: Exchange) -> Response:
+        if _wants_page(exchange):
+            return _see_other(_root(request) + "/auth/account#sessions")
         found = await self.sessions.of(current.principal().id)
         here = current_session(exchange)
         return _json([describe_session(session, here) for session in found])
@@ -344,6 +358,7 @@ class Gatehouse:
             "account",
             refusal,
             email=account.email,
+            moved=describe_move(here),
             sessions=[describe_session(session, here) for session in found],
         )
 
