@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from cyclopts import App, CycloptsError, Parameter
 
-from ringfence.cli import accounts, keys, passwords, plan, serve
+from ringfence.cli import accounts, keys, passwords, plan, serve, why
 
 COULD_NOT_RUN = 2
 _DEFAULT_PORT = 8000
@@ -52,6 +52,36 @@ def show_plan(target: Target, *, format: Literal["text", "json"] = "text") -> in
         A table for people, or JSON for reviews and other programs.
     """
     return plan.show(target, as_json=format == "json")
+
+
+@app.command(name="why")
+def explain_refusal(
+    request_or_target: Annotated[
+        str, Parameter(help="A request id, or with --try the guard.")
+    ],
+    *,
+    try_: Annotated[str, Parameter(name="--try")] = "",
+    as_: Annotated[str, Parameter(name="--as")] = "",
+    file: Path | None = None,
+) -> int:
+    """Say why a request was refused, or with --try whether one would be.
+
+    ringfence why REQUEST_ID
+    ringfence why --try "GET /api/orders/7" --as alice@example.com module:app
+
+    Parameters
+    ----------
+    try_
+        A method and a path; nothing is sent.
+    as_
+        The address of the account that would send it; nobody by default.
+    file
+        The ledger; by default the one that RINGFENCE_DATA or RINGFENCE_AUDIT_FILE
+        names.
+    """
+    if try_:
+        return why.consider(try_, as_, request_or_target)
+    return why.explain(request_or_target, file)
 
 
 @app.command(name="serve")

@@ -1,0 +1,71 @@
+"""What each stage asks, and what helps where it refuses, for operators."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+QUESTIONS: Mapping[str, str] = {
+    "traffic.request_line": "has the request one meaning only?",
+    "traffic.client_ip": "who is the client, seen through the trusted proxies?",
+    "traffic.host": "is it for a host that is served here?",
+    "traffic.blocklist": "is the address on the blocklist?",
+    "traffic.rate_limit": "is a budget used up?",
+    "traffic.body_limit": "is the body small enough, and does it come fast enough?",
+    "browser.cors": "which other origins may read the answer?",
+    "browser.fetch_metadata": "does a browser send it from our own pages?",
+    "browser.csrf": "does it carry the token of its session, where one is needed?",
+    "browser.reports": "is it a report of a browser?",
+    "identity.sessions": "whose session is it?",
+    "access.stage": "may they use this route?",
+    "guard.stages": "is there a route at all?",
+}
+"""What each stage asks, by the file in which the stage stands."""
+
+REMEDIES: Mapping[str, str] = {
+    "access.not_signed_in": "Sign in first; behind a proxy see that cookies pass.",
+    "access.not_allowed": "Give the account a role that the policy names: ringfence "
+    "accounts list shows what it has.",
+    "access.not_fresh": "The owner confirms the password at /auth/confirm.",
+    "browser.cross_site": "Another site sent this. If that site is yours, name it in "
+    "browser.cors (RINGFENCE_BROWSER_CORS_...).",
+    "browser.cross_site_read": "Another site embeds or fetches this route; let it "
+    "share with cors(...) if that is meant.",
+    "browser.foreign_origin": "Name where browsers reach this service in "
+    "RINGFENCE_PUBLIC_ORIGINS, or the other origin in browser.cors.",
+    "browser.origin_missing": "A client with a session cookie has to send Origin, or "
+    "the token as X-CSRF-Token (GET /auth/me returns it).",
+    "browser.csrf_missing": "Send the token as X-CSRF-Token or in the field "
+    "csrf_token; GET /auth/me returns it.",
+    "browser.csrf_wrong": "The token belongs to another session; fetch a new one "
+    "from GET /auth/me.",
+    "guard.no_route": "ringfence plan TARGET lists what is served.",
+    "guard.plan_mismatch": "A middleware inside Guard(app) rewrites paths or methods; "
+    "put it outside.",
+    "guard.stage_failed": "The application's log has the trace under this request id.",
+    "guard.store_unavailable": "The database could not be used; the log says why.",
+    "guard.application_error": "The application's log has the trace under this id.",
+    "identity.too_many_attempts": "Too many sign-ins; it ends by itself.",
+    "identity.two_credentials": "Send a session cookie or an Authorization header, not "
+    "both.",
+    "identity.ambiguous_cookie": "The browser holds two session cookies with different "
+    "values; one of them was planted. Clear them.",
+    "identity.unavailable": "The database could not be used; the log says why.",
+    "traffic.bad_forwarding": "The proxy sends a forwarding header that is none; see "
+    "its configuration.",
+    "traffic.blocked": "The address is on the blocklist, for a time or by settings.",
+    "traffic.body_too_large": "Raise RINGFENCE_TRAFFIC_MAX_BODY if such bodies are "
+    "meant.",
+    "traffic.body_too_slow": "The body came slower than an honest client sends.",
+    "traffic.forwarded_in_development": "Development takes no proxies: unset "
+    "RINGFENCE_ENV and name the proxy in RINGFENCE_PROXIES.",
+    "traffic.host_not_allowed": "Name the host in RINGFENCE_PUBLIC_ORIGINS or in "
+    "RINGFENCE_TRAFFIC_ALLOWED_HOSTS.",
+    "traffic.host_not_local": "Development answers as localhost only.",
+    "traffic.peer_rewritten": "Start the server with --no-proxy-headers; the guard "
+    "reads the forwarding header itself.",
+    "traffic.rate_limited": "The limit ends by itself; ringfence plan TARGET shows "
+    "the limits of each route.",
+    "traffic.remote_in_development": "Development answers this machine only: unset "
+    "RINGFENCE_ENV.",
+}
+"""What helps where a stage has refused, by the code of the refusal."""
