@@ -33,12 +33,13 @@ class Denial:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Answer a request in the application's place, with no refusal in it.
+    """Answer a request in the application's place, with nothing written down.
 
-    For what the guard itself knows the answer to: a CORS preflight, a browser's report.
+    For what the guard itself knows the answer to: a CORS preflight, a browser's report,
+    the hundredth request in a second from an address that is blocked.
 
     Args:
-        status: the HTTP status, 200 to 299.
+        status: the HTTP status.
         headers: lower-case names.
         body: sent as it is.
     """

@@ -1,5 +1,8 @@
+import json
+
 import pytest
 
+from ringfence.denial import Answer, Denial
 from ringfence.errors import SettingsError
 from ringfence.testing import FakeClock
 from ringfence.traffic.blocklist import Blocklist
@@ -195,9 +198,35 @@ async def test_a_blocked_client_is_refused(exchange_of, blocklist):
     ):
         exchange = exchange_of(client=(client, 4711))
         assert await where(exchange) is None
-        denial = await stage(exchange)
-        assert (denial and denial.status) == status
-        assert denial is None or denial.private.endswith("scans")
+        answer = await stage(exchange)
+        assert (answer and answer.status) == status
+
+
+async def test_a_flood_is_written_down_once_a_second(exchange_of, blocklist, clock):
+    """The ledger says how much it was; each answer names the entry with the reason."""
+    stage = blocklist.stage()
+
+    async def ask(**scope):
+        exchange = exchange_of(**scope)
+        exchange.client = exchange.network = "203.0.113.7"
+        exchange.request_id = str(next(numbers))
+        return await stage(exchange)
+
+    numbers = iter(range(100))
+    blocklist.add("203.0.113.7", seconds=60, reason="scans")
+    first, *others = [await ask() for _ in range(10)]
+    assert isinstance(first, Denial)
+    assert first.private == "203.0.113.7/32: scans"
+    assert {type(answer) for answer in others} == {Answer}
+    assert {answer.status for answer in others} == {403}
+    problem = json.loads(others[-1].body)
+    assert (problem["code"], problem["request_id"]) == ("traffic.blocked", "0")
+    assert isinstance(await ask(type="websocket"), Denial)  # has no other answer
+    clock.advance(1)
+    assert (await ask()).private == "203.0.113.7/32: scans"
+    assert isinstance(await ask(), Answer)
+    clock.advance(1)
+    assert (await ask()).private.endswith("; 1 more since the last entry")
 
 
 async def test_behind_a_proxy_the_client_is_meant(exchange_of, blocklist):

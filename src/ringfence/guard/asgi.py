@@ -236,21 +236,19 @@ class Guard:
                 if said is not None and (end := await settle(said)) is not None:
                     exchange.stopped_by = step
                     return end
-        except BodyRefusedError:  # a stage reads the body
-            return exchange.denial or STAGE_FAILED
-        except StoreError as error:
-            return self._fail(exchange, error, STORE_DOWN)
         except Exception as error:  # noqa: BLE001 - whatever fails here refuses
-            return self._fail(exchange, error, STAGE_FAILED)
+            return self._fail(exchange, error)
         for routes in self._guarded.application.lists:
             if not routes.intact():
                 return ROUTES_REPLACED
         return None
 
-    def _fail(self, exchange: Exchange, error: Exception, denial: Denial) -> Denial:
+    def _fail(self, exchange: Exchange, error: Exception) -> Denial:
+        if isinstance(error, BodyRefusedError) and exchange.denial is not None:
+            return exchange.denial  # a stage has read the body
         self._answers.log_failure(exchange, error)
         self._answers.record_failure(exchange, error)
-        return denial
+        return STORE_DOWN if isinstance(error, StoreError) else STAGE_FAILED
 
     def _find(self, exchange: Exchange) -> RoutePlan:
         """Find the plan: in a dictionary where the path alone decides, else by the

@@ -8,18 +8,23 @@ import math
 import socket
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+import msgspec.json
 
 from ringfence.audit.events import AddressBlocked, AddressUnblocked, Event
 from ringfence.clock import Clock, system_clock
-from ringfence.denial import Denial
+from ringfence.denial import Answer, Denial
 from ringfence.exchange import Exchange, Stage, at_once
 from ringfence.traffic.addresses import Network
 from ringfence.traffic.networks import NetworkMap
 from ringfence.traffic.settings import TrafficSettings, why_not_blocked
 
 _MOST = 100_000  # networks added while running; some 40 MB
+_SECONDS_BETWEEN_ENTRIES = 1.0  # of one network in the ledger
 _SPARE = 64  # outdated entries of the queue that are not worth clearing up
+
+_BLOCKED = Denial(403, "traffic.blocked", "Requests from this address are refused.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,20 +35,67 @@ class Blocked:
         network: in its one spelling, an address with its full length.
         expires: Unix seconds; infinite for those of ``traffic.blocked``.
         reason: why, for the ledger and for operators.
-        denial: the answer, made once.
     """
 
     network: Network
     expires: float
     reason: str
-    denial: Denial
+
+
+class _Door:
+    """How one blocked network is answered."""
+
+    __slots__ = ("_answer", "_full_after", "_unrecorded", "blocked", "expires")
+
+    def __init__(self, blocked: Blocked) -> None:
+        self.blocked = blocked
+        self.expires = blocked.expires
+        self._answer = Answer(403)
+        self._full_after = 0.0
+        self._unrecorded = 0
+
+    def answer(self, exchange: Exchange, now: float) -> Denial | Answer:
+        """Refuse in full, with an entry in the ledger, once a second; meanwhile say
+        the same again, which costs next to nothing."""
+        if now < self._full_after and exchange.kind == "http":
+            self._unrecorded += 1
+            return self._answer
+        private = f"{self.blocked.network}: {self.blocked.reason}"
+        if self._unrecorded:
+            private += f"; {self._unrecorded} more since the last entry"
+        denial = replace(_BLOCKED, private=private)
+        self._full_after, self._unrecorded = now + _SECONDS_BETWEEN_ENTRIES, 0
+        self._answer = _again(denial, exchange.request_id)
+        return denial
+
+
+def _again(denial: Denial, request_id: str) -> Answer:
+    """Return the problem document (RFC 9457) of a refusal, ready to be sent."""
+    members = {
+        "type": "about:blank",
+        "title": "Forbidden",
+        "status": denial.status,
+        "detail": denial.detail,
+        "code": denial.code,
+        "request_id": request_id,
+    }
+    body = msgspec.json.encode(members)
+    headers = (
+        (b"content-type", b"application/problem+json"),
+        (b"content-length", b"%d" % len(body)),
+        (b"cache-control", b"no-store"),
+        (b"x-content-type-options", b"nosniff"),
+        (b"x-request-id", request_id.encode("latin-1")),
+    )
+    return Answer(denial.status, headers, body)
 
 
 class Blocklist:
     """Addresses and networks whose requests are refused, most of them for a while.
 
     Asked right after the address and the host are known, before anything is counted
-    or looked up, so that a flood from a blocked network costs as little as can be. The
+    or looked up, so that a flood from a blocked network costs as little as can be: one
+    refusal a second is written down and answered in full, the others repeat it. The
     time of an answer does not depend on how many networks are blocked.
 
     Those of ``traffic.blocked`` stay; what is added while running is kept in memory
@@ -74,13 +126,14 @@ class Blocklist:
         self._clock = clock
         self._most = most
         self._lock = threading.Lock()  # handlers in threads add, too
-        self._found: NetworkMap[Blocked] = NetworkMap()
-        self._added: dict[Network, Blocked] = {}
+        self._found: NetworkMap[_Door] = NetworkMap()
+        self._added: dict[Network, _Door] = {}
         self._queue: list[tuple[float, int, Network]] = []  # the first to be free first
         self._number = 0
         self._permanent = tuple(map(ipaddress.ip_network, settings.blocked))
         for network in self._permanent:
-            self._found.put(network, _entry(network, math.inf, "traffic.blocked"))
+            blocked = Blocked(network, math.inf, "traffic.blocked")
+            self._found.put(network, _Door(blocked))
 
     def add(self, network: str, *, seconds: float, reason: str) -> Blocked:
         """Refuse requests from a network for a while; a second call replaces the first.
@@ -101,19 +154,19 @@ class Blocklist:
         if not 0 < seconds < math.inf:
             raise ValueError(f"seconds must be positive and finite, not {seconds}")
         now = self._clock()
-        entry = _entry(parsed, now + seconds, reason)
+        blocked = Blocked(parsed, now + seconds, reason)
         with self._lock:
             if parsed in self._permanent:
                 raise ValueError(f"{parsed} is blocked for good by traffic.blocked")
             self._make_room(now, parsed)
-            self._added[parsed] = entry
-            self._found.put(parsed, entry)
+            self._added[parsed] = door = _Door(blocked)
+            self._found.put(parsed, door)
             self._number += 1
-            heapq.heappush(self._queue, (entry.expires, self._number, parsed))
+            heapq.heappush(self._queue, (blocked.expires, self._number, parsed))
         self._record(
             AddressBlocked(network=str(parsed), seconds=seconds, reason=reason)
         )
-        return entry
+        return blocked
 
     def remove(self, network: str) -> bool:
         """Let a network in again; return whether it was blocked.
@@ -125,10 +178,10 @@ class Blocklist:
         if parsed in self._permanent:
             raise ValueError(f"{parsed} stands in traffic.blocked; take it out there")
         with self._lock:
-            entry = self._added.pop(parsed, None)
-            if entry is not None:
+            door = self._added.pop(parsed, None)
+            if door is not None:
                 self._found.pop(parsed)
-        if entry is None or entry.expires <= self._clock():
+        if door is None or door.expires <= self._clock():
             return False
         self._record(AddressUnblocked(network=str(parsed)))
         return True
@@ -136,8 +189,8 @@ class Blocklist:
     def list(self) -> tuple[Blocked, ...]:
         """Return what is blocked now, those first that will be free first."""
         now = self._clock()
-        blocked = (entry for entry in self._found.values() if entry.expires > now)
-        return tuple(sorted(blocked, key=lambda entry: entry.expires))
+        doors = (door for door in self._found.values() if door.expires > now)
+        return tuple(door.blocked for door in sorted(doors, key=lambda it: it.expires))
 
     def find(self, address: str) -> Blocked | None:
         """Return the smallest blocked network that holds an address, if there is one.
@@ -145,33 +198,36 @@ class Blocklist:
         Args:
             address: in its one spelling; what is none (``unix``) is never blocked.
         """
-        if self._found.is_empty():
-            return None
-        family = socket.AF_INET6 if ":" in address else socket.AF_INET
-        try:
-            number = int.from_bytes(socket.inet_pton(family, address), "big")
-        except OSError:
-            return None
-        version = 6 if ":" in address else 4
-        while True:
-            entry = self._found.find_number(version, number)
-            if entry is None or entry.expires > self._clock():
-                return entry
-            self._forget(entry)  # a wider one may still hold
+        door = self._find(address, self._clock())
+        return None if door is None else door.blocked
 
     def stage(self) -> Stage:
         """Return the stage that refuses who is blocked."""
-        find, is_empty = self.find, self._found.is_empty
+        find, is_empty, clock = self._find, self._found.is_empty, self._clock
 
-        def blocklist(exchange: Exchange) -> Denial | None:
+        def blocklist(exchange: Exchange) -> Denial | Answer | None:
             if is_empty():
                 return None
             # IPv4 behind a translator counts as IPv4 in the network only.
             network = exchange.network
-            entry = find(exchange.client if ":" in network else network)
-            return None if entry is None else entry.denial
+            now = clock()
+            door = find(exchange.client if ":" in network else network, now)
+            return None if door is None else door.answer(exchange, now)
 
         return at_once(blocklist)
+
+    def _find(self, address: str, now: float) -> _Door | None:
+        is_six = ":" in address
+        family, version = (socket.AF_INET6, 6) if is_six else (socket.AF_INET, 4)
+        try:
+            number = int.from_bytes(socket.inet_pton(family, address), "big")
+        except OSError:
+            return None
+        while True:
+            door = self._found.find_number(version, number)
+            if door is None or door.expires > now:
+                return door
+            self._forget(door)  # a wider one may still hold
 
     def _parsed(self, network: str) -> Network:
         parsed = _parse(network)
@@ -193,16 +249,17 @@ class Blocklist:
             heapq.heappop(self._queue)
         if len(self._queue) > 2 * len(self._added) + _SPARE:
             self._queue = [
-                (entry.expires, number, network)
-                for number, (network, entry) in enumerate(self._added.items())
+                (door.expires, number, network)
+                for number, (network, door) in enumerate(self._added.items())
             ]
             heapq.heapify(self._queue)
 
-    def _forget(self, entry: Blocked) -> None:
+    def _forget(self, door: _Door) -> None:
+        network = door.blocked.network
         with self._lock:
-            if self._added.get(entry.network) is entry:
-                del self._added[entry.network]
-                self._found.pop(entry.network)
+            if self._added.get(network) is door:
+                del self._added[network]
+                self._found.pop(network)
 
 
 def _parse(network: str) -> Network:
@@ -212,13 +269,3 @@ def _parse(network: str) -> Network:
         if mapped is not None:
             return ipaddress.ip_network((mapped, max(0, parsed.prefixlen - 96)))
     return parsed
-
-
-def _entry(network: Network, expires: float, reason: str) -> Blocked:
-    denial = Denial(
-        403,
-        "traffic.blocked",
-        "Requests from this address are refused.",
-        private=f"{network}: {reason}",
-    )
-    return Blocked(network, expires, reason, denial)
