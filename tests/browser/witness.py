@@ -15,7 +15,7 @@ document.addEventListener("securitypolicyviolation", (event) =>
     window.__violations.push(event.effectiveDirective + " " + event.blockedURI));
 """
 
-_SEND = """async ([path, fields]) => {
+SEND = """async ([path, fields]) => {
     const answer = await fetch(path, {
         method: "POST",
         headers: {"content-type": "application/json"},
@@ -70,7 +70,7 @@ class Witness:
         Cookies arrive as the server set them: Playwright's own requests would give a
         cookie without SameSite the value Lax.
         """
-        return self.page.evaluate(_SEND, [path, fields])
+        return self.page.evaluate(SEND, [path, fields])
 
     def background(self) -> float:
         """Return how bright the page's background is: 0 is black, 765 white."""
