@@ -169,21 +169,33 @@ _METHOD_OVERRIDE = _denial(
     "method_override",
     "Send the method that is meant; it cannot be changed by a header.",
 )
-_BAD_LENGTH = _denial(400, "bad_content_length", "Content-Length is not a number.")
-_TWO_LENGTHS = _denial(
+# Where two parsers see two ends of a body, what follows it may be a request that one
+# of them has never judged: it is not read (RFC 9112, 6.1: close after responding).
+_AND_CLOSE = ((b"connection", b"close"),)
+_BAD_LENGTH = Denial(
     400,
-    "ambiguous_length",
-    "Content-Length and Transfer-Encoding must not come together.",
+    "traffic.bad_content_length",
+    "Content-Length is not a number.",
+    headers=_AND_CLOSE,
 )
-_BAD_CODING = _denial(
-    501, "unknown_transfer_coding", "Only the transfer coding 'chunked' is served."
+_TWO_LENGTHS = Denial(
+    400,
+    "traffic.ambiguous_length",
+    "Content-Length and Transfer-Encoding must not come together.",
+    headers=_AND_CLOSE,
+)
+_BAD_CODING = Denial(
+    501,
+    "traffic.unknown_transfer_coding",
+    "Only the transfer coding 'chunked' is served.",
+    headers=_AND_CLOSE,
 )
 # uvicorn's parser takes the body of such a request for the next one.
 _UPGRADE_WITH_BODY = Denial(
     400,
     "traffic.upgrade_with_body",
     "A request that asks for another protocol must not have a body.",
-    headers=((b"connection", b"close"),),
+    headers=_AND_CLOSE,
 )
 _BAD_HEADER = _denial(400, "bad_header", "A header contains a control character.")
 _HEADER_TWIN = _denial(400, "header_twin", "A header is spelled with an underscore.")
