@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, MutableMapping
 from contextlib import asynccontextmanager
 from typing import Any
 
+from benchmarks.servers import OUT_OF_REACH
 from starlette.types import ASGIApp
 
 from ringfence import Guard, Settings
@@ -18,7 +19,11 @@ async def running_guard(app: ASGIApp) -> AsyncIterator[Guard]:
     """Yield a started ``Guard(app)`` with a data folder of its own, then stop it."""
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         settings = Settings.load(
-            environ={"RINGFENCE_ENV": "development", "RINGFENCE_DATA": folder}
+            environ={
+                "RINGFENCE_ENV": "development",
+                "RINGFENCE_DATA": folder,
+                **OUT_OF_REACH,
+            }
         )
         guard = Guard(app, settings)
         inbox: asyncio.Queue[MutableMapping[str, Any]] = asyncio.Queue()

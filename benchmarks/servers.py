@@ -14,6 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 PATIENCE = 30.0  # seconds until a server has to answer
+OUT_OF_REACH = {
+    "RINGFENCE_TRAFFIC_LIMITS_ADDRESS": "100000000/minute",
+    "RINGFENCE_TRAFFIC_LIMITS_ACCOUNT": "100000000/minute",
+}
+"""Limits that are counted and never reached, as for the other targets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +60,7 @@ def serving(targets: list[str], folder: Path) -> Iterator[list[Server]]:
 
 def _start(target: str, folder: Path) -> Server:
     data = folder / target.replace(" ", "-")
-    data.mkdir()
+    data.mkdir(exist_ok=True)
     with socket.create_server(("127.0.0.1", 0)) as listening:
         port = listening.getsockname()[1]
         environment = {
@@ -63,6 +68,7 @@ def _start(target: str, folder: Path) -> Server:
             "RINGFENCE_ENV": "development",
             "RINGFENCE_DATA": str(data),
             "RINGFENCE_PUBLIC_ORIGINS": f"http://127.0.0.1:{port}",
+            **OUT_OF_REACH,
         }
         descriptor = listening.fileno()
         process = subprocess.Popen(

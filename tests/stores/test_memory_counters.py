@@ -194,6 +194,35 @@ def test_the_bound_and_the_queue_agree(steps):
         assert key in counters._rates.states or key in counters._windows.states
 
 
+# One look
+
+
+@settings(deadline=None, max_examples=200)
+@given(
+    st.lists(st.integers(0, 3000).map(lambda wait: wait / 1000), max_size=60),
+    st.integers(1, 6),
+    st.integers(0, 6),
+)
+def test_one_look_says_what_the_decision_would(waits, amount, burst):
+    """The short way lets nobody through whom the long way refuses, and takes as much."""
+    short, long = MemoryCounters(), MemoryCounters()
+    one = charge("one", exact=False, amount=amount, period=4.0, burst=burst)
+    now = NOW
+    for wait in waits:
+        now += wait
+        let = short.passes(one, now) or allowed(short, one, now=now)
+        assert let == allowed(long, one, now=now)
+    assert short._arrivals == pytest.approx(long._arrivals)
+
+
+@KINDS
+def test_one_look_is_not_enough_for_holds_and_windows(counters, exact):
+    one = charge("one", exact=exact, holds=(100.0,) if not exact else ())
+    take(counters, one)
+    assert not counters.passes(one, NOW)
+    assert take(counters, one).remaining == 0, "nothing was taken by looking"
+
+
 # Members
 
 

@@ -18,8 +18,9 @@ _LAST_RESORTS = 256
 class Bounded(Generic[State]):
     """What is counted under each key.
 
-    Idle keys are dropped as new ones come: each new key looks at the two that have not
-    been looked at for longest, so that no request ever pays for a sweep of them all.
+    Idle keys are dropped as new ones come: from a quarter of the room on, each new key
+    looks at the two that have not been looked at for longest, so that no request ever
+    pays for a sweep of them all.
 
     Args:
         most: keys, an eighth of them coarser ones only. On top of them come at most 256
@@ -38,6 +39,7 @@ class Bounded(Generic[State]):
         self._waiting: deque[bytes] = deque()  # each key once, but the last resorts
         self._most = most
         self._most_own = most - most // 8
+        self._roomy = most // 4  # below it, what is idle may well come again
         self._fresh = fresh
         self._is_idle = is_idle
 
@@ -49,7 +51,8 @@ class Bounded(Generic[State]):
         """
         if charge.key in self.states:
             return charge.key
-        self._sweep(_SWEPT_FOR_A_NEW_KEY, now)
+        if len(self._waiting) > self._roomy:
+            self._sweep(_SWEPT_FOR_A_NEW_KEY, now)
         if self._admits(charge.key, self._most_own, now):
             return charge.key
         for key in charge.coarser:

@@ -146,6 +146,10 @@ class SessionStore(Protocol):
         password must not leave a session behind.
         """
 
+    def recall(self, token_hash: bytes) -> SessionRecord | None:
+        """Return what ``read`` would return, if that is known without waiting; ``None``
+        says nothing. Without a change the record is the same object every time."""
+
     async def read_many(
         self, token_hashes: Collection[bytes]
     ) -> Mapping[bytes, SessionRecord]:
@@ -288,6 +292,13 @@ class ImmediateCounters(Protocol):
 
     def decide(self, charges: Sequence[Charge], now: float) -> Verdict:
         """Do what ``take`` of the same store does, at once."""
+
+    def passes(self, charge: Charge, now: float) -> bool:
+        """Take a single charge if that needs no more than a look, and return ``True``.
+
+        ``False`` says nothing and changes nothing: ask ``decide``. For the one question
+        that every request asks, and that hardly ever has another answer.
+        """
 
 
 class Stores(Protocol):

@@ -62,6 +62,24 @@ class MemoryCounters:
         """Take all charges or none."""
         return self.decide(charges, now)
 
+    def passes(self, charge: Charge, now: float) -> bool:
+        """Take one charge where a single look is enough; else change nothing."""
+        key, amount, period, exact, holds, burst, _ = charge
+        if exact or holds:
+            return False
+        arrivals = self._arrivals
+        arrival = arrivals.get(key)
+        if arrival is None:
+            return False
+        step = period / amount
+        if arrival < now:
+            arrivals[key] = now + step
+            return True
+        if arrival - now > step * ((burst or amount) - 1):
+            return False
+        arrivals[key] = arrival + step
+        return True
+
     def decide(self, charges: Sequence[Charge], now: float) -> Verdict:
         """Take all charges or none, without an event loop.
 

@@ -213,13 +213,15 @@ class Limits:
             return None
 
         if isinstance(counters, ImmediateCounters):
-            decide = counters.decide
+            decide, passes, tells = counters.decide, counters.passes, tell is not None
 
             def rate_limit(exchange: Exchange) -> Denial | None:
-                return judge(decide(charges_of(exchange), clock()), exchange)
+                charges, now = charges_of(exchange), clock()
+                if tells or len(charges) != 1 or not passes(charges[0], now):
+                    return judge(decide(charges, now), exchange)
+                return None
 
             return at_once(rate_limit)
-
         fallback = self._fallback
 
         async def wait_for_limit(exchange: Exchange) -> Denial | None:
