@@ -12,6 +12,7 @@ from starlette.routing import Mount, Route
 
 from ringfence import Guard, Rule, Settings, access, cors
 from ringfence.errors import SettingsError
+from ringfence.guard.describe import describe, describe_json
 
 pytestmark = pytest.mark.anyio
 
@@ -264,3 +265,19 @@ def test_an_origin_that_must_not_be_trusted_stops_the_start_up(tmp_path, origin)
                 environ={"RINGFENCE_BROWSER_CORS_ORIGINS": origin}, **settings
             ),
         )
+
+
+def test_the_plan_shows_what_is_open(shop, settings):
+    plans = Guard(shop, settings).plan
+    table = describe(plans)
+    assert "Open to other origins:\n  https://app.example with cookies: " in table
+    assert "GET, OPTIONS /own" not in table
+    by_path = {one["path"]: one["cors"] for one in describe_json(plans)["routes"]}
+    assert by_path["/items"] == "https://app.example with cookies"
+    assert by_path["/own"] == ""
+
+
+def test_a_plan_that_shares_nothing_says_nothing(shop, tmp_path):
+    settings = Settings.load(environ={}, env="development", data=tmp_path)
+    table = describe(Guard(shop, settings).plan)
+    assert "other origins" not in table

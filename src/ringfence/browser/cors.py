@@ -231,6 +231,12 @@ class Sharing:
     credentials: bool
     preflight: Headers
 
+    def __str__(self) -> str:
+        if self.anyone:
+            return ANYONE
+        named = ", ".join(origin.decode("ascii") for origin in self.origins)
+        return f"{named} with cookies" if self.credentials else named
+
     def invites(self, exchange: Exchange) -> bool:
         """Return whether pages of the request's origin may use this route by this
         method."""

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from ringfence.guard.plan import RoutePlan
 
 FORMAT_VERSION = 1
+_FEW = 3  # routes that are named one by one
 
 
 def describe(plans: Sequence[RoutePlan]) -> str:
     """Return the plans as a table of plain text, one line a route, and below it which
-    response headers differ.
+    response headers differ and which other origins may use what.
 
     Args:
         plans: in the order in which the framework tries them.
@@ -35,7 +36,7 @@ def describe(plans: Sequence[RoutePlan]) -> str:
         for row in (header, *rows)
     )
     table = "\n".join(line.rstrip() for line in lines)
-    return "\n\n".join(filter(None, (table, _differences(plans))))
+    return "\n\n".join(filter(None, (table, _differences(plans), _shared(plans))))
 
 
 def _differences(plans: Sequence[RoutePlan]) -> str:
@@ -46,6 +47,24 @@ def _differences(plans: Sequence[RoutePlan]) -> str:
         for name, value in plan.overrides.items()
     ]
     return "\n".join(("Headers that differ:", *lines)) if lines else ""
+
+
+def _shared(plans: Sequence[RoutePlan]) -> str:
+    """Return which other origins may use which routes."""
+    routes: dict[str, list[str]] = {}
+    for plan in plans:
+        if plan.sharing is not None:
+            route = f"{', '.join(plan.methods) or 'any'} {plan.host}{plan.path}"
+            routes.setdefault(str(plan.sharing), []).append(route)
+    lines = [
+        f"  {origins}: {', '.join(found) if len(found) <= _FEW else _counted(found)}"
+        for origins, found in routes.items()
+    ]
+    return "\n".join(("Open to other origins:", *lines)) if lines else ""
+
+
+def _counted(routes: Sequence[str]) -> str:
+    return f"{len(routes)} routes"
 
 
 def describe_json(plans: Sequence[RoutePlan]) -> dict[str, object]:
@@ -62,6 +81,7 @@ def describe_json(plans: Sequence[RoutePlan]) -> dict[str, object]:
                 "limits": list(plan.limits),
                 "csrf": plan.csrf,
                 "headers": dict(plan.overrides),
+                "cors": "" if plan.sharing is None else str(plan.sharing),
                 "endpoint": plan.place.name,
             }
             for plan in plans
