@@ -125,6 +125,24 @@ async def test_a_move_is_marked_once(ann):
     assert await ann.sessions.mark_moved(b"gone", use(NOW)) is False
 
 
+async def test_what_is_recalled_is_what_is_read(ann):
+    """Nothing, or the very record; and nothing any more once it has changed."""
+    await add(ann, session())
+    token = session().token_hash
+    assert ann.sessions.recall(b"unknown") is None
+    found = await ann.sessions.read(token)
+    recalled = ann.sessions.recall(token)
+    assert recalled is None or recalled is found
+    await ann.sessions.touch({token: use(NOW + 60)})
+    assert ann.sessions.recall(token) is None
+    await ann.sessions.read(token)
+    await ann.accounts.set_roles("id-ann", frozenset({"staff"}))
+    assert ann.sessions.recall(token) is None
+    await ann.sessions.read(token)
+    await ann.sessions.end_token(token)
+    assert ann.sessions.recall(token) is None
+
+
 async def test_many_are_read_at_once(ann):
     """Exactly those that can be read one by one, however many are asked for."""
     await ann.accounts.add(account("bob"))

@@ -1,6 +1,7 @@
 """Sessions that turn up elsewhere."""
 
 import asyncio
+import shutil
 from types import SimpleNamespace
 
 import pytest
@@ -36,11 +37,11 @@ async def test_only_both_at_once_are_a_move(network, device, moved):
 
 
 @pytest.fixture
-async def opened(request, tmp_path, anyio_backend):
+async def opened(request, prepared, tmp_path, anyio_backend):
     """A gatehouse, and what Ann's cookie can do from anywhere."""
     settings = getattr(request, "param", {})
+    shutil.copy(prepared, tmp_path)
     async with gatehouse(tmp_path, **settings) as house:
-        await house.accounts.create(EMAIL, PASSWORD)
         async with house.client(HOME, headers={"user-agent": FIREFOX}) as client:
             login = {"email": EMAIL, "password": PASSWORD}
             assert (await client.post("/auth/login", json=login)).status_code == 200

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, cast
 from ringfence.audit.log import AuditLog
 from ringfence.clock import Clock, system_clock
 from ringfence.errors import MissingExtraError
+from ringfence.exchange import at_once
 from ringfence.identity.accounts import Accounts
 from ringfence.identity.attempts import Attempts
 from ringfence.identity.known_device import KnownDevices
@@ -61,7 +62,7 @@ class Identity:
         self.attempts = attempts
         self.devices = devices
         self.app = app
-        self.authenticate = sessions.authenticate  # the session stage
+        self.authenticate = at_once(sessions.authenticate)  # the session stage
         self.watch = sessions.live.watch  # for what stays open
 
     @property

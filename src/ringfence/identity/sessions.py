@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from hashlib import sha256
 
@@ -132,57 +132,80 @@ class Sessions:
         self._stopping = False
         self._housekeeper: asyncio.Task[None] | None = None
 
-    async def authenticate(self, exchange: Exchange) -> Denial | None:
+    def authenticate(
+        self, exchange: Exchange
+    ) -> Denial | Awaitable[Denial | None] | None:
         """Find out who sends this request: the session stage.
 
         A token that is unknown or expired leaves the request signed out and the
         cookie is ended by name. Exactly one credential: where two were allowed, the
         server and a proxy could each believe another one.
+
+        A session that was seen a moment ago, and still comes from where it came from,
+        is recognised without waiting.
         """
         token = self._cookie.read(exchange)
         if isinstance(token, Denial):
             return token
-        if b"authorization" in exchange.headers:
+        headers = exchange.headers
+        if b"authorization" in headers:
             return TWO_CREDENTIALS if token else BEARER_UNSUPPORTED
         if not token:
             return None
         token_hash = sha256(token).digest()
         try:
+            session = self._store.recall(token_hash)
+        except StoreError as error:
+            return unavailable(str(error))
+        known, now = self._known.get(token_hash), self._clock()
+        if (
+            known is None
+            or known.session is not session
+            or known.network != exchange.network
+            or known.agent != headers.get(b"user-agent")
+            or self._lifetime.is_over(session.created, known.used, now)
+        ):
+            return self._look_up(token_hash, exchange, now)
+        self._let_pass(known, exchange, now)
+        return None
+
+    def _let_pass(self, known: _Known, exchange: Exchange, now: float) -> None:
+        """Say who is there, and that they were."""
+        session = known.session
+        known.used = now
+        if now - session.last_seen >= self._touch_every:
+            use = Use(now, known.network, known.device)
+            self._seen[session.token_hash] = use
+            self._wake.set()
+        exchange.session = session
+        exchange.credential = "session"
+        exchange.principal = known.principal
+
+    async def _look_up(
+        self, token_hash: bytes, exchange: Exchange, now: float
+    ) -> Denial | None:
+        """Read a session, and look at where it is used."""
+        try:
             session = await self._store.read(token_hash)
-            known = session and await self._recognise(session, exchange)
+            known = session and await self._recognise(session, exchange, now)
         except StoreError as error:
             return unavailable(str(error))
         if known is None:
             self._cookie.expire(exchange)
-            return None
-        exchange.session = known.session
-        exchange.credential = "session"
-        exchange.principal = known.principal
+        else:
+            self._let_pass(known, exchange, now)
         return None
 
     async def _recognise(
-        self, session: SessionRecord, exchange: Exchange
+        self, session: SessionRecord, exchange: Exchange, now: float
     ) -> _Known | None:
-        """Return what is known of a session that can still be used."""
-        now = self._clock()
-        token_hash = session.token_hash
-        known = self._known.get(token_hash)
+        """Return what is known of a session that can still be used from here."""
+        known = self._known.get(session.token_hash)
         if known is None or known.session is not session:
             known = self._remember(session)
         if self._lifetime.is_over(session.created, known.used, now):
             return None
-        if known.network != exchange.network or known.agent != exchange.headers.get(
-            b"user-agent"
-        ):
-            follows = await self._follow(known, exchange, now)
-            if follows is None:
-                return None
-            known = follows
-        known.used = now
-        if now - session.last_seen >= self._touch_every:
-            self._seen[token_hash] = Use(now, known.network, known.device)
-            self._wake.set()
-        return known
+        return await self._follow(known, exchange, now)
 
     def _remember(self, session: SessionRecord) -> _Known:
         """Make what is known once for each record that the store hands out."""

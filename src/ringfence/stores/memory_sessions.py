@@ -95,13 +95,17 @@ class MemorySessionStore:
         """Stop answering. Idempotent."""
         self._open = False
 
+    def recall(self, token_hash: bytes) -> SessionRecord | None:
+        """See ``contracts.SessionStore``."""
+        self._opened()
+        return self._known.get(token_hash)
+
     async def read(self, token_hash: bytes) -> SessionRecord | None:
         """See ``contracts.SessionStore``."""
-        table = self._opened()
-        known = self._known.get(token_hash)
+        known = self.recall(token_hash)
         if known is not None:
             return known
-        slot = table.find(token_hash)
+        slot = self._table.find(token_hash)
         session = None if slot == _NONE else await self._live(slot)
         if session is not None:
             if len(self._known) >= _KNOWN:

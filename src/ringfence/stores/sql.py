@@ -163,6 +163,9 @@ class SqlSessionStore:
             await connection.execute(insert(sessions), _session_values(session))
         return True
 
+    def recall(self, token_hash: bytes) -> SessionRecord | None:
+        return None
+
     async def read_many(
         self, token_hashes: Collection[bytes]
     ) -> Mapping[bytes, SessionRecord]:

@@ -240,11 +240,15 @@ class SQLiteSessionStore(SqlSessionStore):
         """Close it. Idempotent."""
         self._reader.close()
 
-    async def read(self, token_hash: bytes) -> SessionRecord | None:
+    def recall(self, token_hash: bytes) -> SessionRecord | None:
         """See ``contracts.SessionStore``."""
         if self._reader.changed():
             self._known.clear()
-        known = self._known.get(token_hash)
+        return self._known.get(token_hash)
+
+    async def read(self, token_hash: bytes) -> SessionRecord | None:
+        """See ``contracts.SessionStore``."""
+        known = self.recall(token_hash)
         if known is not None:
             return known
         row = self._reader.row(_READ_SESSION, (token_hash,))
