@@ -1,4 +1,4 @@
-"""``ringfence why``: from a request id, or a request that nobody sends, to the reason."""
+"""``ringfence why``: from a request id, or a request nobody sends, to the reason."""
 
 import json
 

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 from cyclopts import App, CycloptsError, Parameter
 
 from ringfence.cli import accounts, keys, passwords, plan, serve, why
+from ringfence.cli.export.command import export
 
 COULD_NOT_RUN = 2
 _DEFAULT_PORT = 8000
@@ -82,6 +83,31 @@ def explain_refusal(
     if try_:
         return why.consider(try_, as_, request_or_target)
     return why.explain(request_or_target, file)
+
+
+@app.command(name="export")
+def export_rules(
+    gateway: Literal["nginx", "envoy", "cloudflare"],
+    target: Target,
+    *,
+    listen: str = "0.0.0.0:80",
+    upstream: str = "127.0.0.1:8000",
+) -> int:
+    """Print what of the plan a gateway in front can refuse already.
+
+    Hosts, paths, methods, body sizes, blocked networks and limits by address; nothing
+    is opened or started.
+
+    Parameters
+    ----------
+    gateway
+        nginx, envoy or cloudflare.
+    listen
+        Where the gateway listens.
+    upstream
+        Where the backend listens.
+    """
+    return export(gateway, target, listen=listen, upstream=upstream)
 
 
 @app.command(name="serve")

@@ -124,6 +124,7 @@ def compile_guarded(
             overrides=headers_of[id(leaf)].overrides,
             input_errors=application.input_errors,
             is_own=is_own,
+            marks=terms[id(leaf)].marks,
             enter=leaf.enter,
             sharing=maker.sharing(leaf.methods, *terms[id(leaf)]),
         )

@@ -51,6 +51,7 @@ class RoutePlan:
         overrides: what was declared to differ in its response headers, by name.
         input_errors: what the framework raises about input that it does not accept.
         is_own: a route of the guard itself, whose answers need no rewriting.
+        marks: what was declared beside the route, the outermost first.
         enter: goes straight to the endpoint, where the framework can be led.
         sharing: what pages of other origins may do here, ``None`` for nothing.
     """
@@ -73,6 +74,7 @@ class RoutePlan:
     overrides: Mapping[str, str] = field(default_factory=dict)
     input_errors: tuple[type[Exception], ...] = ()
     is_own: bool = False
+    marks: tuple[Mark, ...] = ()
     enter: Enter | None = None
     sharing: Sharing | None = None
     steps: tuple[Step, ...] = field(init=False, repr=False)

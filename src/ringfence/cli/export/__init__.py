@@ -1,0 +1,1 @@
+"""``ringfence export``: what a gateway can refuse before it reaches the backend."""

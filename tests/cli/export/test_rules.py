@@ -1,0 +1,117 @@
+"""From the plan to rules, and from rules to what Envoy and Cloudflare read."""
+
+import json
+import re
+
+import pytest
+from starlette.applications import Starlette
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+
+from ringfence import Guard, Settings, access, limit
+from ringfence.cli.export import cloudflare, envoy
+from ringfence.cli.export.rules import rules_of
+from ringfence.cli.main import main
+
+
+async def answer(request):
+    return PlainTextResponse("hello")
+
+
+@pytest.fixture
+def rules(tmp_path):
+    routes = [
+        Route("/a.b/{number:int}", answer, methods=["GET"]),
+        Route("/a.b/{number:int}", answer, methods=["DELETE"]),
+        Route('/quote"$x/{rest:path}', answer, methods=["POST"]),
+    ]
+    limited = access.routes([Route("/slow", answer)], access.public, limit("9/hour"))
+    settings = Settings.load(
+        toml=None,
+        environ={},
+        env="production",
+        data=tmp_path,
+        public_origins=("https://shop.example",),
+        proxies=("none",),
+        traffic={
+            "allowed_hosts": (".shop.example",),
+            "blocked": ("198.51.100.0/24",),
+        },
+        identity={"enabled": False},
+    )
+    app = Starlette(routes=[*access.routes(routes, access.public), *limited])
+    return rules_of(Guard(app, settings))
+
+
+def route(rules, template):
+    (found,) = (one for one in rules.routes if one.template == template)
+    return found
+
+
+def test_plans_of_one_path_are_one_route(rules):
+    first = route(rules, "/a.b/{number:int}")
+    assert first.methods == ("DELETE", "GET", "HEAD")
+    assert re.match(first.pattern, "/a.b/7")
+    assert not re.match(first.pattern, "/aXb/7")
+    assert not re.match(first.pattern, "/a.b/7/8")
+
+
+def test_what_a_path_spells_cannot_leave_its_pattern(rules):
+    pattern = route(rules, '/quote"$x/{rest:path}').pattern
+    assert re.match(pattern, '/quote"$x/a/b')
+    assert not re.match(pattern, "/quote")
+
+
+def test_envoy_gets_every_route_and_refuses_the_rest(rules):
+    text = envoy.render(rules, listen="0.0.0.0:8080", upstream="127.0.0.1:8000")
+    manager = json.loads(text)["static_resources"]["listeners"][0]["filter_chains"][0][
+        "filters"
+    ][0]["typed_config"]
+    (host,) = manager["route_config"]["virtual_hosts"]
+    assert host["domains"] == ["shop.example", "*.shop.example"]
+    assert host["routes"][-1] == {
+        "match": {"prefix": "/"},
+        "direct_response": {"status": 404},
+    }
+    assert len(host["routes"]) == 2 * len(rules.routes) + 1
+    assert manager["merge_slashes"] is False
+
+
+def test_cloudflare_gets_limits_that_are_never_wider(rules):
+    refusing, limiting = json.loads(cloudflare.render(rules))
+    assert refusing["phase"] == "http_request_firewall_custom"
+    assert '"shop.example"' in refusing["rules"][0]["expression"]
+    by_hour = limiting["rules"][0]["ratelimit"]
+    assert (by_hour["requests_per_period"], by_hour["period"]) == (9, 3_600)
+
+
+APPLICATION = """
+from starlette.applications import Starlette
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+from ringfence import Guard, access
+
+@access.require(access.public)
+async def hello(request):
+    return PlainTextResponse("hello")
+
+app = Guard(Starlette(routes=[Route("/hello", hello)]))
+"""
+
+
+@pytest.mark.parametrize("gateway", ["nginx", "envoy", "cloudflare"])
+def test_the_command_prints_the_rules(gateway, tmp_path, monkeypatch, capsys):
+    (tmp_path / "backend_for_export.py").write_text(APPLICATION)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("RINGFENCE_ENV", "development")
+    assert main(["export", gateway, "backend_for_export:app"]) == 0
+    said = capsys.readouterr()
+    assert "/hello" in said.out
+    assert "RINGFENCE_PUBLIC_ORIGINS" in said.err
+
+
+def test_an_address_that_is_none_is_refused(tmp_path, monkeypatch, capsys):
+    """It would stand in the gateway's file as it is."""
+    asked = ["export", "nginx", "app:app", "--upstream", "127.0.0.1:1; evil"]
+    assert main(asked) == 2
+    assert "no address" in capsys.readouterr().err
