@@ -6,6 +6,7 @@ import pytest
 from tests.identity.gatehouse import EMAIL, PASSWORD, gatehouse, visit
 
 from ringfence.audit.events import (
+    AccountUnlocked,
     PasswordChangeFailed,
     SignInFailed,
     SignInLocked,
@@ -15,9 +16,10 @@ from ringfence.audit.events import (
 from ringfence.denial import Denial
 from ringfence.errors import StoreBusyError, StoreError, WrongPasswordError
 from ringfence.identity.attempts import Attempt
+from ringfence.identity.cause import Cause
 from ringfence.identity.passwords.passwords import Passwords
 from ringfence.identity.refusals import LOCKED, SIGN_IN_FAILED
-from ringfence.stores.contracts import AccountRecord
+from ringfence.stores.contracts import AccountRecord, Verdict
 
 pytestmark = pytest.mark.anyio
 
@@ -218,6 +220,21 @@ class TestAnAccount:
         await guesses(house, 6)
         await house.identity.attempts.lift(EMAIL)
         assert isinstance(await sign_in(house), AccountRecord)
+
+    async def test_an_operator_unlocks_it(self, house):
+        await guesses(house, 6)
+        account = await house.accounts._store.by_email(EMAIL)
+        operator = Cause(client="192.0.2.1", by="olive")
+        assert await house.accounts.unlock(account.id, operator) is None
+        assert isinstance(await sign_in(house), AccountRecord)
+        (event,) = house.ledger.named(AccountUnlocked)
+        assert (event.account, event.by, event.client) == (
+            account.id,
+            "olive",
+            "192.0.2.1",
+        )
+        refused = await house.accounts.unlock("nobody", operator)
+        assert refused.code == "identity.no_such_account"
 
     async def test_the_settings_say_how_many(self, tmp_path, looked_at):
         async with gatehouse(
@@ -733,6 +750,24 @@ class TestWhatGoesWrong:
             body = {"email": EMAIL, "password": PASSWORD}
             answer = await client.post("/auth/login", json=body)
         assert answer.status_code == 503
+
+    async def test_a_second_process_may_have_used_up_the_address(
+        self, house, monkeypatch
+    ):
+        """Between the two decisions about a locked account."""
+        await guesses(house, 6)
+        counters = house.identity.attempts._counters
+        real = counters.take
+
+        async def take(charges, now):
+            if len(charges) == 1 and b"network" in charges[0].key:
+                return Verdict(0, 7.0, 0)
+            return await real(charges, now)
+
+        monkeypatch.setattr(counters, "take", take)
+        refused = await sign_in(house)
+        assert codes([refused]) == [MANY]
+        assert dict(refused.headers)[b"retry-after"] == b"7"
 
     async def test_the_seam_for_other_proofs(self, house):
         """What other routes use: begin, and tell of a success."""

@@ -6,11 +6,13 @@ from dataclasses import fields
 import pytest
 from starlette.applications import Starlette
 from tests.examples.conftest import started
+from tests.identity.gatehouse import visit
 
 from ringfence import Guard, Principal, Settings
 from ringfence.errors import SettingsError
 from ringfence.exchange import Exchange, active
 from ringfence.identity.directory import Account
+from ringfence.identity.refusals import LOCKED
 
 pytestmark = pytest.mark.anyio
 
@@ -83,6 +85,20 @@ async def test_an_account_can_be_removed_outside_a_request(tmp_path):
     async with started(guard):
         (ada,) = await make(guard, "ada")
         assert await guard.accounts.remove(ada) is True
+
+
+async def test_an_operators_page_unlocks_an_account(tmp_path):
+    guard = guard_over(tmp_path)
+    async with started(guard):
+        (ada,) = await make(guard, "ada")
+        attempts = guard._rooms.identity.attempts
+        for n in range(6):
+            at_the_door = await attempts.begin("ada@example.org", visit(f"10.0.0.{n}"))
+        assert at_the_door is LOCKED
+        assert await guard.accounts.unlock(ada) is True
+        at_the_door = await attempts.begin("ada@example.org", visit("10.0.0.9"))
+        assert at_the_door is not LOCKED
+        assert await guard.accounts.unlock("nobody") is False
 
 
 def test_without_identity_there_are_no_accounts(tmp_path):

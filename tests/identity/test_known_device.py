@@ -66,6 +66,13 @@ def test_a_device_knows_who_has_signed_in_and_nobody_else(devices):
     assert known(devices, "", ANN) is None
 
 
+def test_a_ready_made_cookie_for_tests(devices, ring, clock):
+    cookie = devices.cookie(ANN, 3, port=8000)
+    assert known(devices, cookie, ANN) == 3
+    served = KnownDevices(ring, development=False, clock=clock)
+    assert known(served, served.cookie(ANN, 3, port=443), ANN) == 3
+
+
 def test_the_cookie_names_nobody(devices):
     """The next person at a shared computer cannot read who was there."""
     _, _, value = signed_in(devices, ANN).partition("=")

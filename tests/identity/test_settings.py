@@ -14,6 +14,14 @@ def test_the_defaults_are_within_the_standards():
     assert settings.session_absolute <= 24 * 3600
 
 
+def test_the_usual_three_numbers_against_brute_force():
+    """10 a minute by address, 5 failures by account, 100 a minute in all."""
+    settings = IdentitySettings()
+    assert settings.sign_ins_per_address == 10
+    assert settings.sign_in_failures == 5
+    assert settings.sign_ins_global == 100
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
@@ -33,6 +41,17 @@ def test_the_defaults_are_within_the_standards():
         {"password_hash_ms": -1},
         {"password_answer_ms": -1},
         {"password_answer_ms": 5_001},
+        {"sign_ins_per_address": 0},
+        {"sign_in_failures": 0},
+        {"sign_in_failures": 101},
+        {"sign_ins_global": 0},
+        {"lock_shortest": 0},
+        {"lock_longest": 59},
+        {"lock_longest": 86_401},
+        {"spray_accounts": 1},
+        {"spray_accounts_global": 1001},
+        {"registrations_per_address": 0},
+        {"registrations_global": 0},
         {"site_name": ""},
         {"after_sign_in": "https://evil.example"},
         {"after_sign_in": "//evil.example"},

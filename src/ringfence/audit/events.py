@@ -108,6 +108,16 @@ class SignInLocked(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AccountUnlocked(Event):
+    """The lock of an account was ended by an operator, or by a proof by other means."""
+
+    name: ClassVar[str] = "authn_login_unlock"
+    level: ClassVar[str] = "WARN"
+
+    by: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SignInsLimited(Event):
     """There were more sign-ins or registrations than ``limit`` by one network, by one
     account or by everybody, as ``scope`` says. Told once a period."""

@@ -10,6 +10,7 @@ from dataclasses import replace
 from ringfence.audit.events import (
     AccountCreated,
     AccountRemoved,
+    AccountUnlocked,
     Event,
     PasswordChanged,
     PasswordChangeFailed,
@@ -338,6 +339,22 @@ class Accounts:
             )
         )
         return replace(account, password_hash=new_hash, epoch=epoch)
+
+    async def unlock(self, account_id: str, cause: Cause = _UNKNOWN) -> Denial | None:
+        """End the lock that failed sign-ins have put on an account."""
+        account = await self._store.by_id(account_id)
+        if account is None:
+            return NO_SUCH_ACCOUNT
+        await self._attempts.lift(account.email_key)
+        self._record(
+            AccountUnlocked(
+                request_id=cause.request_id,
+                client=cause.client,
+                account=account.id,
+                by=cause.by,
+            )
+        )
+        return None
 
     async def by_email(self, email: str) -> AccountRecord | None:
         """Return an account by the address that its owner signs in with."""

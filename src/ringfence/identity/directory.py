@@ -43,7 +43,7 @@ class Account:
 
 
 class Directory:
-    """Look accounts up and remove them. ``Guard.accounts`` is one.
+    """Look accounts up, unlock and remove them. ``Guard.accounts`` is one.
 
     Each method may raise ``StoreError``.
 
@@ -86,6 +86,17 @@ class Directory:
         if record is None:
             return False
         return await self._accounts.remove(record.email, _cause()) is None
+
+    async def unlock(self, account_id: str) -> bool:
+        """End the lock that failed sign-ins have put on an account, and tell the ledger
+        who did it.
+
+        Returns:
+            Whether there was such an account.
+
+        Not covered: other server processes, where counters are kept in memory.
+        """
+        return await self._accounts.unlock(account_id, _cause()) is None
 
 
 def _cause() -> Cause:
