@@ -204,7 +204,7 @@ def test_the_bound_and_the_queue_agree(steps):
     st.integers(0, 6),
 )
 def test_one_look_says_what_the_decision_would(waits, amount, burst):
-    """The short way lets nobody through whom the long way refuses, and takes as much."""
+    """The short way lets nobody through whom the long way refuses, takes the same."""
     short, long = MemoryCounters(), MemoryCounters()
     one = charge("one", exact=False, amount=amount, period=4.0, burst=burst)
     now = NOW
