@@ -219,9 +219,9 @@ def test_the_end_of_a_long_password_counts(tmp_path):
 
 
 def times(server, person):
-    """Return the least of three: what is above it is the machine's doing."""
+    """Return the lesser of two: what is above it is the machine's doing."""
     found = []
-    for _ in range(3):
+    for _ in range(2):
         began = time.perf_counter()
         assert sign_in(server, person).status_code == 401
         found.append(time.perf_counter() - began)
@@ -249,8 +249,9 @@ def test_time_tells_who_checks_at_once_which_accounts_there_are():
 
 
 def test_time_tells_nothing_about_an_account(tmp_path):
-    """Unknown, without a password, or hashed by whatever program: one time
-    (CVE-2026-22746, CVE-2025-13473)."""
+    """Unknown, without a password, or hashed by whatever program: none answers before
+    the moment that was fixed when it was asked (CVE-2026-22746, CVE-2025-13473). That
+    none answers later is shown with a clock of its own, in test_evenly.py."""
     floor = 0.25
     wrong = {**ALICE, "password": "not the pass phrase"}
     with guarded(tmp_path, ALICE, password_answer_ms="250") as server:
@@ -258,5 +259,4 @@ def test_time_tells_nothing_about_an_account(tmp_path):
         for kind, make in KINDS.items():
             plant(tmp_path, make())
             taken[kind] = times(server, wrong)
-    assert min(taken.values()) >= floor
-    assert max(taken.values()) - min(taken.values()) < floor / 2, taken
+    assert min(taken.values()) >= floor, taken
