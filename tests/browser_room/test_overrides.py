@@ -235,7 +235,9 @@ def test_public_caching_is_for_public_routes():
 
 
 def test_a_dry_run_holds_for_overrides_too():
-    maker = HeaderMaker(BrowserSettings(), secure=True, report_only=True)
+    strict = HeaderMaker(BrowserSettings(), secure=True)
+    maker = strict.reporting()
+    assert maker.later is strict
     route = maker.of((headers(frame_options="SAMEORIGIN"),), **PUBLIC)
     assert route.document[0][0] == b"content-security-policy-report-only"
     assert route.nonced("n")[0][0] == b"content-security-policy-report-only"
