@@ -350,8 +350,8 @@ def test_a_wrong_setting_is_named(wrong):
         ("http://app.example", False, "write https://app.example"),
         ("http://localhost:3000", False, "over http"),
         ("http://localhost:3000", True, ""),
-        (OURS, False, "among public_origins"),
-        (OURS, True, "among public_origins"),
+        (OURS, False, "need no leave"),
+        (OURS, True, "need no leave"),
         (APP, False, ""),
         ("*", False, ""),
     ],
@@ -370,6 +370,11 @@ def test_what_depends_on_where_it_runs(origin, development, fault):
                 public_origins=(OURS,),
                 development=development,
             )
+
+
+def test_two_public_origins_are_other_origins_to_each_other():
+    both = (OURS, "https://admin.shop.example")
+    assert not [*unsafe_origins(cors(*both), both, development=False)]
 
 
 def test_the_innermost_mark_counts_instead_of_the_settings():

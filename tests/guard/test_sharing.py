@@ -2,8 +2,10 @@
 
 import logging
 
+import litestar
 import pytest
 from fastapi import FastAPI
+from litestar.config.cors import CORSConfig
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
@@ -11,6 +13,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Mount, Route
 
 from ringfence import Guard, Rule, Settings, access, cors
+from ringfence.browser.cors import tell_unheard
 from ringfence.errors import SettingsError
 from ringfence.guard.describe import describe, describe_json
 
@@ -243,6 +246,53 @@ async def test_a_middleware_without_a_say_is_told(guarded, caplog):
             answer = await client.options("/", headers=asking("GET", EVIL))
             assert ALLOW not in answer.headers
     assert caplog.text.count("CORSMiddleware has no say") == 1
+
+
+async def test_litestars_own_word_is_not_heard_either(guarded, caplog):
+    @litestar.get("/a", guards=[access.guard(access.public)], sync_to_thread=False)
+    def handler() -> str:
+        return "a"
+
+    config = CORSConfig(allow_origins=["*"])
+    app = litestar.Litestar([handler], cors_config=config, logging_config=None)
+    with caplog.at_level(logging.WARNING):
+        async with guarded(app) as started, started.client() as client:
+            answer = await client.options("/a", headers=asking("GET", EVIL))
+            assert (answer.status_code, ALLOW in answer.headers) == (403, False)
+            answer = await client.options("/a", headers=asking("GET"))
+            assert (answer.status_code, answer.headers[ALLOW]) == (204, APP)
+            answer = await client.get("/a", headers={"origin": EVIL})
+            assert (answer.text, ALLOW in answer.headers) == ("a", False)
+    assert caplog.text.count("CORSMiddleware has no say") == 1
+
+
+async def test_a_header_that_is_dropped_is_told_once(guarded, shop, caplog):
+    """Else nobody would find out where it has gone."""
+    tell_unheard.cache_clear()
+    with caplog.at_level(logging.WARNING):
+        async with guarded(shop) as started, started.client() as client:
+            for _ in range(3):
+                await client.get("/items")
+    assert caplog.text.count("header of the application was dropped") == 1
+
+
+async def test_a_limit_can_be_read(tmp_path, restarting, shop):
+    """With how long to wait, before any route is known."""
+    settings = Settings.load(
+        environ={},
+        env="development",
+        data=tmp_path,
+        browser={"cors_origins": [APP]},
+        traffic={"limits_address": "2/minute"},
+    )
+    running = restarting(Guard(shop, settings))
+    async with running as started, started.client() as client:
+        for _ in range(3):
+            answer = await client.get("/items", headers={"origin": APP})
+        assert (answer.status_code, answer.headers[ALLOW]) == (429, APP)
+        exposed = answer.headers["access-control-expose-headers"]
+        assert {"retry-after"} <= answer.headers.keys()
+        assert "retry-after" in exposed
 
 
 @pytest.mark.parametrize("origin", ["http://app.example", "https://shop.example"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import logging
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
@@ -12,6 +14,8 @@ from ringfence.denial import Answer, Denial
 from ringfence.errors import SettingsError
 from ringfence.exchange import Exchange, Headers, Stage, at_once
 from ringfence.marks import Mark
+
+logger = logging.getLogger("ringfence.browser")
 
 ANYONE = "*"
 ALLOWED_HEADERS = ("authorization", "content-type", "x-csrf-token")
@@ -198,10 +202,11 @@ def unsafe_origins(
     """
     ours = {origin.rstrip("/").lower() for origin in public_origins}
     for origin in rules.origins:
-        if origin in ours:
+        if ours == {origin}:  # of several, each is another origin to the others
             yield (
-                f"{rules.named}origins: {origin!r} is among public_origins, so its "
-                "pages are at home here; leave it out"
+                f"{rules.named}origins: {origin!r} is where this service itself is "
+                "reached, so its pages need no leave; name the origin of the others, "
+                "or leave it out"
             )
         elif origin.startswith("http://") and not development:
             yield (
@@ -418,6 +423,17 @@ def notes_on_middleware(names: Sequence[str]) -> Iterator[str]:
             "the origins in RINGFENCE_BROWSER_CORS_ORIGINS, or beside a route with "
             "cors(...), and take the middleware out"
         )
+
+
+@functools.cache
+def tell_unheard() -> None:
+    """Tell the developer, once a process, that what the application says of other
+    origins is not sent. Every answer would fill the log; none would be a riddle."""
+    logger.warning(
+        "an Access-Control- header of the application was dropped: the guard alone "
+        "says which origins may read; name them in RINGFENCE_BROWSER_CORS_ORIGINS, or "
+        "beside a route with cors(...)"
+    )
 
 
 def asked_method(exchange: Exchange) -> str:

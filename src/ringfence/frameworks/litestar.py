@@ -152,7 +152,10 @@ class _Reader:
             lists=(RouteList(app, "routes"),),
             # a debugger that opens on errors stops the server for everybody
             debug=app.debug or app.pdb_on_exception,
-            middleware=tuple(_name_of(one) for one in app.middleware),
+            middleware=(
+                *(("CORSMiddleware",) if app.cors_config else ()),
+                *(_name_of(one) for one in app.middleware),
+            ),
             notes=tuple(self._notes),
             choose=self.choose,
         )

@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import lru_cache
 
 from ringfence.access.policy import Public
-from ringfence.browser.cors import ANSWERED_HERE
+from ringfence.browser.cors import ANSWERED_HERE, tell_unheard
 from ringfence.denial import Denial
 from ringfence.exchange import Exchange, Headers, Message
 from ringfence.guard.field_errors import read_errors
@@ -150,6 +150,8 @@ def _settled(
             yield lower, harden(value)
         elif lower not in _DROPPED:
             yield lower, value
+        elif lower in ANSWERED_HERE:
+            tell_unheard()
 
 
 def _with_own(
