@@ -49,7 +49,7 @@ httptools, one worker.
 The stack is secure + CORSMiddleware + slowapi (two limits) + starsessions (in memory) +
 starlette-csrf, all as plain ASGI. Ringfence answers a signed-in session that is kept in
 SQLite. Every target gets the same request: the headers of a browser and two cookies.
-Rate limits are not part of ringfence yet.
+Limits are counted and never reached.
 """
 
 METHODS = ("GET", "POST")
