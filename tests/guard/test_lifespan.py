@@ -65,6 +65,23 @@ async def returns_at_once(scope, receive, send):
 
 
 @pytest.mark.anyio
+async def test_an_application_that_takes_everything_for_a_request_has_none():
+    server = Server()
+
+    async def answers(scope, receive, send):
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+
+    await server.run(answers)
+    assert server.steps == [
+        "open",
+        "plans",
+        "startup.complete",
+        "close",
+        "shutdown.complete",
+    ]
+
+
+@pytest.mark.anyio
 @pytest.mark.parametrize("app", [raises_at_once, returns_at_once])
 async def test_serves_an_application_without_a_lifespan(app):
     assert await Server().run(app) == [

@@ -82,6 +82,7 @@ async def _run_inner(
 
     async def watch(message: Message) -> None:
         nonlocal refusal
+        _must_be_of_lifespan(message)
         if message["type"] == "lifespan.startup.complete":
             try:
                 await close_plans()
@@ -100,6 +101,12 @@ async def _run_inner(
         await _fail(send, refusal)
     elif not asked:
         await _run_without(receive, send, close_plans)
+
+
+def _must_be_of_lifespan(message: Message) -> None:
+    """Stop a plain application that takes everything for a request: it has none."""
+    if not message["type"].startswith("lifespan."):
+        raise ValueError(f"{message['type']} is no answer to a lifespan")
 
 
 async def _run_without(receive: Receive, send: Send, close_plans: Step) -> None:
