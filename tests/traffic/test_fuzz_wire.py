@@ -150,8 +150,18 @@ def test_headers(street, lines):
     assert seen(came) in {CLIENT, None}
 
 
+NEARLY = [b"shop.example.com", b"SHOP.example.com:443", b"shopXexample.com", b"[::1]"]
+NEARLY += [b"evil.example", b"example.com", b"shop.example.com.evil.example"]
+
+
 @FUZZ
-@given(st.one_of(MESS, st.tuples(MESS, st.just(OWN_HOST), MESS).map(b"".join)))
+@given(
+    st.one_of(
+        MESS,
+        st.sampled_from(NEARLY),
+        st.tuples(MESS, st.just(OWN_HOST), MESS).map(b"".join),
+    )
+)
 def test_hosts(street, host):
     """Only its own name, in any case and with any port, is answered."""
     came = talk(street, request(PROXIED, host=host))
@@ -196,14 +206,27 @@ def test_forwarding_headers(street, said):
         assert seen(came) == CLIENT  # nobody is shut out by what is not believed
 
 
+ELEMENT = st.lists(
+    st.sampled_from(
+        ["for=6.6.6.6", 'for="[::1]:9"', "for=unknown", "proto=https", 'by="_x"', "a=b"]
+    ),
+    min_size=1,
+    max_size=2,
+    unique_by=lambda pair: pair[:2],
+).map(";".join)
+TOLD = st.lists(st.one_of(ELEMENT, ELEMENT, ENTRY), min_size=1, max_size=3)
+
+
 @FUZZ
-@given(SAID)
-def test_the_standard_forwarding_header(standard_street, said):
-    came = talk(standard_street, request(*lines_of(said), STANDARD))
+@given(TOLD, st.booleans(), SAID)
+def test_the_standard_forwarding_header(standard_street, told, is_split, said):
+    """An open quote swallows nothing of what follows, on the same line or the next."""
+    values = told if is_split else [", ".join(told)]
+    lines = lines_of([*said, *(("Forwarded", value) for value in values)])
+    came = talk(standard_street, request(*lines, STANDARD))
     assert seen(came) in {CLIENT, None}
-    # An open quote swallows what follows it, on one line too.
-    joined = ", ".join([*(value for _, value in said), f"for={CLIENT}"])
-    came = talk(standard_street, request(f"Forwarded: {joined}\r\n".encode()))
+    joined = ", ".join([*told, f"for={CLIENT}"])
+    came = talk(standard_street, request(*lines_of([("Forwarded", joined)])))
     assert seen(came) in {CLIENT, None}
 
 
