@@ -19,6 +19,8 @@ class Denial:
         private: what the ledger is told besides; redacted before it is written.
         headers: further response headers, lower-case names.
         remedy: what would help, for ``guard`` to lead to: ``confirm``, say.
+        brief: many may come at once; a second's worth is written down, the others are
+            counted and get the shortest answer.
 
     Source: RFC 9457 (problem details).
     """
@@ -29,6 +31,7 @@ class Denial:
     private: str = ""
     headers: tuple[tuple[bytes, bytes], ...] = ()
     remedy: str = ""
+    brief: bool = False
 
 
 @dataclass(frozen=True, slots=True)

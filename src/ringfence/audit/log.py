@@ -105,6 +105,13 @@ class AuditLog:
                 self._waiting.append((self._sequence, now, event, taken))
             self._changed.notify_all()
 
+    def lose(self, count: int, reason: str) -> None:
+        """Count events that somebody else has decided not to make; from any thread."""
+        with self._changed:
+            self._lost += count
+            self._unreported[reason] = self._unreported.get(reason, 0) + count
+            self._changed.notify_all()
+
     def start(self) -> None:
         """Open the sinks and begin to write what has been recorded so far.
 

@@ -22,12 +22,14 @@ from ringfence.clock import Clock, system_clock
 from ringfence.denial import Answer, Denial
 from ringfence.exchange import Exchange, Message, Send, Step
 from ringfence.guard.plan import RoutePlan
-from ringfence.guard.refuse import respond
+from ringfence.guard.refuse import brief, respond
 from ringfence.guard.rewrite import finish_start
 from ringfence.guard.trace import trace
 from ringfence.settings import Settings
 
 logger = logging.getLogger("ringfence")
+
+_BRIEF_REMEMBERED = 256  # answers, one for each second that somebody has to wait
 
 
 FinishStart = Callable[[Message, Exchange, RoutePlan], Message]
@@ -66,6 +68,9 @@ class Answers:
         self._audit = audit
         self._clock = clock
         self._traces = Budget(settings.audit.failures_per_second)
+        self._floods = Budget(settings.audit.refusals_per_second)
+        self._turned_away = 0
+        self._brief: dict[int, tuple[Denial, tuple[Message, Message]]] = {}
         self._untold = 0
         self._hang_ups = 0
         self.finish_start: FinishStart = partial(
@@ -107,8 +112,43 @@ class Answers:
 
     async def refuse(self, denial: Denial, exchange: Exchange, send: Send) -> None:
         """Send a denial and write down that, whom and why."""
+        if denial.brief and self._is_flood(exchange):
+            self._turned_away += 1
+            start, body = self._briefly(denial)
+            await send(start)
+            await send(body)
+            return
         self.record_refusal(denial, exchange)
         await self.respond(denial, exchange, send)
+
+    def _briefly(self, denial: Denial) -> tuple[Message, Message]:
+        """Return the shortest answer, made once for each denial: stages return the very
+        same one for as long as it holds."""
+        known = self._brief.get(id(denial))
+        if known is None or known[0] is not denial:
+            if len(self._brief) >= _BRIEF_REMEMBERED:
+                self._brief.clear()
+            known = self._brief[id(denial)] = denial, brief(denial)
+        return known[1]
+
+    def _is_flood(self, exchange: Exchange) -> bool:
+        """Return whether a refusal that many may get is one of too many to write down.
+
+        Turning a flood away must cost less than to answer it, or the flood has won
+        (CWE-400).
+        """
+        if exchange.kind != "http" or exchange.response_headers or self._sharing:
+            return False
+        if not self._floods.take(self._clock()):
+            return True
+        self.tell_turned_away()
+        return False
+
+    def tell_turned_away(self) -> None:
+        """Write down how many were turned away with the shortest answer."""
+        if self._turned_away:
+            self._audit.lose(self._turned_away, "turned away in a flood")
+            self._turned_away = 0
 
     def record_refusal(self, denial: Denial, exchange: Exchange) -> None:
         """Write down in the ledger what was refused, whom and why."""

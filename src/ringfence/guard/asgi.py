@@ -345,4 +345,5 @@ class Guard:
         self._started, self._stopped = False, True
         if self._end_of_dry_run is not None:
             self._end_of_dry_run.cancel()
+        self._answers.tell_turned_away()
         await self._rooms.close()

@@ -13,7 +13,7 @@ from urllib.parse import quote
 import msgspec.json
 
 from ringfence.denial import Denial
-from ringfence.exchange import Exchange, Headers, Send
+from ringfence.exchange import Exchange, Headers, Message, Send
 
 PROBLEM = b"application/problem+json"
 PAGE = b"text/html; charset=utf-8"
@@ -105,6 +105,21 @@ async def respond(  # noqa: PLR0913 - most are bound at start-up
     await send({"type": f"{kind}.body", "body": body})
 
 
+def brief(denial: Denial) -> tuple[Message, Message]:
+    """Return the shortest answer to a request that is turned away, the same for all
+    whom this denial concerns: without the id of a request, since nobody wrote it down.
+    """
+    body = msgspec.json.encode(_members(denial))
+    headers = [
+        (b"content-type", PROBLEM),
+        (b"cache-control", b"no-store"),
+        (b"content-length", b"%d" % len(body)),
+        *denial.headers,
+    ]
+    start = {"type": "http.response.start", "status": denial.status, "headers": headers}
+    return start, {"type": "http.response.body", "body": body}
+
+
 def problem(
     denial: Denial,
     exchange: Exchange,
@@ -120,19 +135,22 @@ def problem(
         errors: members about single fields.
         cure: the address under ``/auth`` that would help.
     """
-    members: dict[str, Member] = {
-        "type": "about:blank",
-        "title": _title(denial.status),
-        "status": denial.status,
-        "detail": denial.detail,
-        "code": denial.code,
-        "request_id": exchange.request_id,
-    }
+    members = {**_members(denial), "request_id": exchange.request_id}
     if cure == _CONFIRM:
         members["confirm"] = exchange.scope.get("root_path", "") + cure
     if errors:
         members["errors"] = errors
     return msgspec.json.encode(members)
+
+
+def _members(denial: Denial) -> dict[str, Member]:
+    return {
+        "type": "about:blank",
+        "title": _title(denial.status),
+        "status": denial.status,
+        "detail": denial.detail,
+        "code": denial.code,
+    }
 
 
 def wants_page(accept: bytes) -> bool:

@@ -349,6 +349,7 @@ def _refuser(budgets: Sequence[Budget]) -> Callable[[Verdict], Denial]:
                 (b"ratelimit-policy", _policy(budget).encode()),
                 (b"ratelimit", state.encode()),
             ),
+            brief=True,
         )
 
     def refuse(verdict: Verdict) -> Denial:
