@@ -58,6 +58,18 @@ def test_no_more_memory_than_there_is():
     assert found.cost.memory_kib <= 40_000
 
 
+def test_a_machine_that_changes_its_mind_is_believed_in_the_end():
+    """Somebody else's work comes and goes: no endless search."""
+    calls = []
+
+    def measure(cost):
+        calls.append(cost)
+        return 0.03 * cost.work / FLOOR.work * (1 + 0.5 * (len(calls) % 2))
+
+    assert choose(0.25, memory_kib=MEMORY, measure=measure).cost.meets_floor
+    assert len(calls) == 4
+
+
 def test_few_measurements_are_made():
     """A first start may take three seconds."""
     calls = []
@@ -119,6 +131,12 @@ def test_a_damaged_file_stops_the_start_and_says_the_cure(tmp_path, content):
     path.write_bytes(content.encode("latin-1"))
     with pytest.raises(SettingsError, match="ringfence passwords calibrate"):
         recall(path, memory_kib=MEMORY)
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path):
+    (tmp_path / "passwords.json").mkdir()
+    with pytest.raises(StoreError, match="cannot be read"):
+        recall(tmp_path / "passwords.json", memory_kib=MEMORY)
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path):

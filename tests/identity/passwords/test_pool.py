@@ -121,6 +121,21 @@ async def test_hashing_steps_back_and_the_loop_does_not(pool):
     assert niceness() == mine
 
 
+async def test_a_pool_that_stops_meanwhile_gives_the_place_back(pool):
+    pool._executor.shutdown(wait=True)
+    with pytest.raises(StoreBusyError, match="stopped"):
+        await pool.run(list, network="192.0.2.1")
+    assert pool._taken == {}
+
+
+async def test_other_systems_hash_at_their_usual_priority(anyio_backend, monkeypatch):
+    monkeypatch.setattr(sys, "platform", "somewhere else")
+    pool = HashingPool(threads=1)
+    pool.start()
+    assert await pool.run(lambda: "done") == "done"
+    pool.stop()
+
+
 async def test_one_network_cannot_take_every_place(anyio_backend, gate):
     """A flood from one address is refused; everybody else still signs in."""
     pool = HashingPool(threads=1, queue=10, per_network=3)

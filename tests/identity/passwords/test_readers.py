@@ -5,6 +5,7 @@ A new scheme: its reader in ``passwords/open.py``, its vectors in ``tests/vector
 
 import hashlib
 import json
+import sys
 from pathlib import Path
 
 import argon2
@@ -12,7 +13,6 @@ import bcrypt
 import pytest
 
 from ringfence.errors import UnusableHashError
-from ringfence.identity.passwords import open as opening
 from ringfence.identity.passwords.argon2 import Argon2id
 from ringfence.identity.passwords.open import open_readers
 from ringfence.identity.passwords.wrapped import wrap_legacy
@@ -232,7 +232,16 @@ def test_digests_are_wrapped_at_the_cost_of_today():
     assert "0d107d09f5bbe40cade3de5c71e9e9b7" not in stored
 
 
-def test_without_bcrypt_the_ledger_says_what_to_install():
-    with pytest.raises(UnusableHashError, match=r"ringfence\[bcrypt\]"):
-        opening._without_bcrypt(f"$2b$12${BCRYPT_TAIL}")
-    assert opening._without_bcrypt("pbkdf2_sha256$1$a$b") is None
+def test_bcrypt_below_its_least_cost_fits_nothing():
+    (claim,) = claims(f"$2b$03${BCRYPT_TAIL}")
+    assert not claim.fits("U*U")
+
+
+def test_without_bcrypt_the_ledger_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "ringfence.identity.passwords.bcrypt", None)
+    for vector in VECTORS:
+        if vector["scheme"] == "bcrypt":
+            with pytest.raises(UnusableHashError, match=r"ringfence\[bcrypt\]"):
+                claims(vector["hash"])
+        else:
+            assert len(claims(vector["hash"])) == 1
