@@ -4,10 +4,19 @@ Here as bytes, with every header a browser may or may not send; tests/browser sh
 same in a real one.
 """
 
+import httpx2
 import pytest
+from starlette.applications import Starlette
+from starlette.endpoints import HTTPEndpoint
+from starlette.middleware import Middleware
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
 from tests.attacks.ranges import ALICE, BOB, running_range
+from tests.attacks.serving import served
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
+
+from ringfence import Guard, Settings, access
 
 EVIL = "http://evil.example"
 ORIGINS = (f"--origin={EVIL}", "--origin=null")
@@ -140,10 +149,20 @@ def test_another_site_may_link_here(on):
     assert read_by_another_site(on, "navigate", "document") == 200
 
 
-def test_nobody_is_signed_in_as_the_attacker(off, on):
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"origin": EVIL, "sec-fetch-site": "cross-site"},
+        {"origin": EVIL},
+        {"origin": "null"},
+        {"origin": EVIL, "sec-fetch-site": "same-site"},
+        {"referer": f"{EVIL}/page"},
+    ],
+    ids=["today", "without Fetch-Metadata", "opaque", "a sibling", "before 2020"],
+)
+def test_nobody_is_signed_in_as_the_attacker(off, on, headers):
     """Another site cannot sign the visitor in to an account of its own (sign-in CSRF,
     CVE-2025-68481)."""
-    headers = {"origin": EVIL, "sec-fetch-site": "cross-site"}
     with on.signed_in(BOB):
         pass  # Bob has an account
     for side, signed_in in ((off, True), (on, False)):
@@ -151,6 +170,66 @@ def test_nobody_is_signed_in_as_the_attacker(off, on):
             answer = browser.post(side.sign_in_path, data=side.account(BOB))
             assert (answer.status_code == 200) is signed_in
             assert ("set-cookie" in answer.headers) is signed_in
+
+
+class Overriding:
+    """A middleware that lets a parameter say which method was meant."""
+
+    def __init__(self, app):
+        self.app = app
+
+    async def __call__(self, scope, receive, send):
+        method = scope.get("query_string", b"").partition(b"_method=")[2].decode()
+        await self.app(
+            {**scope, **({"method": method} if method else {})}, receive, send
+        )
+
+
+@pytest.mark.parametrize("guarded", [False, True], ids=["off", "on"])
+def test_a_link_deletes_nothing(guarded, tmp_path):
+    """A GET, which every site may make a browser send, becomes a DELETE by a parameter
+    (method override), behind the check that let it pass as a read."""
+    deleted = []
+
+    class Item(HTTPEndpoint):
+        async def get(self, request):
+            return PlainTextResponse("item")
+
+        async def delete(self, request):
+            deleted.append(request.url.path)
+            return PlainTextResponse("gone")
+
+    routes = access.routes([Route("/item", Item)], access.public)
+    app = Starlette(routes=routes, middleware=[Middleware(Overriding)])
+    settings = Settings.load(environ={}, env="development", data=tmp_path)
+    link = {"url": "/item?_method=DELETE", "headers": {"sec-fetch-site": "cross-site"}}
+    with (
+        served(lambda port: Guard(app, settings) if guarded else app) as server,
+        httpx2.Client(base_url=server.url) as browser,
+    ):
+        browser.get(**link)
+        assert bool(deleted) is not guarded
+        assert browser.get("/item").text == "item"
+
+
+def test_the_token_looks_different_each_time(on):
+    """A page that is compressed gives a secret away letter by letter, if it stays the
+    same (BREACH). All of them work, in a header and in the fields of both forms."""
+    with on.signed_in(ALICE) as alice:
+        tokens = {alice.get("/auth/me").json()["csrf_token"] for _ in range(4)}
+        name, value = on.session(alice)
+    assert len(tokens) == 4
+    assert len({token[-43:] for token in tokens}) == 4
+    with on.client(cookies={name: value}) as program:
+        one, two, three, four = tokens
+        for form in (
+            {"json": {"amount": 1}, "headers": {"x-csrf-token": one}},
+            {"data": {"csrf_token": two, "amount": "1"}},
+            {"files": {"csrf_token": (None, three), "amount": (None, "1")}},
+        ):
+            assert program.post("/transfer", **form).status_code == 200
+        late = {"note": "x" * 70_000, "amount": "1", "csrf_token": four}
+        assert program.post("/transfer", data=late).status_code == 403
 
 
 def test_the_site_itself_works_on(off, on):

@@ -327,6 +327,18 @@ def test_the_plan_shows_what_is_open(shop, settings):
     assert by_path["/own"] == ""
 
 
+def test_the_plan_shows_what_is_open_to_everybody(settings):
+    @cors("*")
+    @access.require(access.public)
+    async def handler(request):
+        return PlainTextResponse("")
+
+    table = describe(
+        Guard(Starlette(routes=[Route("/prices", handler)]), settings).plan
+    )
+    assert "\n  *: GET, HEAD /prices" in table
+
+
 def test_a_plan_that_shares_nothing_says_nothing(shop, tmp_path):
     settings = Settings.load(environ={}, env="development", data=tmp_path)
     table = describe(Guard(shop, settings).plan)
