@@ -241,6 +241,7 @@ async def test_ending_one_session(house, ann):
         answer = await ann.delete(f"/auth/sessions/{there['id']}")
         assert answer.status_code == 204
         assert set_cookies(answer) == []
+        assert "clear-site-data" not in answer.headers
         assert (await other.get("/auth/me")).status_code == 401
         assert (await ann.get("/auth/me")).status_code == 200
     again = await ann.delete(f"/auth/sessions/{there['id']}")
@@ -257,6 +258,7 @@ async def test_ending_the_session_at_hand_ends_its_cookie(house, ann):
     answer = await ann.delete(f"/auth/sessions/{here['id']}")
     assert answer.status_code == 204
     assert "Max-Age=0" in set_cookies(answer)[0]
+    assert answer.headers["clear-site-data"] == '"cache"'
 
 
 async def test_another_persons_session_cannot_be_ended(house, ann):
@@ -292,6 +294,7 @@ async def test_ending_all_others_and_all(house, ann, method, path):
     answer = await ann.request(method, path, **keeping(""))
     assert (answer.status_code, answer.json()) == (200, {"ended": 1})
     assert "Max-Age=0" in set_cookies(answer)[0]
+    assert answer.headers["clear-site-data"] == '"cache"'
     assert (await ann.get("/auth/me")).status_code == 401
 
 

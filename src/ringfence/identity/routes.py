@@ -324,10 +324,15 @@ class Gatehouse:
         wanted = request.path_params["id"]
         here = current_session(exchange)
         if here is not None and here.public_id == wanted:
-            self.sessions.forget_cookie(exchange)
+            self._leave(exchange)
         return await self.sessions.end(
             current.principal().id, wanted, Cause.of(exchange)
         )
+
+    def _leave(self, exchange: Exchange) -> None:
+        """Leave nothing in this browser: its own session is among those that end."""
+        self.sessions.forget_cookie(exchange)
+        exchange.response_headers.append((b"clear-site-data", b'"cache"'))
 
     async def _end_all(
         self, request: Request, exchange: Exchange, keep: str
@@ -339,7 +344,7 @@ class Gatehouse:
         owner, cause = current.principal().id, Cause.of(exchange)
         ended = await self.sessions.end_all(owner, cause, keep=here)
         if not keep:
-            self.sessions.forget_cookie(exchange)
+            self._leave(exchange)
         if not _wants_page(exchange):
             return _json({"ended": ended})
         path = "/auth/account?note=ended" if keep else "/auth/login?note=signed-out"
