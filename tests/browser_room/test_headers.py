@@ -193,6 +193,8 @@ def test_wrong_directives_stop_the_start_up(csp, words):
         ({"readable_cookies": frozenset({"a b"})}, "no cookie name"),
         ({"readable_cookies": frozenset({"__Host-session"})}, "is the session"),
         ({"readable_cookies": frozenset({"session-8000"})}, "is the session"),
+        ({"readable_cookies": frozenset({"__Host-device"})}, "makes a device known"),
+        ({"readable_cookies": frozenset({"device-8000"})}, "makes a device known"),
     ],
 )
 def test_wrong_settings_stop_the_start_up(fields, words):
@@ -334,3 +336,9 @@ def test_a_nonce_changes_the_policy_and_nothing_else():
 )
 def test_honest_directives_pass(csp):
     assert BrowserSettings(csp=csp).csp == csp
+
+
+def test_a_sandbox_without_a_value_is_the_strictest():
+    """Not one that is silently left out, as an empty text is elsewhere."""
+    policy = directives(document(csp={"sandbox": ""})[b"content-security-policy"])
+    assert policy["sandbox"] == ""

@@ -241,3 +241,8 @@ def test_a_dry_run_holds_for_overrides_too():
     route = maker.of((headers(frame_options="SAMEORIGIN"),), **PUBLIC)
     assert route.document[0][0] == b"content-security-policy-report-only"
     assert route.nonced("n")[0][0] == b"content-security-policy-report-only"
+
+
+def test_what_is_taken_out_or_has_no_value_is_named_so():
+    taken = made(headers(csp={"style-src": "", "sandbox": ""})).overrides
+    assert taken == {"csp style-src": "(taken out)", "csp sandbox": "(no value)"}

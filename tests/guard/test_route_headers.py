@@ -208,3 +208,21 @@ def test_settings_reach_the_usual_headers(tmp_path):
     assert found[b"cross-origin-embedder-policy"] == b"require-corp"
     assert found[b"x-frame-options"] == b"SAMEORIGIN"
     assert b"report" not in found[b"content-security-policy"]
+
+
+@pytest.mark.anyio
+async def test_in_development_a_cookie_that_was_left_bare_is_told(guarded, caplog):
+    """Once, so that the developer mends it where it is set."""
+
+    async def theme(request):
+        answer = HTMLResponse(PAGE)
+        answer.headers["set-cookie"] = "theme=dark"
+        return answer
+
+    app = Starlette(routes=access.routes([Route("/", theme)], access.public))
+    async with guarded(app) as started, started.client() as client:
+        for _ in range(2):
+            await client.get("/")
+    told = [line for line in caplog.messages if "cookie 'theme'" in line]
+    assert len(told) == 1
+    assert "HttpOnly, SameSite=Lax" in told[0]

@@ -22,7 +22,10 @@ def effective_directives(
         further: of one route, merged over that.
     """
     framing = {"frame-ancestors": FRAMING[settings.frame_options or "DENY"]}
-    return {**STRICT, **framing, **settings.csp, **(further or {})}
+    merged = {**STRICT, **framing, **settings.csp, **(further or {})}
+    if "sandbox" in merged:  # without a value it is the strictest one
+        merged["sandbox"] = merged["sandbox"] or _NO_VALUE
+    return merged
 
 
 def compile_policy(

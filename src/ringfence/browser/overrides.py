@@ -235,9 +235,10 @@ def _differing(
     """Return what differs, by the name under which a developer knows it."""
     found = {}
     before = effective_directives(usual)
-    for name, value in directives.items():
-        if value != before.get(name, ""):
-            found[f"csp {name}"] = value or "(taken out)"
+    after = effective_directives(usual, directives)
+    for name in directives:
+        if after[name] != before.get(name, ""):
+            found[f"csp {name}"] = after[name].strip() or _without(after[name])
     for name in (
         "referrer_policy",
         "opener_policy",
@@ -252,6 +253,10 @@ def _differing(
         if who != allowed.get(name):
             found[f"permissions_policy {name}"] = who
     return found
+
+
+def _without(value: str) -> str:
+    return "(no value)" if value else "(taken out)"
 
 
 def _caching(cache: str, *, is_public: bool) -> Headers | None:

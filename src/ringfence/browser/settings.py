@@ -185,6 +185,11 @@ def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
 def _check_cookie_name(name: str) -> None:
     if not _COOKIE_NAME.fullmatch(name):
         raise SettingsError(f"browser.readable_cookies: {name!r} is no cookie name")
+    if name.startswith(("__Host-device", "device-")):
+        raise SettingsError(
+            f"browser.readable_cookies: {name!r} makes a device known to its owner's "
+            f"account; a script that can read it can send it away"
+        )
     if name.startswith(("__Host-session", "session-")):
         raise SettingsError(
             f"browser.readable_cookies: {name!r} is the session; a script that can "
