@@ -51,10 +51,10 @@ SINGLE_VALUED = frozenset(
         b"x-csrf-token",
         *(name.encode() for name in FORWARDING_HEADERS),
     }
-) - {b"forwarded", b"x-forwarded-for"}
+).difference(_LISTS)
 
 # HTTP/2 splits cookies; to a list each proxy may add a line (RFC 9110, 5.3).
-_JOINED = {b"cookie": b"; ", b"forwarded": b", ", b"x-forwarded-for": b", "}
+_JOINED = {b"cookie": b"; ", **dict.fromkeys(_LISTS, b", ")}
 
 _METHOD_OVERRIDES = frozenset(
     {b"x-http-method", b"x-http-method-override", b"x-method-override"}
