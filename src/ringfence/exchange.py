@@ -50,7 +50,7 @@ class Exchange:
     session: object | None = None  # identity.sessions: the SessionRecord
     principal: Principal | None = None  # identity
     mint_csrf_token: Callable[[Exchange], str] | None = None  # browser.csrf
-    permitted = False  # access: the policy of the plan has allowed this
+    permitted: object | None = None  # access: what the policy of the plan has allowed
 
     def __init__(self, scope: Scope, receive: Receive) -> None:
         self.scope = scope

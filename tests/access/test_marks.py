@@ -6,6 +6,7 @@ from starlette.routing import Mount
 
 from ringfence import access
 from ringfence.access.marks import PolicyDependency, policy_of
+from ringfence.access.permit import Permit
 from ringfence.errors import OutsideRequestError
 from ringfence.exchange import Exchange, active
 
@@ -17,7 +18,7 @@ def permitted():
     exchange = Exchange(
         {"type": "http", "method": "GET", "path": "/", "headers": []}, None
     )
-    exchange.permitted = True
+    exchange.permitted = Permit(frozenset({ADMIN}), {})
     token = active.set(exchange)
     yield exchange
     active.reset(token)
@@ -60,7 +61,7 @@ async def test_a_marked_handler_refuses_to_run_without_a_guard():
 
 @pytest.mark.anyio
 async def test_a_marked_handler_refuses_a_request_nobody_permitted(permitted):
-    permitted.permitted = False
+    permitted.permitted = None
     with pytest.raises(OutsideRequestError):
         plain(1)
     with pytest.raises(OutsideRequestError):

@@ -2,7 +2,8 @@
 
 A mark is read at start-up by ``frameworks`` and becomes part of the route's plan. It
 is a second lock too: a marked function that is reached without a plan that allowed the
-request (the bare app served instead of ``Guard(app)``, say) refuses to run.
+request (the bare app served instead of ``Guard(app)``, say) refuses to run, and one
+whose plan has asked for less asks its own policy (see ``permit``).
 """
 
 from __future__ import annotations
@@ -12,9 +13,9 @@ import inspect
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
+from ringfence.access.permit import Lock
 from ringfence.access.policy import Policy
-from ringfence.errors import MissingExtraError, OutsideRequestError
-from ringfence.exchange import active
+from ringfence.errors import MissingExtraError
 from ringfence.marks import Mark, add_marks, must_be_marks
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def require(policy: Policy) -> Callable[[Endpoint], Endpoint]:
     def mark(endpoint: Endpoint) -> Endpoint:
         earlier = policy_of(endpoint)
         combined = policy if earlier is None else earlier & policy
-        marked = endpoint if inspect.isclass(endpoint) else _locked(endpoint)
+        marked = endpoint if inspect.isclass(endpoint) else _locked(endpoint, combined)
         setattr(marked, MARK, combined)
         return marked
 
@@ -116,29 +117,31 @@ def routes(
 class PolicyDependency:
     """A FastAPI dependency that carries a policy and checks that it was asked."""
 
-    __slots__ = ("marks", "policy")
+    __slots__ = ("_check", "marks", "policy")
 
     def __init__(self, policy: Policy, marks: tuple[Mark, ...] = ()) -> None:
         must_be_marks(marks)
         self.policy = policy
         self.marks = marks
+        self._check = Lock("a route with access.depends", policy).check
 
     async def __call__(self) -> None:
-        _check_permitted("a router with access.depends")
+        self._check()
 
 
 class PolicyGuard:
     """A Litestar guard that carries a policy and checks that it was asked."""
 
-    __slots__ = ("marks", "policy")
+    __slots__ = ("_check", "marks", "policy")
 
     def __init__(self, policy: Policy, marks: tuple[Mark, ...] = ()) -> None:
         must_be_marks(marks)
         self.policy = policy
         self.marks = marks
+        self._check = Lock("a route with access.guard", policy).check
 
     async def __call__(self, connection: object, handler: object) -> None:
-        _check_permitted("a route with access.guard")
+        self._check()
 
     def __deepcopy__(self, memo: object) -> PolicyGuard:
         """Stay one: Litestar copies routers, and a mark counts once."""
@@ -161,33 +164,22 @@ def _must_be_policy(policy: object) -> None:
         raise TypeError(message)
 
 
-def _check_permitted(name: str) -> None:
-    """Stop code that runs although no plan allowed this request: a bare app served
-    by mistake would otherwise answer everybody."""
-    exchange = active.get()
-    if exchange is None or not exchange.permitted:
-        message = (
-            f"{name} was reached without the guard's permission; serve Guard(app) "
-            "instead of app, and call handlers through it"
-        )
-        raise OutsideRequestError(message)
-
-
-def _locked(endpoint: Endpoint) -> Endpoint:
+def _locked(endpoint: Endpoint, policy: Policy) -> Endpoint:
     name = getattr(endpoint, "__qualname__", repr(endpoint))
+    check = Lock(name, policy).check
     locked: Callable[..., Any]
     if inspect.iscoroutinefunction(endpoint):
 
         @functools.wraps(endpoint)
         async def locked(*args: object, **kwargs: object) -> object:
-            _check_permitted(name)
+            check()
             return await endpoint(*args, **kwargs)
 
     elif inspect.isasyncgenfunction(endpoint):
 
         @functools.wraps(endpoint)
         async def locked(*args: object, **kwargs: object) -> AsyncIterator[object]:
-            _check_permitted(name)
+            check()
             async for item in endpoint(*args, **kwargs):
                 yield item
 
@@ -195,14 +187,14 @@ def _locked(endpoint: Endpoint) -> Endpoint:
 
         @functools.wraps(endpoint)
         def locked(*args: object, **kwargs: object) -> Iterator[object]:
-            _check_permitted(name)
+            check()
             yield from endpoint(*args, **kwargs)
 
     else:
 
         @functools.wraps(endpoint)
         def locked(*args: object, **kwargs: object) -> object:
-            _check_permitted(name)
+            check()
             return endpoint(*args, **kwargs)
 
     return cast("Endpoint", locked)

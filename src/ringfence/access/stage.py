@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ringfence.access.permit import Permit, parts_of
 from ringfence.access.policy import Hierarchy, Policy
 from ringfence.denial import Denial
 from ringfence.exchange import Exchange, Stage, at_once
@@ -16,11 +17,12 @@ def enforce(policy: Policy, hierarchy: Hierarchy) -> Stage:
     Source: ASVS 5.0 V8.3.1; CWE-285.
     """
     decide = policy.compile(hierarchy)
+    permit = Permit(parts_of(policy), hierarchy)
 
     def access_policy(exchange: Exchange) -> Denial | None:
         denial = decide(exchange.principal)
         if denial is None:
-            exchange.permitted = True
+            exchange.permitted = permit
         return denial
 
     return at_once(access_policy)
