@@ -59,6 +59,7 @@ def ours() -> dict[str, Measured]:
             [(one,) for one in gcra],
         ),
         "ringfence exact window": (lambda charges: decide(charges, clock()), exact),
+        "ringfence, a new client without room": _crowded(),
         "ringfence, refused": (lambda charges: decide(charges, clock()), [over]),
         "ringfence, the street's stage": _street(TrafficSettings(), CLIENTS),
         "the same for IPv6 (two budgets)": _street(TrafficSettings(), six),
@@ -67,6 +68,15 @@ def ours() -> dict[str, Measured]:
         ),
         "a route with @limit": _route(),
     }
+
+
+def _crowded() -> Measured:
+    """A flood of names against a store that is full of keys that may not go."""
+    counters, clock = MemoryCounters(keys=1_000), system_clock
+    for number in range(1_000):
+        counters.decide((_charge(f"busy {number}", 1, period=1e6),), clock())
+    charges = [(_charge(client, RATE),) for client in CLIENTS]
+    return lambda charges: counters.decide(charges, clock()), charges
 
 
 def _charge(client: str, amount: int, *, period: float = 60.0) -> Charge:

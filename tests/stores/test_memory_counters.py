@@ -113,6 +113,28 @@ def test_without_room_the_coarser_key_counts(counters, exact):
     assert allowed(counters, of("good", "g"))
 
 
+@KINDS
+def test_without_room_for_the_coarser_key_the_next_counts(counters, exact):
+    """The chain is followed to its end before strangers share."""
+    for name in range(2 * KEYS):
+        wider = counter_key("prefix", str(name))
+        take(counters, charge(name, exact=exact, coarser=(wider,)))
+    chain = (counter_key("no room"), counter_key("prefix", str(KEYS - 8)))
+    late = charge("late", exact=exact, coarser=chain)
+    assert take(counters, late).remaining == 0, "it shares the budget of that prefix"
+
+
+@KINDS
+def test_a_hold_that_is_forgotten_is_dropped_with_its_key(counters, exact):
+    """What was learned about attackers does not pile up."""
+    for name in range(KEYS // 2):
+        exhaust(counters, charge(name, exact=exact, holds=(100.0,)))
+    assert len(counters._holds) == KEYS // 2
+    for name in range(KEYS):
+        take(counters, charge(f"late {name}", exact=exact), now=NOW + 201)
+    assert not counters._holds
+
+
 def test_a_shared_budget_is_not_held(counters):
     """A hold would hit strangers who happen to share it."""
     for name in range(KEYS):

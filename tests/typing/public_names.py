@@ -7,7 +7,7 @@ from typing import Any, assert_type
 from starlette.applications import Starlette
 from starlette.routing import Route
 
-from ringfence import Guard, Principal, Rule, Settings, access, current
+from ringfence import Guard, Principal, Rule, Settings, access, current, limit
 from ringfence.access import Policy
 
 
@@ -15,6 +15,15 @@ from ringfence.access import Policy
 async def read_order(order_id: int) -> str:
     return str(order_id)
 
+
+@limit("30/minute", by="account")
+@access.require(access.signed_in)
+async def export(order_id: int) -> bytes:
+    return bytes(order_id)
+
+
+exported = assert_type(export(1), Coroutine[Any, Any, bytes])
+limit("30/minute", by="user")  # type: ignore[arg-type]  # no such budget
 
 # A decorated handler keeps its signature.
 answer = read_order(1)
