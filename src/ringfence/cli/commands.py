@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from cyclopts import App, CycloptsError, Parameter
 
-from ringfence.cli import accounts, keys, passwords, plan, serve, why
+from ringfence.cli import accounts, import_accounts, keys, passwords, plan, serve, why
 from ringfence.cli.export.command import export
 
 COULD_NOT_RUN = 2
@@ -192,6 +192,22 @@ def create_account(
         Read the password from the first line of the input, for scripts.
     """
     return accounts.create(email, tuple(role or ()), from_stdin=password_stdin)
+
+
+@_accounts.command(name="import")
+def adopt_accounts(file: Path) -> int:
+    """Bring in accounts of another program, with the hashes of their passwords.
+
+    Each line is a JSON object: email, password_hash, and if wanted roles. A bare digest
+    also says digest (md5, sha1, sha256, sha512), and salt and salt_place (before or
+    after); it is wrapped in Argon2id at once. Hashes are replaced as owners sign in.
+
+    Parameters
+    ----------
+    file
+        With one account a line; lines that are refused are named.
+    """
+    return import_accounts.run(file)
 
 
 @_accounts.command(name="list")

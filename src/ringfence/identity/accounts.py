@@ -26,6 +26,7 @@ from ringfence.identity.attempts import Attempt, Attempts
 from ringfence.identity.cause import Cause
 from ringfence.identity.passwords.passwords import Passwords
 from ringfence.identity.passwords.stored import Verified
+from ringfence.identity.passwords.wrapped import Digest, SaltPlace
 from ringfence.identity.refusals import (
     ADDRESS_TAKEN,
     CHANGED_MEANWHILE,
@@ -98,7 +99,9 @@ class Accounts:
         refused = await self._attempts.register(exchange)
         if refused is not None:
             return refused
-        made = await self._make(email, password, frozenset(), Cause.of(exchange))
+        cause = Cause.of(exchange)
+        stored = await self._passwords.hash(password, network=cause.network)
+        made = await self._make(email, stored, frozenset(), cause)
         return (
             None if made is ADDRESS_TAKEN or isinstance(made, AccountRecord) else made
         )
@@ -119,25 +122,64 @@ class Accounts:
             cause: who asks.
         """
         wanted = frozenset(roles)
-        if wrong := sorted(role for role in wanted if not _ROLE.fullmatch(role)):
-            return invalid(
-                roles=f"{wrong[0][:64]!r} is no role: lower-case letters, digits and "
-                "_ . : - after the first character, 64 at most."
-            )
+        if wrong := _wrong_role(wanted):
+            return invalid(roles=wrong)
         faults = self._faults(email, password)
         if faults:
             return invalid(**faults)
-        return await self._make(email, password, wanted, cause)
+        stored = await self._passwords.hash(password, network=cause.network)
+        return await self._make(email, stored, wanted, cause)
+
+    async def adopt(
+        self,
+        email: str,
+        password_hash: str,
+        roles: Iterable[str] = (),
+        cause: Cause = _UNKNOWN,
+    ) -> AccountRecord | Denial:
+        """Make an account with a hash that another program has made, for an operator.
+
+        Args:
+            email: as its owner writes it.
+            password_hash: of a scheme that is known, or from ``wrap``.
+            roles: lower-case names of at most 64 characters.
+            cause: who asks.
+        """
+        wanted = frozenset(roles)
+        faults = {
+            "email": addresses.fault(email.strip()),
+            "password_hash": self._passwords.fault_of_hash(password_hash),
+            "roles": _wrong_role(wanted),
+        }
+        found = {field: sentence for field, sentence in faults.items() if sentence}
+        if found:
+            return invalid(**found)
+        return await self._make(email, password_hash, wanted, cause)
+
+    async def wrap(
+        self,
+        digest: str,
+        name: Digest,
+        *,
+        salt: bytes = b"",
+        place: SaltPlace = "before",
+    ) -> str:
+        """Return an old digest inside a hash of today's cost; see ``wrap_legacy``.
+
+        Raises:
+            ValueError: the digest is none of this function's.
+        """
+        return await self._passwords.wrap(digest, name, salt=salt, place=place)
 
     async def _make(
-        self, email: str, password: str, roles: frozenset[str], cause: Cause
+        self, email: str, stored: str, roles: frozenset[str], cause: Cause
     ) -> AccountRecord | Denial:
         email = email.strip()
         account = AccountRecord(
             id=secrets.token_urlsafe(_ID_BYTES),
             email=email,
             email_key=email_key(email),
-            password_hash=await self._passwords.hash(password, network=cause.network),
+            password_hash=stored,
             roles=roles,
             disabled=False,
             created=self._clock(),
@@ -383,3 +425,13 @@ class Accounts:
             )
         )
         return None
+
+
+def _wrong_role(roles: frozenset[str]) -> str:
+    wrong = sorted(role for role in roles if not _ROLE.fullmatch(role))
+    if not wrong:
+        return ""
+    return (
+        f"{wrong[0][:64]!r} is no role: lower-case letters, digits and _ . : - after "
+        "the first character, 64 at most."
+    )

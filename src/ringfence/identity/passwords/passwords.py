@@ -16,10 +16,12 @@ from ringfence.identity.passwords.pool import HashingPool
 from ringfence.identity.passwords.rules import Rules
 from ringfence.identity.passwords.stored import Claim, Reader, Verified
 from ringfence.identity.passwords.text import is_too_long, normalize
+from ringfence.identity.passwords.wrapped import Digest, SaltPlace, wrap_legacy
 
 _T = TypeVar("_T")
 
 _OWN = "$argon2"
+_MOST_CHARACTERS = 512  # that the stores keep
 _HASHES_AN_ANSWER = 2  # the floor under an answer's time, in hashes of today's cost
 
 
@@ -141,6 +143,34 @@ class Passwords:
             return await self.hash(password, network=network)
         except StoreBusyError:
             return ""
+
+    def fault_of_hash(self, stored: str) -> str:
+        """Return why no password could be verified against a hash, or the empty text.
+
+        Args:
+            stored: as another program has stored it.
+        """
+        if len(stored) > _MOST_CHARACTERS:
+            return f"The hash has more than {_MOST_CHARACTERS} characters."
+        try:
+            self._claim(stored)
+        except UnusableHashError as error:
+            return f"No password could be verified: {error}."
+        return ""
+
+    async def wrap(
+        self, digest: str, name: Digest, *, salt: bytes, place: SaltPlace
+    ) -> str:
+        """Return an old digest inside a hash of today's cost; see ``wrap_legacy``.
+
+        Raises:
+            ValueError: the digest is none of this function's.
+            StoreBusyError: too many wait already.
+        """
+        work = partial(
+            wrap_legacy, digest, name, salt=salt, place=place, hasher=self._hasher
+        )
+        return await self.pool.run(work, memory_kib=self._hasher.cost.memory_kib)
 
     def _claim(self, stored: str) -> Claim:
         if stored.startswith(_OWN):
