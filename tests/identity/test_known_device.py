@@ -127,7 +127,7 @@ def test_the_cookie_stays_small(devices):
     """A handful of accounts; the oldest goes."""
     people = [f"person{n}@example.com" for n in range(MOST_ACCOUNTS + 3)]
     cookie = signed_in(devices, *people)
-    assert len(cookie) < 400
+    assert len(cookie) < 160
     assert [known(devices, cookie, person) for person in people[3:]] == [0] * 5
     assert [known(devices, cookie, person) for person in people[:3]] == [None] * 3
 

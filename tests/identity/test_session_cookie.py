@@ -1,10 +1,14 @@
 """The session cookie on the wire."""
 
+import re
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ringfence.denial import Denial
 from ringfence.exchange import Exchange
-from ringfence.identity.session_cookie import SessionCookie
+from ringfence.identity.session_cookie import SessionCookie, _in_production
 
 NAME = "__Host-session"
 
@@ -136,3 +140,13 @@ def test_the_last_word_counts(cookie):
 def test_ten_thousand_cookies_are_read_in_one_pass(cookie):
     many = [b"c%d=v" % number for number in range(10_000)]
     assert cookie.read(exchange(*many, b"__Host-session=t")) == b"t"
+
+
+PIECES = ["__Host-session", "=", ";", "; ", " ", "\t", "x", "__Host-device=A", "\xa0"]
+
+
+@given(pieces=st.lists(st.sampled_from(PIECES), max_size=12))
+def test_what_is_found_fast_is_what_is_found_with_care(pieces):
+    header = "".join(pieces).encode("latin-1")
+    careful = rb"(?:^|;)[ \t]*__Host-session[ \t]*=([^;]*)"
+    assert _in_production(header) == re.findall(careful, header)

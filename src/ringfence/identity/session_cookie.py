@@ -89,9 +89,25 @@ def _name_on_port(port: int | None) -> str:
 
 
 def _find(name: str) -> Finder:
-    """Return the function that finds every value of a cookie in a ``Cookie`` header."""
-    pattern = rb"(?:^|;)[ \t]*+" + re.escape(name.encode()) + rb"[ \t]*+=([^;]*+)"
-    return re.compile(pattern).findall
+    """Return the function that finds every value of a cookie in a ``Cookie`` header.
+
+    Done for every request, and other cookies may be long: what is written as browsers
+    do is found without looking at each of their characters.
+    """
+    stem = name.encode()
+    start = stem + b"="
+    pattern = rb"(?:^|;)[ \t]*+" + re.escape(stem) + rb"[ \t]*+=([^;]*+)"
+    find_all = re.compile(pattern).findall
+
+    def find(header: bytes) -> list[bytes]:
+        count = header.count(stem)
+        if count == 1:
+            before, found, after = header.partition(start)
+            if found and (not before or before.endswith(b"; ")):
+                return [after.partition(b";")[0]]
+        return find_all(header) if count else []
+
+    return find
 
 
 _in_production = _find(_PRODUCTION_NAME)
