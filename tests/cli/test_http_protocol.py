@@ -13,6 +13,7 @@ DEADLINE = 20
 class Impatient(BoundedHead):
     head_seconds = 0.2
     head_bytes = 2_000
+    rest_seconds = 0.2
 
 
 class Patient(Impatient):
@@ -34,7 +35,7 @@ async def application(scope, receive, send):
     if scope["path"] == "/busy":
         await asyncio.sleep(0.5)
     size = 0
-    more = True
+    more = scope["path"] != "/unread"
     while more:
         message = await receive()
         size += len(message.get("body", b""))
@@ -156,6 +157,33 @@ async def test_a_body_may_be_larger_and_slower_than_a_head():
             writer.write(b"a" * 1_000)
             await asyncio.sleep(0.05)  # together longer than a head may take
         assert await answer(reader) == (b"200", b"9000")
+
+
+async def test_a_body_that_nobody_reads_has_an_end():
+    """After its answer it would hold the connection for as long as it drips."""
+    async with connected() as (reader, writer):
+        head = b"POST /unread HTTP/1.1\r\nHost: x\r\nContent-Length: 9000\r\n\r\n"
+        writer.write(head)
+        assert await answer(reader) == (b"200", b"0")
+        began = asyncio.get_running_loop().time()
+        with suppress(ConnectionError):
+            while not reader.at_eof():
+                writer.write(b"a")
+                await asyncio.sleep(0.02)
+        assert asyncio.get_running_loop().time() - began < 2
+
+
+async def test_a_body_that_nobody_reads_may_still_end():
+    """The next request on the connection is answered as ever."""
+    async with connected(Patient) as (reader, writer):
+        head = b"POST /unread HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n"
+        for _ in range(2):
+            writer.write(head)
+            assert await answer(reader) == (b"200", b"0")
+            writer.write(b"a" * 9)
+        await asyncio.sleep(0.4)  # longer than the rest of a body may take
+        writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert await answer(reader) == (b"200", b"0")
 
 
 async def test_a_slow_answer_is_waited_for():

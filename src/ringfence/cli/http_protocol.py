@@ -13,6 +13,7 @@ from uvicorn.protocols.http.httptools_impl import (
 
 _HEAD_SECONDS = 10.0
 _HEAD_BYTES = 65_536
+_REST_SECONDS = 10.0
 _MOST_WAITING = 64  # browsers do not pipeline; programs that do send a handful
 
 _TOO_SLOW = b"HTTP/1.1 408 Request Timeout\r\n"
@@ -34,14 +35,18 @@ class BoundedHead(HttpToolsProtocol):
     Source: CWE-400, CWE-770; CWE-444, RFC 9110 section 6.5.1 and RFC 9112 section
     7.1.2; RFC 9110 section 15.5.9; RFC 6585 section 5.
 
-    Not covered: bodies that come slowly.
+    A body that goes on after its answer is thrown away, and the connection is closed
+    when that has no end. A body that is still wanted may take its time here:
+    ``traffic.body_limit`` sees to it.
     """
 
     head_seconds = _HEAD_SECONDS
     head_bytes = _HEAD_BYTES
+    rest_seconds = _REST_SECONDS
     most_waiting = _MOST_WAITING
 
     _deadline: asyncio.TimerHandle | None = None
+    _end_of_rest: asyncio.TimerHandle | None = None
     _unfinished = 0  # bytes since the last head, piece of a body or end of a message
     _got_further = False
     _in_message = False
@@ -56,6 +61,7 @@ class BoundedHead(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._lift_deadline()
+        self._rest_has_come()
         # uvicorn tells only the last request that the client has gone: an earlier one
         # that waits to hear it, an event stream say, would never end.
         for cycle in filter(_is_unanswered, self._earlier):
@@ -98,7 +104,20 @@ class BoundedHead(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         self._got_further = True
         self._in_message = self._awaits_chunk = False
+        self._rest_has_come()
         super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self._in_message and not self._is_answering():
+            self._end_of_rest = self.loop.call_later(
+                self.rest_seconds, self.transport.close
+            )
+
+    def _rest_has_come(self) -> None:
+        if self._end_of_rest is not None:
+            self._end_of_rest.cancel()
+            self._end_of_rest = None
 
     def data_received(self, data: bytes) -> None:
         self._got_further = False

@@ -30,9 +30,6 @@ class UvicornServer:
     Args:
         loop: ``auto``, ``asyncio``, ``uvloop`` or ``module:Class``.
         connections: most at once; more are answered with 503.
-
-    Not covered: clients that send bodies very slowly hold one connection each. A proxy
-    in front of it ends that.
     """
 
     def __init__(self, *, loop: str, connections: int) -> None:
