@@ -114,7 +114,13 @@ class LittleGuard:
 
 @asynccontextmanager
 async def gatehouse(
-    tmp_path, *, development=True, clock=None, root_path="", **settings
+    tmp_path,
+    *,
+    development=True,
+    clock=None,
+    root_path="",
+    counters=None,
+    **settings,
 ):
     """Open a gatehouse on a fresh file and yield all its parts."""
     clock = clock or Clock()
@@ -125,7 +131,7 @@ async def gatehouse(
         development=development,
         audit=ledger,
         keyring=Keys(),
-        counters=MemoryCounters(),
+        counters=counters or MemoryCounters(),
         clock=clock,
     )
     await identity.start()

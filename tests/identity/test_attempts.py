@@ -20,6 +20,7 @@ from ringfence.identity.cause import Cause
 from ringfence.identity.passwords.passwords import Passwords
 from ringfence.identity.refusals import LOCKED, SIGN_IN_FAILED
 from ringfence.stores.contracts import AccountRecord, Verdict
+from ringfence.stores.memory_counters import MemoryCounters
 
 pytestmark = pytest.mark.anyio
 
@@ -215,6 +216,21 @@ class TestAnAccount:
         assert (event.seconds, event.client) == (60, "10.0.0.5")
         (identifier,) = {e.identifier for e in house.ledger.named(SignInFailed)}
         assert event.identifier == identifier
+
+    async def test_a_flood_of_names_does_not_wash_a_lock_away(
+        self, tmp_path, looked_at
+    ):
+        """The room for counters is bounded; who is held is not forgotten for others."""
+        counters = MemoryCounters(keys=64, members=64)
+        wide = {"sign_ins_per_address": 10_000, "sign_ins_global": 10_000}
+        async with gatehouse(tmp_path, counters=counters, **wide) as house:
+            await house.accounts.register(EMAIL, PASSWORD, visit())
+            await guesses(house, 6)
+            for n, at in enumerate(places(300, "10.9")):
+                await guess(house, f"{n}@example.com", at=at)
+            looked_at.clear()
+            assert await sign_in(house) == SIGN_IN_FAILED
+            assert looked_at == []
 
     async def test_proof_by_other_means_lifts_it(self, house):
         await guesses(house, 6)
