@@ -93,11 +93,12 @@ class MemoryCounters:
             if holds and self._is_held(key, now):
                 return self._refuse_held(charges, index, now)
             if exact:
-                left: float = self._take_exact(charges[index], now)
+                key = self._windows.place(charges[index], now)  # noqa: PLW2901 - where it counts
+                left: float = self._windows.states[key].take(amount, period, now)
             else:
                 arrival = arrivals.get(key)
                 if arrival is None:
-                    key = self._rates.place(charges[index], now)  # noqa: PLW2901 - where it counts
+                    key = self._rates.place(charges[index], now)  # noqa: PLW2901 - same
                     arrival = arrivals[key]
                 if arrival < now:  # noqa: PLR1730 - a third of the time of max()
                     arrival = now
@@ -106,7 +107,7 @@ class MemoryCounters:
                 if left >= 0:
                     arrivals[key] = arrival + step
             if left < 0:
-                return self._refuse(charges, index, now)
+                return self._refuse(charges, index, key, now)
             if left < least:
                 least, scarcest = left, index
             index += 1  # noqa: SIM113 - enumerate() would make a pair each time
@@ -131,33 +132,29 @@ class MemoryCounters:
         """Count a member; return how many different ones there were lately."""
         return self._seen.count(key, member, period, now)
 
-    def _take_exact(self, charge: Charge, now: float) -> int:
-        """Return how many are left after this one, -1 if there was none."""
-        window = self._windows.states[self._windows.place(charge, now)]
-        return window.take(charge.amount, charge.period, now)
-
-    def _refuse(self, charges: Sequence[Charge], index: int, now: float) -> Verdict:
+    def _refuse(
+        self, charges: Sequence[Charge], index: int, key: bytes, now: float
+    ) -> Verdict:
+        """Refuse because of a charge that is counted under ``key``."""
         charge = charges[index]
-        wait, is_own = self._wait(charge, now)
-        held = bool(charge.holds) and is_own
-        if held:
-            wait = self._hold(charge, now)
-        self._return(charges[:index], now)
-        return Verdict(index, wait, 0, held=held, scarcest=index)
+        held = bool(charge.holds) and key == charge.key
+        wait = self._hold(charge, now) if held else self._wait(charge, key, now)
+        if index:
+            self._return(charges[:index], now)
+        return Verdict(index, wait, 0, held, index)
 
-    def _wait(self, charge: Charge, now: float) -> tuple[float, bool]:
-        """Return the seconds until a charge that is over would be allowed, and whether
-        it is counted under its own key."""
-        if charge.exact:
-            key = self._windows.place(charge, now)
-            window = self._windows.states[key]
-            return window.wait(charge.amount, charge.period, now), key == charge.key
-        key = self._rates.place(charge, now)
-        step = charge.period / charge.amount
-        ahead = step * (charge.burst or charge.amount)
-        # A clock that was set back would refuse until it has caught up.
-        arrival = self._arrivals[key] = min(self._arrivals[key], now + ahead)
-        return arrival + step - ahead - now, key == charge.key
+    def _wait(self, charge: Charge, key: bytes, now: float) -> float:
+        """Return the seconds until a charge that is over would be allowed."""
+        _, amount, period, exact, _, burst, _ = charge
+        if exact:
+            return self._windows.states[key].wait(amount, period, now)
+        step = period / amount
+        ahead = step * (burst or amount)
+        arrival = self._arrivals[key]
+        if arrival > now + ahead:
+            # A clock that was set back would refuse until it has caught up.
+            arrival = self._arrivals[key] = now + ahead
+        return arrival + step - ahead - now
 
     def _return(self, charges: Sequence[Charge], now: float) -> None:
         for charge in charges:
