@@ -1,5 +1,6 @@
 """The examples of docs/frameworks.md run as they stand."""
 
+import logging
 import re
 import sys
 from importlib import import_module
@@ -13,7 +14,16 @@ EXAMPLES = dict(re.findall(r"```python\n# (\w+)\.py\n(.*?)```", PAGE, re.DOTALL)
 
 
 @pytest.fixture
-def example(tmp_path, monkeypatch):
+def same_logging():
+    """Litestar sets the root logger, for the tests that follow too."""
+    level, handlers = logging.root.level, logging.root.handlers[:]
+    yield
+    logging.root.setLevel(level)
+    logging.root.handlers[:] = handlers
+
+
+@pytest.fixture
+def example(tmp_path, monkeypatch, same_logging):
     """Write the examples into a folder; return a function that imports one."""
     for name, text in EXAMPLES.items():
         (tmp_path / f"{name}.py").write_text(text)

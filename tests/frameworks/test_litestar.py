@@ -18,6 +18,7 @@ from litestar import (
 )
 from litestar.handlers import WebsocketListener, websocket_listener, websocket_stream
 from litestar.middleware import DefineMiddleware
+from litestar.openapi import OpenAPIConfig
 from litestar.static_files import create_static_files_router
 from litestar.types import Receive, Scope, Send
 
@@ -25,7 +26,9 @@ from ringfence import access
 from ringfence.errors import PlanError
 from ringfence.frameworks import litestar as adapter
 from ringfence.frameworks.open import open_adapter
+from ringfence.frameworks.rule import Rule
 from ringfence.frameworks.table import ANSWERED
+from ringfence.guard.plan import resolve_terms
 from ringfence.marks import Mark
 
 SIGNED_IN = access.guard(access.signed_in)
@@ -271,10 +274,22 @@ def test_static_files_are_read_with_the_policy_of_their_router(tmp_path):
     }
 
 
-def test_documentation_is_marked_and_not_opened_by_what_the_whole_application_asks():
-    application = open_adapter(Litestar([], logging_config=None, guards=[SIGNED_IN]))
-    assert {leaf.is_docs for leaf in application.leaves()} == {True}
-    assert {leaf.policy for leaf in application.leaves()} == {None}
+def docs_of(development, rules=(), **options):
+    application = open_adapter(Litestar([], logging_config=None, **options))
+    terms = resolve_terms(application, rules, development=development)
+    return {str(one.policy) for one in terms.values()}
+
+
+def test_documentation_is_closed_in_production_unless_somebody_speaks_of_it():
+    assert docs_of(development=True) == {"public"}
+    assert docs_of(development=False) == {"closed"}
+    assert docs_of(development=True, guards=[SIGNED_IN]) == {"signed_in"}
+    assert docs_of(development=False, guards=[SIGNED_IN]) == {"closed"}
+    router = Router("/schema", route_handlers=[], guards=[SIGNED_IN])
+    config = OpenAPIConfig("API", "1", openapi_router=router)
+    assert docs_of(development=False, openapi_config=config) == {"signed_in"}
+    rules = [Rule("GET", "/schema/openapi.json", access.public)]
+    assert docs_of(development=False, rules=rules) == {"closed", "public"}
 
 
 def test_pages_with_foreign_scripts_are_replaced():

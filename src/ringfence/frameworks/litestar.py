@@ -223,8 +223,8 @@ class _Reader:
         is_mount = bool(getattr(handler, "is_mount", False))
         node = self._node(route, is_mount=is_mount)
         ways = [_way(node, route, key, one) for key, one in keys.items()]
-        docs = _function_of(handler).__module__.startswith(_DOCS_MODULES)
-        declared = _declared(handler, docs=docs)
+        declared = _declared(handler)
+        spoken_of = any(map(_policies, handler.ownership_layers[1:]))
         self._note_cache(route, handler, declared)
         reach = _reach(route, is_mount=is_mount)
         leaf = Leaf(
@@ -238,7 +238,7 @@ class _Reader:
             bind=lambda wrap: self._bind(leaf, ways, handler, wrap),
             reach=reach,
             sample=_sample(route, is_mount=is_mount),
-            is_docs=docs,
+            is_docs=_makes_docs(handler) and not spoken_of,
             marks=declared.marks,
         )
         for way in ways:
@@ -261,7 +261,7 @@ class _Reader:
         self, leaf: Leaf, ways: Sequence[_Way], handler: BaseRouteHandler, wrap: Wrap
     ) -> None:
         for way in ways:
-            app = self._reference(handler) if leaf.is_docs else None
+            app = self._reference(handler) if _makes_docs(handler) else None
             entry = wrap(way.app if app is None else app)
             way.handlers[way.key] = way.handlers[way.key]._replace(asgi_app=entry)
             self._chosen[id(entry)] = leaf
@@ -357,20 +357,24 @@ async def _same_method(connection: _Connection, _: BaseRouteHandler) -> None:
         raise LitestarException("the method was changed behind the guard")
 
 
-def _declared(handler: BaseRouteHandler, *, docs: bool) -> Declared:
+def _declared(handler: BaseRouteHandler) -> Declared:
     """Return what stands on the application, the routers, the controller, the handler's
-    own guards, and the function below it.
-
-    What the application as a whole asks does not open its documentation in production:
-    nobody has thought of that page there.
-    """
+    own guards, and the function below it."""
     found = NOTHING
-    for place, layer in enumerate(handler.ownership_layers):
-        for guard in layer.guards or ():
-            if isinstance(guard, PolicyGuard):
-                policy = None if docs and place == 0 else guard.policy
-                found = found.around(Declared(policy, guard.marks))
+    for layer in handler.ownership_layers:
+        for guard in _policies(layer):
+            found = found.around(Declared(guard.policy, guard.marks))
     return found.around(declared_on(_function_of(handler)))
+
+
+def _policies(layer: Any) -> list[PolicyGuard]:
+    return [guard for guard in layer.guards or () if isinstance(guard, PolicyGuard)]
+
+
+def _makes_docs(handler: BaseRouteHandler) -> bool:
+    """Return whether Litestar itself made this handler, for its documentation."""
+    module: str = getattr(_function_of(handler), "__module__", "")
+    return module.startswith(_DOCS_MODULES)
 
 
 def _function_of(handler: BaseRouteHandler) -> Any:

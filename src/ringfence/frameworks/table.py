@@ -66,7 +66,8 @@ class Leaf:
         integers: names of the pattern's groups that the framework turns into ``int``.
         sample: a path (as it arrives in this table) that the pattern matches and that
             is used to rehearse; empty when none can be made.
-        is_docs: the framework made this route itself, for its documentation pages.
+        is_docs: the framework made this route itself, for its documentation pages, and
+            nobody has said anything about it in particular.
         host: the pattern of the Host header as text, empty for every host.
         marks: what else was declared beside the route, the outermost first.
         enter: goes straight to this entry where the guard has found it already;

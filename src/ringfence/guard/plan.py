@@ -114,14 +114,15 @@ def resolve_terms(
     unused = list(rules)
     for leaf in application.leaves():
         declared = Declared(leaf.policy, leaf.marks)
-        for rule in reversed(rules):
-            if _covers(rule, leaf):
-                declared = Declared(rule.policy, rule.marks).around(declared)
-                if rule in unused:
-                    unused.remove(rule)
-        if declared.policy is None and leaf.is_docs:
-            by_default = Public() if development else Closed()
-            declared = declared.around(Declared(by_default))
+        covering = [rule for rule in rules if _covers(rule, leaf)]
+        for rule in reversed(covering):
+            declared = Declared(rule.policy, rule.marks).around(declared)
+            if rule in unused:
+                unused.remove(rule)
+        if leaf.is_docs and not covering:
+            # What a mount or a whole application asks was not said of this page.
+            by_default = (declared.policy or Public()) if development else Closed()
+            declared = Declared(by_default, declared.marks)
         if declared.policy is None:
             undeclared.append(leaf)
         else:
