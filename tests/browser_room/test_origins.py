@@ -1,4 +1,6 @@
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from ringfence.browser.origins import canonical, fault_of
 
@@ -99,3 +101,26 @@ def test_what_has_an_opaque_origin_is_refused(origin):
 def test_null_is_refused():
     """Any site makes a sandboxed frame, whose origin is ``null``."""
     assert "sandboxed" in fault_of("null")
+
+
+_HOSTS = st.text(alphabet="aZé.:-_[]@/%*\\ 0129x", max_size=24)
+
+
+@given(st.one_of(st.text(max_size=40), _HOSTS.map("https://{}".format)))
+@example("https://app.example\n")
+@example("https://app.example\x00")
+@example("https://\u2100.example")
+def test_what_is_taken_is_written_as_browsers_write_it(text):
+    """Whatever is configured: a message, or an origin that can stand in a header."""
+    if fault_of(text):
+        return
+    assert text.isascii()
+    assert text == text.lower() == canonical(text)
+    assert not set(text) & set(" \t\r\n\x00*,@?#\\%")
+    assert text.count("/") == 2
+
+
+@given(st.one_of(st.text(max_size=40), _HOSTS.map("https://{}".format)))
+def test_a_guess_would_be_taken(text):
+    guess = canonical(text)
+    assert guess == "" or canonical(guess) == guess
