@@ -1,7 +1,7 @@
 import pytest
 from starlette.responses import PlainTextResponse
 
-from ringfence import cors
+from ringfence import Settings, cors
 from ringfence.browser.cors import (
     compile_sharing,
     notes_on_middleware,
@@ -384,6 +384,25 @@ def test_the_innermost_mark_counts_instead_of_the_settings():
     assert sharing_of([everybody], None, usual=usual).anyone
     assert sharing_of([everybody, nobody], None, usual=usual) is None
     assert sharing_of((), None, usual=BrowserSettings().cors) is None
+
+
+def test_it_is_read_from_the_environment():
+    environ = {
+        "RINGFENCE_BROWSER_CORS_ORIGINS": f"{APP}, https://b.example",
+        "RINGFENCE_BROWSER_CORS_CREDENTIALS": "yes",
+        "RINGFENCE_BROWSER_CORS_METHODS": "GET",
+        "RINGFENCE_BROWSER_CORS_HEADERS": "",
+        "RINGFENCE_BROWSER_CORS_MAX_AGE": "0",
+    }
+    rules = Settings.load(environ=environ).browser.cors
+    assert rules == cors(
+        APP,
+        "https://b.example",
+        credentials=True,
+        methods=("GET",),
+        headers=(),
+        max_age=0,
+    )
 
 
 def test_it_is_a_mark():

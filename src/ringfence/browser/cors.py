@@ -7,7 +7,7 @@ import logging
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ringfence.browser.origins import fault_of
 from ringfence.denial import Answer, Denial
@@ -277,13 +277,7 @@ class Sharing:
         """Answer a browser that asks before it sends a script's request."""
         if not self.anyone and origin not in self.origins:
             told = origin[:_LONGEST_TOLD].decode("latin-1")
-            return Denial(
-                FOREIGN_PREFLIGHT.status,
-                FOREIGN_PREFLIGHT.code,
-                FOREIGN_PREFLIGHT.detail,
-                private=f"the origin is {told!r}",
-                headers=FOREIGN_PREFLIGHT.headers,
-            )
+            return replace(FOREIGN_PREFLIGHT, private=f"the origin is {told!r}")
         if method not in self.methods:
             return METHOD_NOT_SHARED
         allowed = (_ALLOW_ORIGIN, b"*" if self.anyone else origin)
