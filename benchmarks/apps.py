@@ -80,7 +80,7 @@ def stack() -> ASGIApp:
 
 
 def guarded() -> ASGIApp:
-    """Everything that ringfence has, for a signed-in account in SQLite."""
+    """Everything that ringfence has, for a signed-in account."""
     from ringfence import Guard, access  # noqa: PLC0415 - this target's
 
     return Guard(Starlette(routes=access.routes(_routes(), access.signed_in)))

@@ -26,9 +26,11 @@ _LENGTH = re.compile(rb"\r\ncontent-length: (\d+)", re.IGNORECASE)
 class Load:
     """Open connections to one target, each with one request under way at a time."""
 
-    def __init__(self, visit: Visit) -> None:
+    def __init__(self, visit: Visit, status: bytes = b"200") -> None:
         self.request = visit.raw()
         self._port = visit.port
+        self._expected = b"HTTP/1.1 " + status
+        self._strict = True
         self._callers: list[_Caller] = []
         self._to_send = 0
         self._to_come = 0
@@ -53,7 +55,7 @@ class Load:
         """Send so many requests, over all connections at once, and await the answers.
 
         Raises:
-            RuntimeError: something else than 200 was answered.
+            RuntimeError: something else than expected was answered.
         """
         if self._lost:
             raise RuntimeError(self._lost)
@@ -63,6 +65,12 @@ class Load:
             self.feed(caller)
         await asyncio.wait_for(self._done, PATIENCE)
 
+    async def use_up(self, requests: int) -> None:
+        """Send so many requests, whatever is answered."""
+        self._strict = False
+        await self.send(requests)
+        self._strict = True
+
     def feed(self, caller: _Caller) -> None:
         """Give a connection its next request, while there are any."""
         if self._to_send:
@@ -71,7 +79,7 @@ class Load:
 
     def answered(self, caller: _Caller, head: bytes) -> None:
         """Count an answer."""
-        if not head.startswith(b"HTTP/1.1 200"):
+        if self._strict and not head.startswith(self._expected):
             self.failed(head.decode("latin-1"))
             return
         self._to_come -= 1

@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,11 +39,19 @@ class Server:
 
 
 @contextmanager
-def serving(targets: list[str], folder: Path) -> Iterator[list[Server]]:
-    """Start every target, and end every one whatever happens."""
+def serving(
+    targets: list[str], folder: Path, environment: Mapping[str, str] = OUT_OF_REACH
+) -> Iterator[list[Server]]:
+    """Start every target, and end every one whatever happens.
+
+    Args:
+        targets: names of ``apps.TARGETS``.
+        folder: for what they write.
+        environment: settings beside those that all have.
+    """
     servers: list[Server] = []
     try:
-        servers += [_start(target, folder) for target in targets]
+        servers += [_start(target, folder, environment) for target in targets]
         for server in servers:
             _await_answer(server)
         yield servers
@@ -58,7 +66,7 @@ def serving(targets: list[str], folder: Path) -> Iterator[list[Server]]:
                 server.process.wait()
 
 
-def _start(target: str, folder: Path) -> Server:
+def _start(target: str, folder: Path, settings: Mapping[str, str]) -> Server:
     data = folder / target.replace(" ", "-")
     data.mkdir(exist_ok=True)
     with socket.create_server(("127.0.0.1", 0)) as listening:
@@ -68,7 +76,8 @@ def _start(target: str, folder: Path) -> Server:
             "RINGFENCE_ENV": "development",
             "RINGFENCE_DATA": str(data),
             "RINGFENCE_PUBLIC_ORIGINS": f"http://127.0.0.1:{port}",
-            **OUT_OF_REACH,
+            "RINGFENCE_IDENTITY_SESSIONS": "memory",
+            **settings,
         }
         descriptor = listening.fileno()
         process = subprocess.Popen(

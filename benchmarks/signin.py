@@ -9,10 +9,8 @@ machine. Measured at OWASP's floor and at the cost that was calibrated here.
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import json
-import os
 import statistics
 import sys
 import tempfile
@@ -21,6 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import uvloop
+from benchmarks.report import Figure, Section
 from benchmarks.servers import Server, serving
 from benchmarks.visitor import PASSWORD, visits
 
@@ -56,20 +55,20 @@ class Seen:
     lasted: float = 0.0
 
 
-def main() -> None:
-    """Measure and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=3, help="pairs of slices a cost")
-    parser.add_argument("--slice", type=float, default=1.2, help="seconds a slice")
-    arguments = parser.parse_args()
-    os.environ.update(SETTINGS)
+def section(*, rounds: int = 3, seconds: float = 1.2) -> Section:
+    """Measure; return the table.
+
+    Args:
+        rounds: pairs of slices at each cost.
+        seconds: of a slice.
+    """
     lines = [HEADING, "|---|---|---:|---:|---:|---:|---:|---:|"]
-    verdicts = []
+    figures = []
     for name, budget in BUDGET.items():
         with tempfile.TemporaryDirectory(prefix="bench-") as folder:
             cost = _prepare(Path(folder), is_calibrated=name == "calibrated")
-            with serving([TARGET], Path(folder)) as (server,):
-                seen = uvloop.run(measure(server, arguments.rounds, arguments.slice))
+            with serving([TARGET], Path(folder), SETTINGS) as (server,):
+                seen = uvloop.run(measure(server, rounds, seconds))
         idle, storm = _percentiles(seen.idle), _percentiles(seen.storm)
         ratio = storm[2] / idle[2]
         rate = len(seen.sign_ins) / seen.lasted
@@ -79,11 +78,20 @@ def main() -> None:
             f"| | {SIGNING_IN} without end | {_row(storm)} | **{ratio:.2f}** "
             f"| {rate:.1f} | {middle:.0f} |"
         )
-        kept = "kept" if ratio <= budget else "missed"
-        verdicts.append(f"{name}: budget {budget:.0f} x idle, {kept}.")
         if seen.busy:
-            verdicts.append(f"{name}: {seen.busy} sign-ins were told to come again.")
-    print("\n".join([*lines, "", *verdicts]))
+            lines.append(f"| | {seen.busy} were told to come again | | | | | | |")
+        figures.append(
+            Figure(
+                f"p99 of another page beside {SIGNING_IN} endless sign-ins, {name}",
+                "",
+                f"{budget:.0f} x idle",
+                f"{ratio:.2f} x idle",
+                kept=ratio <= budget,
+            )
+        )
+    return Section(
+        "What a storm of sign-ins costs others", tuple(lines), tuple(figures)
+    )
 
 
 async def measure(server: Server, rounds: int, seconds: float) -> Seen:
@@ -210,4 +218,4 @@ def _row(percentiles: tuple[float, float, float]) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    print("\n".join(section().lines))

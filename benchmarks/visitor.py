@@ -10,6 +10,16 @@ from benchmarks.servers import Server
 
 BODY = json.dumps({"name": "a new item", "note": "x" * 200}).encode()
 PASSWORD = "correct horse battery staple 42"
+HEADERS = {
+    "User-Agent": "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Firefox/140.0",
+    "Accept": "application/json, text/plain, */*",
+    "Accept-Language": "en-GB,en;q=0.7,de;q=0.3",
+    "Accept-Encoding": "gzip, deflate, br, zstd",
+    "Sec-Fetch-Site": "same-origin",
+    "Sec-Fetch-Mode": "cors",
+    "Sec-Fetch-Dest": "empty",
+}
+"""What a browser sends with every request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,10 +30,11 @@ class Visit:
     port: int
     headers: dict[str, str]
     body: bytes = b""
+    path: str = "/items"
 
     def raw(self) -> bytes:
         """Return the request as it goes over the wire."""
-        lines = [f"{self.method} /items HTTP/1.1", f"Host: 127.0.0.1:{self.port}"]
+        lines = [f"{self.method} {self.path} HTTP/1.1", f"Host: 127.0.0.1:{self.port}"]
         lines += [f"{name}: {value}" for name, value in self.headers.items()]
         if self.body:
             lines.append(f"Content-Length: {len(self.body)}")
@@ -37,14 +48,8 @@ def visits(server: Server) -> dict[str, Visit]:
     """
     cookies, token = _sign_in(server)
     common = {
-        "User-Agent": "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Firefox/140.0",
-        "Accept": "application/json, text/plain, */*",
-        "Accept-Language": "en-GB,en;q=0.7,de;q=0.3",
-        "Accept-Encoding": "gzip, deflate, br, zstd",
+        **HEADERS,
         "Referer": f"http://127.0.0.1:{server.port}/",
-        "Sec-Fetch-Site": "same-origin",
-        "Sec-Fetch-Mode": "cors",
-        "Sec-Fetch-Dest": "empty",
         "Cookie": "; ".join(f"{name}={value}" for name, value in cookies.items()),
     }
     writing = {

@@ -17,7 +17,7 @@ async def hello(request):
 @pytest.fixture
 def settings(settings_of):
     return settings_of(
-        traffic={"limits_address": "2/day"}, audit={"refusals_per_second": 3}
+        traffic={"limits_address": "2/day"}, audit={"floods_per_second": 3}
     )
 
 
@@ -31,7 +31,6 @@ async def test_of_a_flood_some_are_written_down_and_all_are_counted(guarded, set
     for answer in refused:
         assert answer.json()["code"] == "traffic.rate_limited"
         assert int(answer.headers["retry-after"]) > 80_000
-        assert answer.headers["cache-control"] == "no-store"
         assert answer.headers["content-type"] == "application/problem+json"
     lines = (settings.data / "audit.jsonl").read_text().splitlines()
     events = [json.loads(line) for line in lines]

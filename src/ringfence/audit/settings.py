@@ -30,6 +30,11 @@ class AuditSettings:
     what ``browser.`` and ``identity.`` refuse, has as much again for itself: strange
     paths, which cost nothing, cannot hide it."""
 
+    floods_per_second: int = 10
+    """Most requests over a limit that are written per second, 1 or more; the others are
+    counted, and get the shortest answer, without an id. To turn a flood away must cost
+    less than to send it."""
+
     failures_per_second: int = 10
     """Most failures of the application written per second, 1 or more, to the ledger
     and with their traces to the log; the others are counted, and the count is
@@ -38,7 +43,11 @@ class AuditSettings:
     def __post_init__(self) -> None:
         if self.queue < 16:  # noqa: PLR2004 - smaller ones have no room for two lanes
             raise SettingsError(f"queue must be 16 or more, not {self.queue}")
-        for name in ("refusals_per_second", "failures_per_second"):
+        for name in (
+            "refusals_per_second",
+            "floods_per_second",
+            "failures_per_second",
+        ):
             found = getattr(self, name)
             if found < 1:
                 raise SettingsError(f"{name} must be 1 or more, not {found}")

@@ -68,7 +68,7 @@ class Answers:
         self._audit = audit
         self._clock = clock
         self._traces = Budget(settings.audit.failures_per_second)
-        self._floods = Budget(settings.audit.refusals_per_second)
+        self._floods = Budget(settings.audit.floods_per_second)
         self._turned_away = 0
         self._brief: dict[int, tuple[Denial, tuple[Message, Message]]] = {}
         self._untold = 0

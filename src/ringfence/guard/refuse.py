@@ -107,14 +107,15 @@ async def respond(  # noqa: PLR0913 - most are bound at start-up
 
 def brief(denial: Denial) -> tuple[Message, Message]:
     """Return the shortest answer to a request that is turned away, the same for all
-    whom this denial concerns: without the id of a request, since nobody wrote it down.
+    whom this denial concerns: without the id of a request, since nobody wrote it down,
+    and with no header that only says the same again. No cache keeps it: 429 is none of
+    the statuses that may be kept unasked (RFC 9110, 15.1).
     """
     body = msgspec.json.encode(_members(denial))
     headers = [
         (b"content-type", PROBLEM),
-        (b"cache-control", b"no-store"),
         (b"content-length", b"%d" % len(body)),
-        *denial.headers,
+        *(line for line in denial.headers if line[0] == b"retry-after"),
     ]
     start = {"type": "http.response.start", "status": denial.status, "headers": headers}
     return start, {"type": "http.response.body", "body": body}
