@@ -12,7 +12,7 @@ from tests.identity.gatehouse import EMAIL, PASSWORD
 from ringfence.audit.events import SignInFailed
 from ringfence.errors import StoreBusyError, UnusableHashError, WrongPasswordError
 from ringfence.identity.passwords.argon2 import Argon2id
-from ringfence.identity.passwords.calibrate import UNMEASURED, Measured
+from ringfence.identity.passwords.calibrate import UNMEASURED, Measured, calibrate
 from ringfence.identity.passwords.cost import Cost
 from ringfence.identity.passwords.open import open_passwords, open_readers
 from ringfence.identity.passwords.passwords import Passwords
@@ -160,6 +160,17 @@ async def hash_of(folder, *, measure=False, **changes):
         made.stop()
 
 
+async def test_production_measures_this_very_machine(
+    anyio_backend, tmp_path, monkeypatch
+):
+    """A first start, with nothing put in the place of anything."""
+    monkeypatch.setattr("ringfence.identity.passwords.open.calibrate", calibrate)
+    found = await hash_of(tmp_path, measure=True)
+    said = json.loads((tmp_path / "passwords.json").read_text())
+    assert (found.memory_cost, found.time_cost) == (said["memory_kib"], said["passes"])
+    assert Cost(found.memory_cost, found.time_cost).meets_floor
+
+
 def written(folder, passes):
     said = {"memory_kib": 19456, "passes": passes, "milliseconds": 99, "target_ms": 100}
     (folder / "passwords.json").write_text(json.dumps(said))
@@ -178,12 +189,12 @@ async def test_nothing_is_measured_where_nobody_asks(anyio_backend, tmp_path):
 async def test_production_measures_once(anyio_backend, tmp_path, monkeypatch):
     calls = []
 
-    def calibrate(path, *, target_ms, memory_kib, now):
+    def counted(path, *, target_ms, memory_kib, now):
         calls.append((target_ms, memory_kib))
         written(tmp_path, 4)
         return Measured(Cost(19456, 4), 0.099)
 
-    monkeypatch.setattr("ringfence.identity.passwords.open.calibrate", calibrate)
+    monkeypatch.setattr("ringfence.identity.passwords.open.calibrate", counted)
     for _ in range(2):
         assert (await hash_of(tmp_path, measure=True)).time_cost == 4
     assert calls == [(100, 256 * 1024)]
