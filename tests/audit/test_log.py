@@ -20,6 +20,7 @@ from ringfence.errors import SettingsError
 from ringfence.testing import FakeClock
 
 DEADLINE = 10
+MANY_SIGN_INS = "identity.too_many_attempts"
 
 
 class Failing:
@@ -243,7 +244,8 @@ def test_strange_paths_do_not_hide_refused_access(telling):
     """Requests that cost a stranger nothing have no part in the others' budget."""
     flood = [
         RequestRefused(path="/wp-login.php", code=code)
-        for code in ("guard.no_route", "traffic.bad_path") * 500
+        for code in ("guard.no_route", "traffic.bad_path", MANY_SIGN_INS, "traffic.x")
+        for _ in range(250)
     ]
     sink = MemorySink()
     log = AuditLog([sink], FakeClock(), refusals_per_second=20)

@@ -8,6 +8,7 @@ from tests.identity.gatehouse import EMAIL, PASSWORD, gatehouse, visit
 from ringfence.audit.events import (
     AccountUnlocked,
     PasswordChangeFailed,
+    RequestRefused,
     SignInFailed,
     SignInLocked,
     SignInsLimited,
@@ -299,6 +300,13 @@ class TestAKnownDevice:
         await guesses(house, 50)
         assert len(looked_at) == 5
 
+    async def test_a_thief_does_not_fill_the_ledger(self, house):
+        """What is refused because the device is locked costs its network after all."""
+        cookie = await device_of(house)
+        answers = [await guess(house, cookie=cookie) for _ in range(100)]
+        assert codes(answers) == [WRONG] * 15 + [MANY] * 85
+        assert len(house.ledger.named(SignInFailed)) == 15
+
     async def test_fifty_parallel_guesses_of_a_known_device(self, house, looked_at):
         cookie = await device_of(house)
         await asyncio.gather(*(guess(house, at=at, cookie=cookie) for at in places(50)))
@@ -456,6 +464,15 @@ class TestAnAddress:
         open_ones = [await guess(house, f"{n}@example.com") for n in range(12)]
         locked = [await guess(house, at="198.51.100.1") for _ in range(12)]
         assert open_ones == locked
+
+    async def test_every_refusal_can_be_looked_up(self, house):
+        for n in range(12):
+            exchange = visit(request_id=f"r-{n}")
+            await house.accounts.authenticate(f"{n}@example.com", "wrong", exchange)
+        refused = house.ledger.named(RequestRefused)
+        assert [event.request_id for event in refused] == ["r-10", "r-11"]
+        assert {(event.status, event.code) for event in refused} == {(429, MANY)}
+        assert refused[0].private == "network: 10 in 60 s"
 
     async def test_it_is_told_once_a_minute(self, house):
         for _ in range(30):

@@ -245,6 +245,9 @@ class _Lane:
 _OTHERS, _MALFORMED, _REFUSED, _FAILED, _REPORTED = range(5)
 
 
+_CHEAP = frozenset({"guard.no_route", "identity.too_many_attempts"})
+
+
 def _lane_of(event: Event) -> int:
     """Return the lane of an event, so that what costs a stranger nothing (a path that
     does not exist, a malformed request) cannot hide a try at what is not theirs."""
@@ -254,7 +257,7 @@ def _lane_of(event: Event) -> int:
         return _REPORTED
     if not isinstance(event, RequestRefused):
         return _OTHERS
-    is_cheap = event.code == "guard.no_route" or event.code.startswith("traffic.")
+    is_cheap = event.code in _CHEAP or event.code.startswith("traffic.")
     return _MALFORMED if is_cheap else _REFUSED
 
 

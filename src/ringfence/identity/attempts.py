@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from ringfence.audit.events import (
     Event,
+    RequestRefused,
     SignInLocked,
     SignInsLimited,
     SignInSpray,
@@ -52,15 +53,12 @@ class _Lane(NamedTuple):
         guesses: tries in vain; used up, the answer is that of a wrong password.
         returned: what a success gives back.
         lifted: keys whose failures a success forgives.
-        even_locked: drawn from even when the account is locked, so that the lock does
-            not show by what is left of it.
     """
 
     rates: tuple[_Rate, ...]
     guesses: tuple[Charge, ...]
     returned: tuple[Charge, ...]
     lifted: tuple[bytes, ...] = ()
-    even_locked: tuple[_Rate, ...] = ()
 
 
 class Attempt:
@@ -180,13 +178,7 @@ class Attempts:
             return self._attempt(lane, name, exchange, now)
         if verdict.refused < len(lane.rates):
             return await self._limited(lane.rates, verdict, exchange)
-        if lane.even_locked:
-            charges = [rate.charge for rate in lane.even_locked]
-            over = await self._counters.take(charges, now)
-            if over.refused >= 0:
-                return await self._limited(lane.even_locked, over, exchange)
-        await self._tell_lock(name, verdict, exchange, now)
-        return LOCKED
+        return await self._locked(name, verdict, exchange, now)
 
     async def register(self, exchange: Exchange) -> Denial | None:
         """Pay for one registration, or refuse it with 429 before any hashing.
@@ -243,23 +235,25 @@ class Attempts:
         return device.id
 
     def _stranger(self, name: str, network: str, now: float) -> _Lane:
-        settings = self._settings
-        per_address, in_all = settings.sign_ins_per_address, settings.sign_ins_global
-        by_network = [
-            _Rate("network", _exactly(per_address, _MINUTE, "sign-in network", network))
-        ]
-        if self._slowed.get(network, 0.0) > now:
-            left = max(1, per_address // _SLOWED)
-            slow = _exactly(left, _MINUTE, "sign-in slowed", network)
-            by_network.append(_Rate("network", slow))
+        in_all = self._settings.sign_ins_global
         everybody = _exactly(in_all, _MINUTE, "sign-in strangers")
         guesses = self._failures("stranger", name)
         return _Lane(
-            rates=(*by_network, _Rate("everybody", everybody)),
+            rates=(*self._by_network(network, now), _Rate("everybody", everybody)),
             guesses=(guesses,),
             returned=(guesses,),
-            even_locked=tuple(by_network),
         )
+
+    def _by_network(self, network: str, now: float) -> tuple[_Rate, ...]:
+        amount = self._settings.sign_ins_per_address
+        rates = [
+            _Rate("network", _exactly(amount, _MINUTE, "sign-in network", network))
+        ]
+        if self._slowed.get(network, 0.0) > now:
+            left = max(1, amount // _SLOWED)
+            slow = _exactly(left, _MINUTE, "sign-in slowed", network)
+            rates.append(_Rate("network", slow))
+        return tuple(rates)
 
     def _known(self, name: str, device: bytes) -> _Lane:
         """Return the lane of a known device.
@@ -325,10 +319,36 @@ class Attempts:
         if len(self._slowed) > _SLOWED_MOST:
             self._slowed.popitem(last=False)
 
+    async def _locked(
+        self, name: str, verdict: Verdict, exchange: Exchange, now: float
+    ) -> Denial:
+        """Refuse an attempt at a locked account. It costs its network what any other
+        does: else the lock would show by what is left, and the refusals of whoever has
+        a known device's cookie would fill the ledger."""
+        rates = self._by_network(exchange.network, now)
+        over = await self._counters.take([rate.charge for rate in rates], now)
+        if over.refused >= 0:
+            return await self._limited(rates, over, exchange)
+        await self._tell_lock(name, verdict, exchange, now)
+        return LOCKED
+
     async def _limited(
         self, rates: Sequence[_Rate], verdict: Verdict, exchange: Exchange
     ) -> Denial:
         scope, charge = rates[verdict.refused]
+        refusal = too_many_attempts(charge.amount, charge.period, verdict.retry_after)
+        self._record(
+            RequestRefused(
+                request_id=exchange.request_id,
+                client=exchange.client,
+                method=exchange.method,
+                path=exchange.path,
+                status=refusal.status,
+                code=refusal.code,
+                private=f"{scope}: {charge.amount} in {charge.period:.0f} s",
+                stage="identity.attempts",
+            )
+        )
         if await self._is_news(charge.key, charge.period, self._clock()):
             self._record(
                 SignInsLimited(
@@ -338,7 +358,7 @@ class Attempts:
                     limit=charge.amount,
                 )
             )
-        return too_many_attempts(charge.amount, charge.period, verdict.retry_after)
+        return refusal
 
     async def _tell_lock(
         self, name: str, verdict: Verdict, exchange: Exchange, now: float
