@@ -22,6 +22,8 @@ from collections.abc import Awaitable, Callable, Coroutine
 from importlib.util import find_spec
 from pathlib import Path
 
+from benchmarks.report import Figure, Section
+
 from ringfence.exchange import Exchange
 from ringfence.identity.session_cookie import SessionCookie
 from ringfence.identity.sessions import Lifetime, Sessions
@@ -197,26 +199,24 @@ async def measure_cold(count: int) -> float:
     return (time.process_time() - started) / count * 1e6
 
 
-def table(*, quick: bool = False) -> list[str]:
-    """Return the tables of memory and of time."""
+def section(*, quick: bool = False) -> Section:
+    """Measure; return the tables of memory and of time."""
     count = MANY // 10 if quick else MANY
+    names = [
+        name
+        for name in FILLS
+        if "starsessions" not in name or find_spec("starsessions") is not None
+    ]
+    found = {name: _in_process(name, count) for name in names}
     lines = [
-        "",
-        f"## {count:,} sessions in memory, of as many accounts",
+        f"{count:,} sessions, of as many accounts.",
         "",
         "| store | bytes each | CPU s to fill | longest single addition, ms |",
         "|---|---:|---:|---:|",
     ]
-    kept = ""
-    for name in FILLS:
-        if "starsessions" in name and find_spec("starsessions") is None:
-            continue
-        found = _in_process(name, count)
-        worst = found.get("worst", "")
-        lines.append(f"| {name} | {found['bytes']} | {found['seconds']} | {worst} |")
-        if not kept:
-            kept = "kept" if float(found["bytes"]) <= BUDGET else "missed"
-    lines += ["", f"Budget of ringfence: {BUDGET} bytes each, {kept}."]
+    for name, told in found.items():
+        worst = told.get("worst", "")
+        lines.append(f"| {name} | {told['bytes']} | {told['seconds']} | {worst} |")
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         file, beside = (f"sqlite:///{folder}/{name}.db" for name in ("a", "b"))
         stages = {
@@ -234,7 +234,15 @@ def table(*, quick: bool = False) -> list[str]:
             ),
             f"| a first read in memory | {asyncio.run(measure_cold(20_000)):.2f} |",
         ]
-    return lines
+    ours, *others = names
+    figure = Figure(
+        f"{count:,} sessions in memory, with their index by account",
+        "; ".join(f"{name}: {found[name]['bytes']}" for name in others),
+        f"{BUDGET} bytes each",
+        f"{found[ours]['bytes']} bytes each",
+        kept=float(found[ours]["bytes"]) <= BUDGET,
+    )
+    return Section("What sessions in memory take", tuple(lines), (figure,))
 
 
 def _in_process(name: str, count: int) -> dict[str, str]:
@@ -255,7 +263,7 @@ def main() -> None:
     if arguments.fill:
         measure_fill(arguments.fill, arguments.count)
     else:
-        print("\n".join(table(quick=arguments.quick)))
+        print("\n".join(section(quick=arguments.quick).lines))
 
 
 if __name__ == "__main__":
