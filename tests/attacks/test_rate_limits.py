@@ -296,12 +296,12 @@ async def test_a_flood_of_refusals_does_not_flood_the_ledger(tmp_path):
         await side.statuses("/hello", 1000)
     events = [json.loads(line) for line in side.ledger.read_text().splitlines()]
     limited = [one for one in events if one.get("code") == "traffic.rate_limited"]
-    assert 20 <= len(limited) < 500
+    assert 0 < len(limited) < 500
     assert limited[0]["client"] == HERE
     assert limited[0]["private"] == "address 40/hour"
-    names = [one["event"] for one in events]
-    assert "audit_events_lost" in names
-    assert "sys_shutdown" in names
+    lost = [one["count"] for one in events if one["event"] == "audit_events_lost"]
+    assert len(limited) + sum(lost) == 1000 - 40
+    assert "sys_shutdown" in [one["event"] for one in events]
 
 
 async def test_limits_are_raised_for_a_load_test_by_settings(tmp_path):
