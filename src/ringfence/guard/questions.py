@@ -44,7 +44,8 @@ REMEDIES: Mapping[str, str] = {
     "guard.stage_failed": "The application's log has the trace under this request id.",
     "guard.store_unavailable": "The database could not be used; the log says why.",
     "guard.application_error": "The application's log has the trace under this id.",
-    "identity.too_many_attempts": "Too many sign-ins; it ends by itself.",
+    "identity.too_many_attempts": "The limit ends by itself; for a load test raise "
+    "RINGFENCE_IDENTITY_SIGN_INS_PER_ADDRESS and ..._SIGN_INS_GLOBAL.",
     "identity.two_credentials": "Send a session cookie or an Authorization header, not "
     "both.",
     "identity.ambiguous_cookie": "The browser holds two session cookies with different "
