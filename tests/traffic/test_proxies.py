@@ -39,6 +39,14 @@ async def test_cloudflare_is_believed_from_its_own_networks(exchange_of, header,
     assert exchange.client == "203.0.113.7"
 
 
+async def test_newer_networks_stand_in_for_the_shipped_ones(exchange_of):
+    stage = at(("cloudflare",), cloudflare_networks=("203.0.113.0/24",))
+    for peer, client in (("203.0.113.1", "192.0.2.1"), (EDGE, EDGE)):
+        exchange = asking(exchange_of, peer, x_forwarded_for="192.0.2.1")
+        assert await stage(exchange) is None
+        assert exchange.client == client
+
+
 @pytest.mark.parametrize("header", ["x-forwarded-for", "cf-connecting-ip"])
 @pytest.mark.parametrize("peer", ["203.0.113.9", "172.72.0.1", "2001:db8::1"])
 async def test_nobody_else_is_taken_for_cloudflare(exchange_of, header, peer):
@@ -129,7 +137,7 @@ async def test_networks_are_found_for_every_kind_of_client(exchange_of):
 
 
 def test_an_own_network_inside_a_provider_is_our_own():
-    look = lookup(("cloudflare", "172.64.1.0/24"))
+    look = lookup([ipaddress.ip_network("172.64.1.0/24")], published("cloudflare"))
     assert look(EDGE) == (EDGE, Trust.OWN)
     assert look("172.64.2.1") == ("172.64.2.1", Trust.PROVIDER)
     assert look("172.64.2.1" + " " * 70) is None

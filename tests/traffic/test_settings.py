@@ -36,6 +36,11 @@ from ringfence.traffic.settings import TrafficSettings
             "came around Cloudflare",
         ),
         ({"proxies": ("cloudfront",)}, "'cloudflare'"),
+        ({"cloudflare_networks": ("1.2.3.0/24",)}, "does not name 'cloudflare'"),
+        (
+            {"proxies": ("cloudflare",), "cloudflare_networks": ("::/0",)},
+            "every address",
+        ),
         ({"public_scheme": "http"}, "public_scheme"),
         ({"ipv6_prefix": 32}, "at least 48"),
         ({"ipv6_prefix": 128}, "at most 64"),

@@ -130,7 +130,7 @@ def _direct(peer_of: PeerOf, settle: Settle, public_scheme: str) -> Decide:
 def _behind_proxies(
     settings: TrafficSettings, peer_of: PeerOf, settle: Settle, direct: Decide
 ) -> Decide:
-    look = lookup(settings.proxies)
+    look = lookup(settings.own_networks, settings.shared_networks)
     read = _reader(settings, look)
     unix_trust = Trust.OWN if UNIX in settings.proxies else Trust.STRANGER
     kept = {settings.forwarding_header.encode()}

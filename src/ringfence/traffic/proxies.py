@@ -8,12 +8,7 @@ import ipaddress
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from ringfence.traffic.addresses import (
-    LONGEST_ADDRESS,
-    UNIX,
-    Network,
-    parse_address,
-)
+from ringfence.traffic.addresses import LONGEST_ADDRESS, Network, parse_address
 from ringfence.traffic.networks import NetworkMap
 
 PROVIDERS = frozenset({"cloudflare"})
@@ -45,27 +40,18 @@ def published(provider: str) -> tuple[Network, ...]:
     )
 
 
-def own_networks(proxies: Iterable[str]) -> tuple[Network, ...]:
-    """Return the networks among the configured proxies, parsed."""
-    names = PROVIDERS | {"none", UNIX}
-    return tuple(ipaddress.ip_network(proxy) for proxy in proxies if proxy not in names)
-
-
-def proxy_networks(proxies: Iterable[str]) -> tuple[Network, ...]:
-    """Return the networks of all configured proxies, the providers' among them."""
-    named = tuple(proxies)
-    providers = (published(name) for name in named if name in PROVIDERS)
-    return (*own_networks(named), *(network for them in providers for network in them))
-
-
-def lookup(proxies: Iterable[str]) -> Lookup:
+def lookup(own: Iterable[Network], shared: Iterable[Network]) -> Lookup:
     """Return the function that knows the configured proxies. It remembers the latest
-    addresses: to parse one takes microseconds."""
-    named = tuple(proxies)
+    addresses: to parse one takes microseconds.
+
+    Args:
+        own: networks of our own proxies.
+        shared: networks of a provider's; an own one inside of them stays our own.
+    """
     trusted: NetworkMap[Trust] = NetworkMap()
-    for network in proxy_networks(named):
+    for network in shared:
         trusted.put(network, Trust.PROVIDER)
-    for network in own_networks(named):
+    for network in own:
         trusted.put(network, Trust.OWN)
 
     @functools.lru_cache(maxsize=_ADDRESSES_REMEMBERED)

@@ -10,7 +10,7 @@ from typing import Literal
 
 from ringfence.errors import SettingsError
 from ringfence.traffic.addresses import IPV6_PREFIX, UNIX, Network
-from ringfence.traffic.proxies import PROVIDERS, proxy_networks
+from ringfence.traffic.proxies import PROVIDERS, published
 from ringfence.traffic.rate import parse_optional_rate
 
 FORWARDING_HEADERS = frozenset(
@@ -125,6 +125,10 @@ class TrafficSettings:
     that may say who the client is; ``cloudflare`` stands for the networks that it
     publishes. ``none`` states that there is no proxy."""
 
+    cloudflare_networks: tuple[str, ...] = ()
+    """What ``cloudflare`` stands for, where the networks that this version was shipped
+    with are outdated: those of https://www.cloudflare.com/ips-v4 and ips-v6."""
+
     forwarding_header: str = "x-forwarded-for"
     """The one header in which those proxies name the client: ``x-forwarded-for`` or
     ``forwarded`` (RFC 7239), to which each proxy appends, or one that holds a single
@@ -219,8 +223,9 @@ class TrafficSettings:
         for network in self.blocked:
             _check_blocked(network, proxies)
         _check_forwarding(self.forwarding_header, self.scheme_header)
-        if "cloudflare" in self.proxies:
-            _check_cloudflare(self.proxies, self.forwarding_header)
+        _check_cloudflare(
+            self.proxies, self.cloudflare_networks, self.forwarding_header
+        )
         if self.public_scheme not in {"", "https"}:
             raise SettingsError("traffic.public_scheme must be 'https' or unset")
         for field, (least, most, meaning) in _RANGES.items():
@@ -239,7 +244,23 @@ class TrafficSettings:
     @property
     def networks(self) -> tuple[Network, ...]:
         """The proxies that are networks, parsed; the providers' among them."""
-        return proxy_networks(self.proxies)
+        return (*self.own_networks, *self.shared_networks)
+
+    @property
+    def own_networks(self) -> tuple[Network, ...]:
+        """The networks of proxies that only we use."""
+        words = PROVIDERS | {"none", UNIX}
+        return tuple(
+            ipaddress.ip_network(proxy) for proxy in self.proxies if proxy not in words
+        )
+
+    @property
+    def shared_networks(self) -> tuple[Network, ...]:
+        """The networks of a provider, whose other customers use them too."""
+        if "cloudflare" not in self.proxies:
+            return ()
+        given = tuple(map(ipaddress.ip_network, self.cloudflare_networks))
+        return given or published("cloudflare")
 
 
 def _check_host(host: str) -> None:
@@ -278,17 +299,21 @@ def _check_proxy(proxy: str) -> None:
             "traffic.proxies: '*' would let every client choose its own address; name "
             "the networks of your proxies, as in '10.0.0.0/8'"
         )
+    _check_network(proxy, "traffic.proxies")
+
+
+def _check_network(text: str, where: str) -> None:
     try:
-        network = ipaddress.ip_network(proxy)
+        network = ipaddress.ip_network(text)
     except ValueError as error:
         raise SettingsError(
-            f"traffic.proxies: {proxy!r} is no address or network: {error}; write "
+            f"{where}: {text!r} is no address or network: {error}; write "
             f"'10.1.2.3', '10.0.0.0/8', '2001:db8::/32', 'cloudflare', 'unix' or "
             f"'none'"
         ) from error
     if network.prefixlen == 0:
         raise SettingsError(
-            f"traffic.proxies: {proxy!r} is every address there is, so that every "
+            f"{where}: {text!r} is every address there is, so that every "
             f"client could choose its own; name the networks of your proxies"
         )
 
@@ -340,7 +365,18 @@ def _check_forwarding(forwarding_header: str, scheme_header: str) -> None:
         )
 
 
-def _check_cloudflare(proxies: tuple[str, ...], forwarding_header: str) -> None:
+def _check_cloudflare(
+    proxies: tuple[str, ...], networks: tuple[str, ...], forwarding_header: str
+) -> None:
+    for network in networks:
+        _check_network(network, "traffic.cloudflare_networks")
+    if "cloudflare" not in proxies:
+        if networks:
+            raise SettingsError(
+                "traffic.cloudflare_networks is set, but traffic.proxies does not name "
+                "'cloudflare'"
+            )
+        return
     if forwarding_header not in _WRITTEN_BY_CLOUDFLARE:
         raise SettingsError(
             f"traffic.forwarding_header: Cloudflare passes {forwarding_header!r} on as "
