@@ -7,6 +7,7 @@ import hashlib
 import json
 import sys
 from pathlib import Path
+from random import Random
 
 import argon2
 import bcrypt
@@ -83,6 +84,35 @@ def test_a_changed_hash_never_fits(vector):
         except UnusableHashError:
             continue
         assert not any(claim.fits(vector["password"]) for claim in found)
+
+
+def mutated(stored, random):
+    """Return a hash after a few strokes of a careless or a wicked hand."""
+    signs = list(stored)
+    for _ in range(random.randint(1, 4)):
+        place = random.randrange(len(signs) + 1)
+        what = random.choice(["add", "drop", "swap"])
+        new = random.choice("$,=:abzAZ0129./+-\u00e9\n\0\u0663 _")
+        signs[place : place + (what != "add")] = [] if what == "drop" else [new]
+    return "".join(signs)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_no_damage_whatever_is_met_with_a_trace(seed):
+    """Read or refused, and then it fits or it does not: never another exception."""
+    random = Random(seed)
+    hasher = Argon2id(memory_kib=64 * 1024)
+    own = [f"$argon2id$v=19$m=8,t=1,p=1${SALT}${TAG}", hasher.nobodys()]
+    hashes = own * 10 + [vector["hash"] for vector in VECTORS + WRAPPED]
+    for number in range(400):
+        stored = mutated(random.choice(hashes), random)
+        try:
+            is_own = stored.startswith("$argon2")
+            found = [hasher.read(stored)] if is_own else claims(stored, 64 * 1024)
+        except UnusableHashError:
+            continue
+        if found and number % 8 == 0:
+            assert found[0].fits("wrong") is False
 
 
 def test_all_schemes_have_vectors():

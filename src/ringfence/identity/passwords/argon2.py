@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import base64
+import re
 import secrets
 from collections.abc import Callable
 
 from argon2 import Parameters, PasswordHasher, Type, extract_parameters
 from argon2.exceptions import InvalidHashError, VerificationError
 
-from ringfence.errors import UnusableHashError, WrongPasswordError
+from ringfence.errors import WrongPasswordError
 from ringfence.identity.passwords.cost import FLOOR, Cost
+from ringfence.identity.passwords.encodings import damaged, too_costly
 from ringfence.identity.passwords.stored import Claim, Verified
 from ringfence.identity.passwords.text import normalize
 
@@ -20,6 +22,10 @@ _MOST_LANES = 8
 _SALT_BYTES = 16  # RFC 9106, section 3.1
 _TAG_BYTES = 32
 _DJANGO = "argon2$"
+_PHC = re.compile(
+    r"\$argon2(?:id|i|d)(?:\$v=[0-9]{1,3})?\$m=[0-9]{1,10},t=[0-9]{1,10},p=[0-9]{1,8}"
+    r"\$[A-Za-z0-9+/]+\$[A-Za-z0-9+/]+"
+)
 
 
 class Argon2id:
@@ -79,7 +85,7 @@ class Argon2id:
         found = _parameters(password_hash)
         cost = Cost(found.memory_cost, found.time_cost)
         if found.parallelism > _MOST_LANES or not cost.is_bearable(self._memory_kib):
-            raise UnusableHashError("the stored hash costs more than is allowed")
+            raise too_costly()
         return found.memory_cost
 
     def needs_rehash(self, proof: Verified) -> bool:
@@ -143,10 +149,11 @@ class Argon2id:
 
 
 def _parameters(password_hash: str) -> Parameters:
-    try:
-        return extract_parameters(password_hash)
-    except InvalidHashError as error:
-        raise UnusableHashError("the stored hash is none that is known") from error
+    """Return the parameters of a PHC string that is written as the C library reads it:
+    what it is judged by here must be what it is worked on by there."""
+    if not _PHC.fullmatch(password_hash):
+        raise damaged()
+    return extract_parameters(password_hash)
 
 
 def _unpadded(size: int) -> str:
