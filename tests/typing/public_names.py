@@ -7,7 +7,7 @@ from typing import Any, assert_type
 from starlette.applications import Starlette
 from starlette.routing import Route
 
-from ringfence import Guard, Principal, Rule, Settings, access, current, limit
+from ringfence import Guard, Principal, Rule, Settings, access, current, headers, limit
 from ringfence.access import Policy
 
 
@@ -25,6 +25,16 @@ async def export(order_id: int) -> bytes:
 exported = assert_type(export(1), Coroutine[Any, Any, bytes])
 limit("30/minute", by="user")  # type: ignore[arg-type]  # no such budget
 
+
+@headers(frame_options="SAMEORIGIN", cache="no-store")
+@access.require(access.public)
+async def widget(number: int) -> str:
+    return str(number)
+
+
+shown = assert_type(widget(1), Coroutine[Any, Any, str])
+headers(frame_options="sameorigin")  # type: ignore[arg-type]  # capitals
+
 # A decorated handler keeps its signature.
 answer = read_order(1)
 answer = assert_type(answer, Coroutine[Any, Any, str])
@@ -32,6 +42,7 @@ answer = read_order("1")  # type: ignore[arg-type]  # an order is an int here
 
 # Policies are values; what is none is refused.
 assert_type(access.public | access.signed_in, Policy)
+assert_type(access.role("admin") & access.fresh(minutes=5), Policy)
 access.require("admin")  # type: ignore[arg-type]  # a name is no policy
 
 # Routes come back as what they were.

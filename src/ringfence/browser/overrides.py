@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 from ringfence.browser.csp import effective_directives
 from ringfence.browser.directives import FRAMING, check_directives, weaknesses
@@ -19,6 +19,8 @@ from ringfence.marks import Mark
 _CACHE = re.compile(
     r"no-store|(?:private|public), (?:no-cache|max-age=[0-9]{1,8}(?:, immutable)?)"
 )
+_Referrer = Literal["same-origin", "strict-origin", "strict-origin-when-cross-origin"]
+_Opener = Literal["same-origin", "same-origin-allow-popups", "noopener-allow-popups"]
 _FOR_ONE = (b"cache-control", b"private, no-cache")
 
 
@@ -69,11 +71,11 @@ class HeaderOverride(Mark):
 def headers(  # noqa: PLR0913 - one argument a header, each by its name
     *,
     csp: Mapping[str, str] | None = None,
-    frame_options: str | None = None,
-    referrer_policy: str | None = None,
-    opener_policy: str | None = None,
-    embedder_policy: str | None = None,
-    resource_policy: str | None = None,
+    frame_options: Literal["DENY", "SAMEORIGIN"] | None = None,
+    referrer_policy: _Referrer | None = None,
+    opener_policy: _Opener | None = None,
+    embedder_policy: Literal["", "require-corp", "credentialless"] | None = None,
+    resource_policy: Literal["same-origin", "same-site", "cross-origin"] | None = None,
     permissions_policy: Sequence[str] = (),
     cache: str | None = None,
     because: str = "",
