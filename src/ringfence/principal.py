@@ -13,7 +13,8 @@ class Principal:
         id: the account's id; a string, never an e-mail address.
         roles: the roles held, without those that a hierarchy adds.
         factors: how the identity was proved, for instance ``{"password"}``.
-        signed_in_at: Unix time of the sign-in, in seconds.
+        signed_in_at: Unix time of the last proof, in seconds: the sign-in, or a
+            confirmation since then; 0 where none counts any more.
 
     Not covered: what the principal may do. That is ``access``.
     """
