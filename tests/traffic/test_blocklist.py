@@ -133,11 +133,21 @@ def test_memory_is_bounded(blocklist):
     assert len(names(blocklist)) == 4
 
 
-def test_one_address_blocked_over_and_over_fills_nothing(blocklist):
-    for seconds in range(1, 1_000):
+@pytest.mark.parametrize("times", [range(1, 1_000), range(1_000, 1, -1)])
+def test_one_address_blocked_over_and_over_fills_nothing(blocklist, times):
+    for seconds in times:
         blocklist.add("203.0.113.7", seconds=seconds, reason="x")
     assert len(blocklist._queue) < 100
     assert len(names(blocklist)) == 2
+
+
+def test_a_block_that_is_renewed_meanwhile_stays(blocklist):
+    """Two threads: one finds a block that has ended, the other renews it."""
+    blocklist.add("203.0.113.7", seconds=1, reason="old")
+    ended = blocklist._find("203.0.113.7", 0)
+    blocklist.add("203.0.113.7", seconds=60, reason="new")
+    blocklist._forget(ended)
+    assert blocklist.find("203.0.113.7").reason == "new"
 
 
 @pytest.mark.parametrize(

@@ -98,6 +98,12 @@ async def test_a_header_of_one_address(exchange_of, header):
     assert (exchange.client, exchange.network) == ("2001:db8::7", "2001:db8::/64")
 
 
+async def test_a_proxy_that_sends_no_such_header_asks_for_itself(exchange_of):
+    exchange = asking(exchange_of, "10.0.0.1")
+    assert await at(("10.0.0.0/8",), "x-real-ip")(exchange) is None
+    assert exchange.client == "10.0.0.1"
+
+
 @pytest.mark.parametrize("value", ["6.6.6.6, 203.0.113.7", "", "x", "1.2.3.4," * 500])
 async def test_a_header_of_one_address_holds_no_list(exchange_of, value):
     stage = at(("10.0.0.0/8",), "x-real-ip")

@@ -1,6 +1,7 @@
 import pytest
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
+from ringfence.exchange import Exchange
 from ringfence.traffic.client_ip import locate
 from ringfence.traffic.rewritten_peer import rewriting
 from ringfence.traffic.settings import TrafficSettings
@@ -45,6 +46,36 @@ async def test_uvicorn_s_default_is_seen_at_the_start():
     assert await found_by(lambda app: app) == []
     [fault] = await found_by(ProxyHeadersMiddleware)
     assert "--no-proxy-headers" in fault
+
+
+def test_a_deep_stack_is_not_searched_for_ever():
+    def down(levels):
+        return down(levels - 1) if levels else list(rewriting({}))
+
+    assert down(300) == []
+
+
+async def test_hypercorn_s_middleware_is_seen_at_the_start():
+    """It rewrites the Host header besides."""
+    hypercorn = pytest.importorskip("hypercorn.middleware.proxy_fix")
+    [fault] = await found_by(hypercorn.ProxyFixMiddleware)
+    assert "ProxyFixMiddleware" in fault
+
+
+async def test_granian_s_wrapper_is_seen_on_a_request(exchange_of):
+    """It has left the stack by the time that the guard starts, and leaves no port."""
+    granian = pytest.importorskip("granian.utils.proxies")
+    found = []
+    stage = locate(TrafficSettings(proxies=("none",)), development=False)
+
+    async def app(scope, receive, send):
+        found.append(await stage(Exchange(scope, receive)))
+
+    scope = exchange_of(
+        client=("127.0.0.1", 4711), headers=[("x-forwarded-for", "6.6.6.6")]
+    ).scope
+    await granian.wrap_asgi_with_proxy_headers(app)(scope, None, None)
+    assert [denial.code for denial in found] == ["traffic.peer_rewritten"]
 
 
 @pytest.mark.parametrize("value", ["*", " * "])

@@ -135,8 +135,11 @@ async def test_who_waits_for_the_end_is_not_timed(exchange_of):
     assert (await exchange.receive())["type"] == "http.disconnect"
 
 
-async def test_another_s_timeout_stays_what_it_is(exchange_of):
+@pytest.mark.parametrize("after", [None, 1])
+async def test_another_s_timeout_stays_what_it_is(exchange_of, after):
     async def receive():
+        if after:
+            await asyncio.sleep(after)
         raise TimeoutError("the application's own")
 
     exchange = posting(exchange_of, receive)

@@ -249,8 +249,9 @@ class Blocklist:
             heapq.heappop(self._queue)
         if len(self._queue) > 2 * len(self._added) + _SPARE:
             self._queue = [
-                (door.expires, number, network)
-                for number, (network, door) in enumerate(self._added.items())
+                entry
+                for entry in self._queue
+                if (door := self._added.get(entry[2])) and door.expires == entry[0]
             ]
             heapq.heapify(self._queue)
 

@@ -17,9 +17,6 @@ _REWRITERS: Mapping[tuple[str, str], str] = {
     ("hypercorn.middleware.proxy_fix", "ProxyFixMiddleware"): (
         "leave ProxyFixMiddleware out"
     ),
-    ("granian.utils.proxies", "wrap_asgi_with_proxy_headers"): (
-        "leave wrap_asgi_with_proxy_headers out"
-    ),
 }
 _DEEPEST = 200  # frames between the server and the guard
 
@@ -56,8 +53,9 @@ def rewriting(environ: Mapping[str, str]) -> Iterator[str]:
 
     Source: CWE-290, CWE-348; uvicorn's ``proxy_headers`` and ``forwarded_allow_ips``.
 
-    Not covered: a server that rewrites by other means. If it leaves no port, requests
-    with a forwarding header are refused (``traffic.peer_rewritten``).
+    Not covered: what rewrites by other means (granian's wrapper, which does not stay
+    on the stack). If it leaves no port, requests with a forwarding header are refused
+    (``traffic.peer_rewritten``).
     """
     if environ.get("FORWARDED_ALLOW_IPS", "").strip() == "*":
         yield (
