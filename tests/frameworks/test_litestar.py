@@ -241,6 +241,7 @@ def test_other_methods_at_the_same_place_are_let_be():
         (mount("/a"), mount("/a/b")),
         (mount("/a"), reader("/ab/{number:int}")),
         (mount("/"), reader("/item/{number:int}")),
+        (reader("/a"), mount("/a")),
     ],
 )
 def test_a_route_that_a_mount_swallows_stops_the_start(handlers):

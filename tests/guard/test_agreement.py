@@ -14,10 +14,18 @@ import pytest
 from fastapi import APIRouter, FastAPI
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
+from litestar import Litestar, WebSocket, asgi, route, websocket
+from litestar.exceptions import (
+    HTTPException,
+    ImproperlyConfiguredException,
+)
+from litestar.types import Receive, Scope, Send
+from msgspec import MsgspecError
 from starlette.applications import Starlette
 from starlette.routing import Host, Mount, Route, Router, WebSocketRoute
 
 from ringfence import access
+from ringfence.errors import PlanError
 from ringfence.exchange import Exchange
 from ringfence.frameworks.open import open_adapter
 from ringfence.frameworks.table import Place
@@ -227,12 +235,17 @@ def plan_for(leaf):
 
 
 class Guarded:
-    """An application with its plans bound, as the guard binds them."""
+    """An application with its plans bound, as the guard binds them.
 
-    def __init__(self, app) -> None:
+    Args:
+        app: the application.
+        router: what requests are sent to; nothing for the application itself.
+    """
+
+    def __init__(self, app, router=None) -> None:
         application = open_adapter(app)
         plans = {id(leaf): plan_for(leaf) for leaf in application.leaves()}
-        self.app = app
+        self.app = router or app
         self.leaves = list(application.leaves())  # keeps the ids alive
         self.answer = RoutePlan(
             "answer",
@@ -286,7 +299,8 @@ class Guarded:
             _drive(self.app(scope, _receive, _send))
         except Rehearsed:
             return exchange.probe
-        except ValueError:  # an int with thousands of digits
+        # an int with thousands of digits; what Litestar's router and parsers raise
+        except (ValueError, HTTPException, ArithmeticError, LookupError, MsgspecError):
             return None
         assert exchange.probe is waiting
         return None
@@ -400,3 +414,131 @@ def test_they_agree_below_a_root_path(seed):
     for method, path, host in requests_for(dice, specs):
         full = path if dice.random() < 0.5 else root_path + path
         guarded.agree(method, full, host, told)
+
+
+# Litestar
+
+LITESTAR_PIECES = (
+    "a",
+    "b",
+    "users",
+    "x.json",
+    "a.b",
+    "é",
+    "{:str}",
+    "{:int}",
+    "{:float}",
+    "{:uuid}",
+    "{:decimal}",
+    "{:date}",
+    "{:datetime}",
+    "{:time}",
+    "{:timedelta}",
+    "{:path}",
+)
+LITESTAR_KINDS = ("http", "http", "http", "websocket", "mount", "exact")
+LITESTAR_TEXTS = (
+    "a",
+    "b",
+    "ab",
+    "axb",
+    "users",
+    "x.json",
+    "é",
+    "7",
+    "-7",
+    "9" * 5000,
+    "1.5",
+    "nan",
+    "1e9999",
+    "00000000-0000-4000-8000-000000000000",
+    "2026-01-31",
+    "2026-01-31T12:00:00",
+    "12:00:00",
+    "PT1S",
+    "",
+    "..",
+    "%2f",
+    "a\n",
+    "\\",
+)
+LITESTAR_METHODS = (*METHODS, "WEBSOCKET", "get", "websocket", "asgi")
+
+
+def litestar_app(dice):
+    """Make up an application; nothing where Litestar or the adapter refuses it."""
+    handlers = []
+    for _ in range(dice.randint(1, 6)):
+        kind = dice.choice(LITESTAR_KINDS)
+        names = itertools.count()
+        pieces = some(dice, LITESTAR_PIECES, 0, 3)
+        if kind == "mount":
+            pieces = tuple(piece for piece in pieces if "{" not in piece)
+        path = "".join(
+            "/" + piece.replace("{", f"{{p{next(names)}") for piece in pieces
+        )
+        handlers.append(litestar_handler(kind, path or "/", some(dice, METHODS, 1, 2)))
+    try:
+        app = Litestar(handlers, openapi_config=None, logging_config=None)
+        return Guarded(app, app.asgi_router)
+    except (ImproperlyConfiguredException, PlanError):
+        return None
+
+
+def litestar_handler(kind, path, methods):
+    if kind == "websocket":
+
+        @websocket(path)
+        async def opened(socket: WebSocket) -> None: ...
+
+        return opened
+    if kind in {"mount", "exact"}:
+
+        @asgi(path, is_mount=kind == "mount", copy_scope=True)
+        async def called(scope: Scope, receive: Receive, send: Send) -> None: ...
+
+        return called
+
+    @route(path, http_method=sorted(set(methods)))
+    async def handled() -> None: ...
+
+    return handled
+
+
+@thorough
+@given(seeds)
+def test_litestar_enters_what_the_index_picks(seed):
+    dice = random.Random(seed)
+    guarded = litestar_app(dice)
+    if guarded is None:
+        return
+    paths = [leaf.path for leaf in guarded.leaves]
+    for _ in range(4 * REQUESTS):
+        path = litestar_path(dice, paths)
+        root_path = dice.choice(("", "", "/api", "/a"))
+        method = dice.choice(LITESTAR_METHODS)
+        if not taken_too_wide(guarded, method, path, root_path):
+            guarded.agree(method, root_path + path, "", root_path)
+
+
+def taken_too_wide(guarded, method, path, root_path):
+    """Whether Litestar enters what the guard closes: a mount beyond its boundary, and a
+    method that is called like one of the router's own keys."""
+    if guarded.planned(method, root_path + path, "", root_path) is not None:
+        return False
+    if method in {"websocket", "asgi"}:
+        return True
+    entered = guarded.entered(method, root_path + path, "", root_path)
+    if entered is None or entered.kind != "mount":
+        return False
+    return not (path.rstrip("/") + "/").startswith(entered.path + "/")
+
+
+def litestar_path(dice, paths):
+    """Make up a path like one of those declared."""
+    pieces = [
+        dice.choice(LITESTAR_TEXTS) if "{" in piece or dice.random() < 0.2 else piece
+        for piece in dice.choice(paths).split("/")[1:]
+    ]
+    end = dice.choice(("", "", "", "/", "evil", "/x", "/x/y", "\n"))
+    return "/" + "/".join(pieces) + end

@@ -91,14 +91,17 @@ def _way(node: Any, route: BaseRoute, key: str, handler: BaseRouteHandler) -> _W
     Raises:
         PlanError: another route has taken its place.
     """
-    found = node.asgi_handlers[key].handler
-    if found is handler:
+    found = node.asgi_handlers.get(key)
+    if found is not None and found.handler is handler:
         return _Way(node.asgi_handlers, key)
+    others = {str(_place_of(one.handler)) for one in node.asgi_handlers.values()}
+    if found is not None:
+        others = {str(_place_of(found.handler))}
     message = (
         f"{key} {route.path} [{_place_of(handler)}] can never be reached: Litestar "
         "keeps one route for each place in a path, whatever the type of the parameter, "
-        f"and [{_place_of(found)}] was declared later for the same place; give one of "
-        "them another path"
+        f"and [{', '.join(sorted(others))}] was declared later for the same place; "
+        "give one of them another path"
     )
     raise PlanError(message)
 
