@@ -161,6 +161,32 @@ class TestAnAccount:
             assert isinstance(await sign_in(house, at=at), AccountRecord)
         assert house.ledger.named(SignInLocked) == []
 
+    async def test_honest_parallel_sign_ins_leave_no_lock_behind(self, house):
+        """More than five at once cannot be told from guesses at first; once a password
+        was right, the lock that they have begun is over."""
+        answers = await asyncio.gather(*(sign_in(house, at=at) for at in places(20)))
+        assert codes(answers) == ["signed in"] * 5 + [WRONG] * 15
+        assert isinstance(await sign_in(house), AccountRecord)
+        await guesses(house, 6)
+        (*_, event) = house.ledger.named(SignInLocked)
+        assert event.seconds == 60
+
+    async def test_a_slow_hash_does_not_move_the_clock(self, house, monkeypatch):
+        """What is given back after seconds leaves the other budgets as they are."""
+        real = Passwords.verify
+
+        async def slow(*args, **kwargs):
+            house.clock.now += 30
+            return await real(*args, **kwargs)
+
+        monkeypatch.setattr(Passwords, "verify", slow)
+        for _ in range(4):
+            await guess(house)
+        assert isinstance(await sign_in(house), AccountRecord)
+        assert isinstance(await sign_in(house), AccountRecord)
+        await guess(house)
+        assert await sign_in(house) == SIGN_IN_FAILED
+
     async def test_strangers_are_not_forgiven_by_a_success(self, house, looked_at):
         """Else four guesses would be free after each sign-in of the owner."""
         await guesses(house, 4)

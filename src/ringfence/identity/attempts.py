@@ -71,10 +71,11 @@ class Attempt:
         counters: keeps the budgets.
         lane: what was drawn from.
         paid_at: when.
+        clock: tells the time.
         notice: tells the spray signal of a failure.
     """
 
-    __slots__ = ("_counters", "_lane", "_notice", "_paid_at")
+    __slots__ = ("_clock", "_counters", "_lane", "_notice", "_paid_at")
 
     def __init__(
         self,
@@ -82,11 +83,13 @@ class Attempt:
         lane: _Lane,
         *,
         paid_at: float,
+        clock: Clock,
         notice: Callable[[], Awaitable[None]] | None,
     ) -> None:
         self._counters = counters
         self._lane = lane
         self._paid_at = paid_at
+        self._clock = clock
         self._notice = notice
 
     async def succeeded(self) -> None:
@@ -94,6 +97,19 @@ class Attempt:
         await self.withdrawn()
         if self._lane.lifted:
             await self._counters.lift(self._lane.lifted)
+        else:
+            await self._release()
+
+    async def _release(self) -> None:
+        """End a lock that has begun since this attempt was paid for: several honest
+        ones at once cannot be told from guesses before their passwords are known.
+        Failures that have locked nothing stay counted."""
+        guesses, now = self._lane.guesses, self._clock()
+        verdict = await self._counters.take(guesses, now)
+        if verdict.held:
+            await self._counters.lift([charge.key for charge in guesses])
+        elif verdict.refused < 0:
+            await self._counters.give_back(guesses, now)
 
     async def withdrawn(self) -> None:
         """Give the guess back: the password was not looked at."""
@@ -296,7 +312,9 @@ class Attempts:
     ) -> Attempt:
         is_known = bool(lane.lifted)
         notice = None if is_known else partial(self._notice, name, exchange, now)
-        return Attempt(self._counters, lane, paid_at=now, notice=notice)
+        return Attempt(
+            self._counters, lane, paid_at=now, clock=self._clock, notice=notice
+        )
 
     async def _notice(self, name: str, exchange: Exchange, now: float) -> None:
         """Look for many accounts that were each tried a few times: one password tried
