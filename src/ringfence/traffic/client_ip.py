@@ -28,6 +28,7 @@ _SECURE_SCHEMES = frozenset({"https", "wss"})
 _LOOPBACK = frozenset({"127.0.0.1", "::1"})
 _LONGEST_CHAIN = 32  # proxies; the rest is one text that is no address
 _ADDRESSES_REMEMBERED = 4_096
+_LONGEST_REMEMBERED = 128  # bytes of a header
 
 _FORWARDED_IN_DEVELOPMENT = Denial(
     403,
@@ -120,7 +121,7 @@ def _direct(peer_of: PeerOf, settle: Settle, public_scheme: str) -> Decide:
         if not _FORWARDING.isdisjoint(exchange.headers):
             if is_rewritten(exchange.scope):
                 return PEER_REWRITTEN
-            _drop_forwarding(exchange, keep=frozenset())
+            _drop_forwarding(exchange, _FORWARDING)
         settle(exchange, peer_of(exchange), public_scheme or _scheme(exchange.scope))
         return None
 
@@ -134,9 +135,9 @@ def _behind_proxies(
     read = _reader(settings, look)
     unix_trust = Trust.OWN if UNIX in settings.proxies else Trust.STRANGER
     kept = {settings.forwarding_header.encode()}
-    if not settings.public_scheme:
+    if not (settings.public_scheme or settings.forwarding_header == "forwarded"):
         kept.add(settings.scheme_header.encode())
-    keep = frozenset(kept)
+    dropped = _FORWARDING - kept
 
     def client_ip(exchange: Exchange) -> Denial | None:
         peer = peer_of(exchange)
@@ -145,15 +146,15 @@ def _behind_proxies(
             return direct(exchange)
         headers, scope = exchange.headers, exchange.scope
         told = read(headers, peer, seen[1])
-        scheme = None if told is None else told.scheme or _scheme(scope)
-        if told is None or scheme is None:
+        if told is None:
             return _BAD_CHAIN
-        if not _FORWARDING.isdisjoint(headers):
-            if is_rewritten(scope):
-                return PEER_REWRITTEN
-            _drop_forwarding(exchange, keep=keep)
-        settle(exchange, told.client, scheme)
-        _tell_application(scope, told.client, scheme)
+        if is_rewritten(scope) and not _FORWARDING.isdisjoint(headers):
+            return PEER_REWRITTEN
+        if not dropped.isdisjoint(headers):
+            _drop_forwarding(exchange, dropped)
+        client, scheme = told.client, told.scheme or _scheme(scope)
+        settle(exchange, client, scheme)
+        _tell_application(scope, client, scheme)
         return None
 
     return client_ip
@@ -172,64 +173,65 @@ class Told(NamedTuple):
 
 
 Reader = Callable[[Mapping[bytes, bytes], str, Trust], Told | None]
+Judge = Callable[[bytes, Trust], Told | None]
 
 
 def _reader(settings: TrafficSettings, look: Lookup) -> Reader:
     """Return what reads the one configured header, and the scheme beside it."""
     name = settings.forwarding_header.encode()
+    scheme_name = settings.scheme_header.encode()
     fixed = settings.public_scheme
     if name == b"forwarded":
-
-        def read_hops(
-            headers: Mapping[bytes, bytes], peer: str, trust: Trust
-        ) -> Told | None:
-            told = judge_forwarded(headers.get(name), peer, trust, look)
-            return told if told is None or not fixed else told._replace(scheme=fixed)
-
-        return read_hops
-    scheme_name = settings.scheme_header.encode()
-    judge = judge_chain if settings.forwarding_header in CHAINS else judge_single
+        judge: Judge = functools.partial(judge_forwarded, look=look)
+        scheme_name = b""  # the same header tells
+    elif settings.forwarding_header in CHAINS:
+        judge = functools.partial(judge_chain, look=look)
+    else:
+        judge = functools.partial(judge_single, look=look)
+    known = functools.lru_cache(maxsize=_ADDRESSES_REMEMBERED)(judge)
 
     def read(headers: Mapping[bytes, bytes], peer: str, trust: Trust) -> Told | None:
-        client = judge(headers.get(name), peer, trust, look)
-        scheme = fixed or judge_scheme(headers.get(scheme_name), "")
-        return None if client is None or scheme is None else Told(client, scheme)
+        value = headers.get(name)
+        if value is None:
+            told: Told | None = Told(peer, "")  # the proxy itself, for its health check
+        elif len(value) <= _LONGEST_REMEMBERED:
+            told = known(value, trust)
+        else:
+            told = judge(value, trust)
+        if told is None:
+            return None
+        if fixed:
+            return Told(told.client, fixed)
+        scheme = headers.get(scheme_name) if scheme_name else None
+        if scheme is None:
+            return told
+        judged = judge_scheme(scheme)
+        return None if judged is None else Told(told.client, judged)
 
     return read
 
 
-def judge_chain(
-    value: bytes | None, peer: str, trust: Trust, look: Lookup
-) -> str | None:
+def judge_chain(value: bytes, trust: Trust, *, look: Lookup) -> Told | None:
     """Return the client's address, or ``None`` if the header cannot be understood.
 
     Args:
-        value: the forwarding header, its lines joined with commas; ``None`` if absent.
-        peer: the address at the other end of the connection, a trusted proxy.
-        trust: in the peer.
+        value: the forwarding header, its lines joined with commas.
+        trust: in the peer, who has written last.
         look: tells what an address is to us.
     """
-    if value is None:
-        return peer  # the proxy itself asks, for its health check
     entries = reversed(value.decode("latin-1").rsplit(",", _LONGEST_CHAIN))
     walked = _walk((entry.strip(" \t") for entry in entries), trust, look)
-    return None if walked is None else walked[0]
+    return None if walked is None else Told(walked[0], "")
 
 
-def judge_single(
-    value: bytes | None, peer: str, trust: Trust, look: Lookup
-) -> str | None:
+def judge_single(value: bytes, trust: Trust, *, look: Lookup) -> Told | None:
     """Return the client's address from a header that holds just one."""
     del trust  # whoever is trusted at all wrote the whole header
-    if value is None:
-        return peer
     seen = look(value.decode("latin-1").strip(" \t"))
-    return None if seen is None else seen[0]
+    return None if seen is None else Told(seen[0], "")
 
 
-def judge_forwarded(
-    value: bytes | None, peer: str, trust: Trust, look: Lookup
-) -> Told | None:
+def judge_forwarded(value: bytes, trust: Trust, *, look: Lookup) -> Told | None:
     """Return what RFC 7239's header says of the client, or ``None`` if it cannot be
     understood.
 
@@ -238,8 +240,6 @@ def judge_forwarded(
     in the very element that names the client; further right stands how our proxies
     talk among themselves.
     """
-    if value is None:
-        return Told(peer, "")
     hops = read_forwarded(value.decode("latin-1"))
     if hops is None:
         return None
@@ -271,14 +271,14 @@ def _walk(entries: Iterable[str], trust: Trust, look: Lookup) -> tuple[str, int]
     return client, passed
 
 
-def judge_scheme(value: bytes | None, otherwise: str) -> str | None:
+def judge_scheme(value: bytes) -> str | None:
     """Return the scheme that the proxy saw, or ``None`` if it cannot be understood.
 
     A list is what several proxies saw; they must agree, since a guess would turn
     ``Secure`` cookies and origins to one side or the other.
     """
-    if value is None:
-        return otherwise
+    if value == b"https":
+        return "https"
     schemes = {part.strip() for part in value.lower().split(b",")}
     if schemes == {b"https"}:
         return "https"
@@ -296,8 +296,7 @@ def _tell_application(scope: Scope, client: str, scheme: str) -> None:
     scope["scheme"] = scheme
 
 
-def _drop_forwarding(exchange: Exchange, *, keep: frozenset[bytes]) -> None:
-    dropped = _FORWARDING - keep
+def _drop_forwarding(exchange: Exchange, dropped: frozenset[bytes]) -> None:
     exchange.scope["headers"] = [
         line for line in exchange.scope["headers"] if line[0] not in dropped
     ]
