@@ -144,6 +144,46 @@ def test_sockets_listeners_and_streams_are_read():
     }
 
 
+def test_a_mark_above_the_route_is_found_and_a_policy_there_refused():
+    @Named("above")
+    @get("/x", guards=[access.guard(access.public, Named("guard"))])
+    @Named("below")
+    async def handler() -> None: ...
+
+    (leaf,) = read(handler).leaves()
+    assert [mark.name for mark in leaf.marks] == ["guard", "above", "below"]
+    with pytest.raises(TypeError, match="below @get"):
+        access.require(access.public)(reader("/y"))
+    with pytest.raises(TypeError, match="cannot carry a mark"):
+        Named("above")(mount("/z"))
+
+
+def test_what_stands_on_a_controller_or_a_listener_is_found():
+    @access.require(access.role("controller"))
+    @Named("controller")
+    class Things(Controller):
+        @get("/x")
+        async def read(self) -> None: ...
+
+        @post("/x", sync_to_thread=True)
+        def change(self) -> None: ...
+
+    @Named("listener")
+    class Listener(WebsocketListener):
+        path = "/listen"
+
+        @access.require(access.role("listener"))
+        def on_receive(self, data: str) -> None: ...
+
+    leaves = list(read(Things, Listener).leaves())
+    assert {str(leaf.policy) for leaf in leaves if leaf.kind == "http"} == {
+        "role(controller)"
+    }
+    for leaf in leaves:
+        expected = "controller" if leaf.kind == "http" else "listener"
+        assert [mark.name for mark in leaf.marks] == [expected]
+
+
 def test_one_handler_at_two_paths_is_two_entries():
     application = read(reader(["/a", "/b"]))
     assert [leaf.path for leaf in application.leaves()] == ["/a", "/b"]

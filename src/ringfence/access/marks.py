@@ -37,7 +37,7 @@ def require(policy: Policy) -> Callable[[Endpoint], Endpoint]:
         policy: who may use the routes of this handler.
 
     Raises:
-        TypeError: ``policy`` is not a policy.
+        TypeError: ``policy`` is not a policy, or what is below is no function.
 
     Not covered: a class-based handler carries the mark only; without ``Guard`` in
     front nothing stops it.
@@ -45,6 +45,7 @@ def require(policy: Policy) -> Callable[[Endpoint], Endpoint]:
     _must_be_policy(policy)
 
     def mark(endpoint: Endpoint) -> Endpoint:
+        _must_be_handler(endpoint)
         earlier = policy_of(endpoint)
         combined = policy if earlier is None else earlier & policy
         marked = endpoint if inspect.isclass(endpoint) else _locked(endpoint, combined)
@@ -153,6 +154,16 @@ def policy_of(endpoint: object) -> Policy | None:
     while isinstance(endpoint, functools.partial):
         endpoint = endpoint.func
     return cast("Policy | None", getattr(endpoint, MARK, None))
+
+
+def _must_be_handler(endpoint: object) -> None:
+    """Litestar's own word for what is no longer a function would lead astray."""
+    if hasattr(type(endpoint), "ownership_layers"):
+        message = (
+            f"{endpoint} is a route of Litestar's already; write access.require below "
+            "@get, next to def, or guards=[access.guard(...)] in @get(...)"
+        )
+        raise TypeError(message)
 
 
 def _must_be_policy(policy: object) -> None:

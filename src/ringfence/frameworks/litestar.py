@@ -52,6 +52,7 @@ from ringfence.frameworks.table import (
     Table,
     Wrap,
 )
+from ringfence.marks import marks_of
 
 _Connection = ASGIConnection[Any, Any, Any, Any]
 
@@ -367,7 +368,13 @@ def _declared(handler: BaseRouteHandler) -> Declared:
     for layer in handler.ownership_layers:
         for guard in _policies(layer):
             found = found.around(Declared(guard.policy, guard.marks))
-    return found.around(declared_on(_function_of(handler)))
+    *wrappers, function = _layers_of(handler)
+    for wrapper in wrappers:
+        if isinstance(wrapper, MethodType):  # of a controller, or a class that listens
+            found = found.around(declared_on(type(wrapper.__self__)))
+    # a mark above ``@get`` stands on the handler; some of Litestar's can carry none
+    found = found.around(Declared(marks=marks_of(handler)))
+    return found.around(declared_on(function))
 
 
 def _policies(layer: Any) -> list[PolicyGuard]:
@@ -380,11 +387,12 @@ def _makes_docs(handler: BaseRouteHandler) -> bool:
     return module.startswith(_DOCS_MODULES)
 
 
-def _function_of(handler: BaseRouteHandler) -> Any:
-    """Return what the developer wrote, inside what Litestar puts around it: methods of
-    controllers, functions for threads, listeners of WebSockets."""
+def _layers_of(handler: BaseRouteHandler) -> Iterator[Any]:
+    """Yield what Litestar puts around a function, methods of controllers, functions
+    for threads, listeners of WebSockets; and at last what the developer wrote."""
     function: Any = handler.fn
     while True:
+        yield function
         if isinstance(function, MethodType):
             function = function.__func__
         elif isinstance(function, AsyncCallable):
@@ -392,7 +400,12 @@ def _function_of(handler: BaseRouteHandler) -> Any:
         elif isinstance(function, ListenerHandler):
             function = function._fn  # noqa: SLF001 - see _self_test
         else:
-            return function
+            return
+
+
+def _function_of(handler: BaseRouteHandler) -> Any:
+    *_, function = _layers_of(handler)
+    return function
 
 
 def _place_of(handler: BaseRouteHandler) -> Place:

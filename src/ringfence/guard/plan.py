@@ -157,8 +157,9 @@ def _undeclared_message(undeclared: Sequence[Leaf]) -> str:
     if len(mounts) < len(undeclared):
         cures.append(
             "Give each a policy: @access.require(access.signed_in) next to its def "
-            "(below the framework's decorator), access.depends(...) on its router, or "
-            "access.routes([...], ...) around the route."
+            "(below the framework's decorator), access.depends(...) on its router "
+            "(FastAPI), access.guard(...) among its guards (Litestar), or "
+            "access.routes([...], ...) around the route (Starlette)."
         )
     if mounts:
         path = mounts[0].path
