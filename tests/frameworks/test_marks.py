@@ -10,6 +10,7 @@ from starlette.endpoints import HTTPEndpoint
 from starlette.routing import Host, Mount, Route, Router, WebSocketRoute
 
 from ringfence import Guard, Settings, access
+from ringfence.errors import PlanError
 from ringfence.frameworks.open import open_adapter
 from ringfence.frameworks.rule import Rule
 from ringfence.guard.stages import StageMaker
@@ -78,6 +79,16 @@ def test_marks_above_and_below_require_and_on_partials_are_found():
         ]
     )
     assert found(app) == {"/below": "below", "/partial": "handler"}
+
+
+def test_a_mark_on_a_method_that_nothing_would_read_stops_the_start():
+    @access.require(access.public)
+    class Limited(HTTPEndpoint):
+        @Named("method")
+        async def get(self, request): ...
+
+    with pytest.raises(PlanError, match=r"Limited\.get.*above the class"):
+        open_adapter(Starlette(routes=[Route("/x", Limited)]))
 
 
 def test_marks_of_dependencies_count_once_and_only_where_they_are_in_force():

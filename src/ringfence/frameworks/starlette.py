@@ -7,6 +7,7 @@ without a lock.
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -41,6 +42,7 @@ from ringfence.frameworks.table import (
     Wrap,
 )
 from ringfence.frameworks.template import read_template
+from ringfence.marks import own_marks
 
 _ANYTHING = re.compile(r"(?s:.*)\Z")
 
@@ -184,6 +186,7 @@ class StarletteReader:
             declared: what stands on the route and its endpoint.
             above: what stands above.
         """
+        refuse_marked_methods(route.endpoint)
         kind = "websocket" if isinstance(route, WebSocketRoute) else "http"
         return self._leaf(kind, route, owner, declared, above)
 
@@ -401,6 +404,24 @@ def refuse_overrides(
                 f"{describe(found, above)} changes {known.__name__}.{name}, so what it "
                 "matches cannot be known before a request; keep that method and move "
                 "the behaviour into middleware or into the endpoint"
+            )
+            raise PlanError(message)
+
+
+def refuse_marked_methods(endpoint: object) -> None:
+    """A limit above one method of a class would be read by nobody.
+
+    Raises:
+        PlanError: with where it belongs.
+    """
+    if not inspect.isclass(endpoint):
+        return
+    for name, member in vars(endpoint).items():
+        for mark in own_marks(member):
+            message = (
+                f"{mark!r} stands on {endpoint.__qualname__}.{name} "
+                f"[{place_of(endpoint)}], where nothing reads it: a class-based "
+                "handler is one route; put the mark above the class"
             )
             raise PlanError(message)
 
