@@ -249,11 +249,8 @@ class _Window:
         return max(left, -1)
 
     def wait(self, amount: int, period: float, now: float) -> float:
-        """Return the seconds until enough of it is over, 0 or more."""
-        times = self.times
-        if len(times) < amount:
-            return 0.0
-        return max(0.0, times[-amount] + period - now)
+        """Return the seconds until enough of what fills it is over, 0 or more."""
+        return max(0.0, self.times[-amount] + period - now)
 
     def give_back(self, now: float) -> None:
         times = self.times
