@@ -119,11 +119,18 @@ class Side:
             )
 
     def moves(self):
-        """Return what the ledger says about moves, once it is written."""
+        """Return what the ledger says about moves."""
+        return [
+            event
+            for event in self.ledger()
+            if event["event"] == "authn_impossible_travel"
+        ]
+
+    def ledger(self):
+        """Return all events, once they are written."""
         time.sleep(0.5)
         lines = (self.data / "audit.jsonl").read_text().splitlines()
-        events = map(json.loads, lines)
-        return [one for one in events if one["event"] == "authn_impossible_travel"]
+        return [json.loads(line) for line in lines]
 
 
 def careless(port):
@@ -262,6 +269,15 @@ def test_alice_s_browser_is_led_to_the_confirmation_and_back(on):
         form = {"password": ALICE["password"], "next": "/me"}
         answer = alice.post("/auth/confirm", data=form, headers=page)
         assert (answer.status_code, answer.headers["location"]) == (303, "/me")
+
+
+def test_being_asked_is_no_alarm(on):
+    """Nobody asked for what they may not have, which the ledger is alarmed at."""
+    with on.alice() as alice:
+        on.let_time_pass(601)
+        request_id = alice.post("/transfer", json={}).json()["request_id"]
+        (event,) = [one for one in on.ledger() if one.get("request_id") == request_id]
+        assert (event["event"], event["level"]) == ("request_refused", "WARN")
 
 
 def test_right_after_the_sign_in_nobody_is_asked(on):

@@ -343,6 +343,33 @@ async def test_signing_in_makes_a_new_token_and_ends_the_old(house):
     assert await who(house, fresh)
 
 
+async def test_a_request_that_a_new_token_overtakes_ends_no_cookie(house):
+    """It carries the old one; ending the cookie, whose name is the same, would sign out
+    whoever has just signed in again. It is signed out itself all the same."""
+    planted = await sign_in(house)
+    await sign_in(house, came_with=planted)
+    house.clock.now += 60
+    late = request(planted)
+    await house.identity.authenticate(late)
+    assert late.principal is None
+    assert late.response_headers == []
+    house.clock.now += 1
+    later = request(planted)
+    await house.identity.authenticate(later)
+    assert later.response_headers[0][1].startswith(b"session-8000=; Max-Age=0")
+
+
+async def test_what_is_remembered_of_old_tokens_is_bounded(house, monkeypatch):
+    monkeypatch.setattr("ringfence.identity.sessions._REMEMBERED", 2)
+    for number in range(5):
+        house.sessions._note_replaced(b"token %d" % number)
+        house.clock.now += 1
+    assert list(house.sessions._replaced) == [b"token 3", b"token 4"]
+    house.clock.now += 100
+    house.sessions._note_replaced(b"token 5")
+    assert list(house.sessions._replaced) == [b"token 5"]
+
+
 async def test_a_token_of_the_attackers_choice_is_never_taken_over(house):
     chosen = "A" * 43
     fresh = await sign_in(house, came_with=chosen)

@@ -152,8 +152,9 @@ class Answers:
 
     def record_refusal(self, denial: Denial, exchange: Exchange) -> None:
         """Write down in the ledger what was refused, whom and why."""
-        kind = AccessRefused if denial.code.startswith("access.") else RequestRefused
-        self._record(kind, denial, exchange)
+        # Whoever may help themselves has asked for nothing that they may not have.
+        is_access = denial.code.startswith("access.") and not denial.remedy
+        self._record(AccessRefused if is_access else RequestRefused, denial, exchange)
 
     def record_watched(self, denial: Denial, exchange: Exchange) -> None:
         """Write down what would have been refused, were it not only watched."""

@@ -8,6 +8,7 @@ import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from hashlib import sha256
+from math import inf
 
 from ringfence.audit.events import (
     Event,
@@ -44,6 +45,9 @@ _REMEMBERED = 8192
 _TOKEN_BYTES = 32  # 256 random bits; ASVS 5.0 V7.2.3 asks for at least 128
 _ID_BYTES = 16
 _SWEEP_SECONDS = 600.0  # how often what has expired is deleted
+_OVERLAP_SECONDS = (
+    60.0  # how long requests with a token just replaced may be on the way
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +130,7 @@ class Sessions:
         self._touch_every = min(_TOUCH_SECONDS, lifetime.idle / _TOUCHES)
         self._seen: dict[bytes, Use] = {}
         self._known: dict[bytes, _Known] = {}
+        self._replaced: dict[bytes, float] = {}  # in the order of their times
         self.live = Live(store, self._is_over, clock=clock)
         self._wake = asyncio.Event()
         self._swept_at = clock()
@@ -190,10 +195,12 @@ class Sessions:
             known = session and await self._recognise(session, exchange, now)
         except StoreError as error:
             return unavailable(str(error))
-        if known is None:
-            self._cookie.expire(exchange)
-        else:
+        if known is not None:
             self._let_pass(known, exchange, now)
+        elif now - self._replaced.get(token_hash, -inf) > _OVERLAP_SECONDS:
+            self._cookie.expire(exchange)
+        # Else the browser has a new token by now: ending the cookie, which has the same
+        # name, would sign out whoever has just signed in or confirmed.
         return None
 
     async def _recognise(
@@ -364,6 +371,7 @@ class Sessions:
         if not added:
             return SIGN_IN_FAILED
         if earlier is not None:
+            self._note_replaced(earlier.token_hash)
             self.live.end_session(earlier.token_hash, earlier.account_id)
         self._cookie.write(exchange, token)
         exchange.session = session
@@ -372,6 +380,16 @@ class Sessions:
             account.id, account.roles, session.factors, session.proved
         )
         return None
+
+    def _note_replaced(self, token_hash: bytes) -> None:
+        now = self._clock()
+        gone = now - _OVERLAP_SECONDS
+        while self._replaced:
+            oldest = next(iter(self._replaced))
+            if gone < self._replaced[oldest] and len(self._replaced) < _REMEMBERED:
+                break
+            del self._replaced[oldest]
+        self._replaced[token_hash] = now
 
     def record_sign_in(self, exchange: Exchange) -> None:
         """Tell the ledger that somebody has signed in."""
