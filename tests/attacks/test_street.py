@@ -10,6 +10,8 @@ from tests.attacks import wire
 from tests.attacks.serving import lifespan, served
 from tests.attacks.streets import HOST, application, call, guarded
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed
 
 from ringfence.cli.http_protocol import BoundedHead
 
@@ -166,6 +168,42 @@ def test_a_boundary_that_can_be_read_in_two_ways(on, kind):
         400,
         "traffic.bad_boundary",
     )
+
+
+def test_a_body_that_the_guard_reads_itself(on):
+    """Anybody may send reports of browsers: one too large is a 413, no failure."""
+    kind = {"Content-Type": "application/reports+json", "Transfer-Encoding": "chunked"}
+    fixed = {"Host": HOST, "X-Forwarded-For": CLIENT, "X-Forwarded-Proto": "https"}
+    head = wire.request("POST", "/.well-known/ringfence-reports", {**fixed, **kind})
+    piece = b"10000\r\n" + b"x" * 65_536 + b"\r\n"
+    assert wire.send(on, head + piece * 8 + b"0\r\n\r\n").status == 413
+
+
+async def converse(port, *messages):
+    """Say these over a WebSocket; return the answers and the code at the end."""
+    answers = []
+    async with connect(
+        f"ws://{HOST}/echo",
+        host="127.0.0.1",
+        port=port,
+        origin=f"https://{HOST}",
+        additional_headers={"X-Forwarded-For": CLIENT},
+    ) as socket:
+        try:
+            for message in messages:
+                await socket.send(message)
+                answers.append(await socket.recv())
+        except ConnectionClosed as closed:
+            return answers, closed.rcvd.code
+    return answers, 1000
+
+
+@pytest.mark.anyio
+async def test_a_message_without_end(off, on):
+    """Servers put together up to 16 MiB; a handler that parses it pays."""
+    large = "x" * 3_000_000
+    assert await converse(off, "hello", large) == (["5", "3000000"], 1000)
+    assert await converse(on, "hello", large) == (["5"], 1011)
 
 
 def test_a_body_that_nobody_reads_costs_no_parsing(on):
