@@ -259,6 +259,15 @@ class TestAnAccount:
             assert await sign_in(house) == SIGN_IN_FAILED
             assert looked_at == []
 
+    async def test_a_long_lock_is_told_once_too(self, house):
+        await guesses(house, 6)
+        house.clock.now += 60
+        for n in range(240):
+            await guess(house, at=f"10.9.0.{n}")
+            house.clock.now += 1
+        events = house.ledger.named(SignInLocked)
+        assert [event.seconds for event in events] == [60, 240]
+
     async def test_proof_by_other_means_lifts_it(self, house):
         await guesses(house, 6)
         await house.identity.attempts.lift(EMAIL)

@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
-from typing import NamedTuple
 
 from ringfence.audit.events import (
     Event,
@@ -23,42 +22,14 @@ from ringfence.audit.events import (
 from ringfence.clock import Clock
 from ringfence.denial import Denial
 from ringfence.exchange import Exchange
+from ringfence.identity.budgets import HOUR, Budgets, Lane, Rate
 from ringfence.identity.known_device import KnownDevices
 from ringfence.identity.refusals import LOCKED, too_many_attempts
 from ringfence.identity.settings import IdentitySettings
 from ringfence.stores.contracts import Charge, CounterStore, Verdict, counter_key
 
-_MINUTE = 60.0
-_HOUR = 3600.0
-_LOCK_GROWTH = 4  # 1, 4, 16, 60 minutes with the defaults
 _SPRAY_PERIOD = 600.0  # seconds in which tried accounts are counted together
-_SLOWED = 5  # a network that sprays has a fifth of its sign-ins left
 _SLOWED_MOST = 4096  # networks; the one that was noticed longest ago gives way
-_DEVICES = 10  # as many devices' failures an account's known devices have together
-_PREFIX = 3  # hexadecimal digits: where no room is left, 4096 budgets for all accounts
-
-
-class _Rate(NamedTuple):
-    """A budget whose end is told: 429 with Retry-After."""
-
-    scope: str  # for the ledger: "network", "account", "everybody"
-    charge: Charge
-
-
-class _Lane(NamedTuple):
-    """What an attempt draws from.
-
-    Args:
-        rates: tries, whether the password is right or not; told when used up.
-        guesses: tries in vain; used up, the answer is that of a wrong password.
-        returned: what a success gives back.
-        lifted: keys whose failures a success forgives.
-    """
-
-    rates: tuple[_Rate, ...]
-    guesses: tuple[Charge, ...]
-    returned: tuple[Charge, ...]
-    lifted: tuple[bytes, ...] = ()
 
 
 class Attempt:
@@ -80,7 +51,7 @@ class Attempt:
     def __init__(
         self,
         counters: CounterStore,
-        lane: _Lane,
+        lane: Lane,
         *,
         paid_at: float,
         clock: Clock,
@@ -163,7 +134,7 @@ class Attempts:
         self._identifier = identifier
         self._record = record
         self._clock = clock
-        self._locks = _locks(settings.lock_shortest, settings.lock_longest)
+        self._budgets = Budgets(settings)
         self._slowed: OrderedDict[str, float] = OrderedDict()
 
     async def begin(self, identifier: str, exchange: Exchange) -> Attempt | Denial:
@@ -184,9 +155,11 @@ class Attempts:
         name = self._identifier(identifier)
         device = await self._known_device(identifier, exchange)
         lane = (
-            self._stranger(name, exchange.network, now)
+            self._budgets.stranger(
+                name, exchange.network, slowed=self._is_slowed(exchange.network, now)
+            )
             if device is None
-            else self._known(name, device)
+            else self._budgets.known(name, device)
         )
         charges = [*(rate.charge for rate in lane.rates), *lane.guesses]
         verdict = await self._counters.take(charges, now)
@@ -202,22 +175,7 @@ class Attempts:
         Raises:
             StoreError: the budgets cannot be read; nothing may be made.
         """
-        per_address = self._settings.registrations_per_address
-        network = exchange.network
-        rates = (
-            _Rate(
-                "network",
-                _exactly(per_address, _HOUR, "registration network", network),
-            ),
-            _Rate(
-                "everybody",
-                Charge(
-                    counter_key("registration everybody"),
-                    self._settings.registrations_global,
-                    _HOUR,
-                ),
-            ),
-        )
+        rates = self._budgets.registration(exchange.network)
         charges = [rate.charge for rate in rates]
         verdict = await self._counters.take(charges, self._clock())
         if verdict.refused < 0:
@@ -234,9 +192,7 @@ class Attempts:
         proof its browser is made known anew and starts afresh.
         """
         name = self._identifier(identifier)
-        await self._counters.lift(
-            [_failures_key("stranger", name), _failures_key("devices", name)]
-        )
+        await self._counters.lift(self._budgets.of_account(name))
 
     async def _known_device(self, identifier: str, exchange: Exchange) -> bytes | None:
         """Return the id of the device that the request comes from, if the account
@@ -250,65 +206,8 @@ class Attempts:
             return None
         return device.id
 
-    def _stranger(self, name: str, network: str, now: float) -> _Lane:
-        in_all = self._settings.sign_ins_global
-        everybody = _exactly(in_all, _MINUTE, "sign-in strangers")
-        guesses = self._failures("stranger", name)
-        return _Lane(
-            rates=(*self._by_network(network, now), _Rate("everybody", everybody)),
-            guesses=(guesses,),
-            returned=(guesses,),
-        )
-
-    def _by_network(self, network: str, now: float) -> tuple[_Rate, ...]:
-        amount = self._settings.sign_ins_per_address
-        rates = [
-            _Rate("network", _exactly(amount, _MINUTE, "sign-in network", network))
-        ]
-        if self._slowed.get(network, 0.0) > now:
-            left = max(1, amount // _SLOWED)
-            slow = _exactly(left, _MINUTE, "sign-in slowed", network)
-            rates.append(_Rate("network", slow))
-        return tuple(rates)
-
-    def _known(self, name: str, device: bytes) -> _Lane:
-        """Return the lane of a known device.
-
-        Not of its network, so that an office behind one address can sign in at nine
-        o'clock; and the reserved part of the global budget is used up by failures
-        alone, of which each account has few, so that nobody uses it up with accounts
-        of their own.
-        """
-        settings = self._settings
-        often = _exactly(settings.sign_ins_per_address, _MINUTE, "sign-in known", name)
-        reserved = _exactly(settings.sign_ins_global, _MINUTE, "sign-in known devices")
-        here = self._failures("device", name, device)
-        all_devices = Charge(
-            _failures_key("devices", name),
-            settings.sign_in_failures * _DEVICES,
-            _HOUR,
-            exact=True,
-        )
-        return _Lane(
-            rates=(_Rate("account", often), _Rate("everybody", reserved)),
-            guesses=(here, all_devices),
-            returned=(reserved, here, all_devices),
-            lifted=(here.key,),
-        )
-
-    def _failures(self, kind: str, name: str, device: bytes = b"") -> Charge:
-        """Return the budget of failures whose end locks."""
-        return Charge(
-            _failures_key(kind, name, device),
-            self._settings.sign_in_failures,
-            _HOUR,
-            exact=True,
-            holds=self._locks,
-            coarser=(counter_key("sign-in failures", kind, name[:_PREFIX]),),
-        )
-
     def _attempt(
-        self, lane: _Lane, name: str, exchange: Exchange, now: float
+        self, lane: Lane, name: str, exchange: Exchange, now: float
     ) -> Attempt:
         is_known = bool(lane.lifted)
         notice = None if is_known else partial(self._notice, name, exchange, now)
@@ -324,12 +223,15 @@ class Attempts:
         key = counter_key("spray", network)
         tried = await self._counters.distinct(key, member, _SPRAY_PERIOD, now)
         if tried >= settings.spray_accounts:
-            self._slow(network, now + _HOUR)
+            self._slow(network, now + HOUR)
             await self._tell_spray(key, network, tried, exchange, now)
         key = counter_key("spray")
         tried = await self._counters.distinct(key, member, _SPRAY_PERIOD, now)
         if tried >= settings.spray_accounts_global:
             await self._tell_spray(key, "", tried, exchange, now)
+
+    def _is_slowed(self, network: str, now: float) -> bool:
+        return self._slowed.get(network, 0.0) > now
 
     def _slow(self, network: str, until: float) -> None:
         self._slowed[network] = until
@@ -343,7 +245,9 @@ class Attempts:
         """Refuse an attempt at a locked account. It costs its network what any other
         does: else the lock would show by what is left, and the refusals of whoever has
         a known device's cookie would fill the ledger."""
-        rates = self._by_network(exchange.network, now)
+        network = exchange.network
+        slowed = self._is_slowed(network, now)
+        rates = self._budgets.by_network(network, slowed=slowed)
         over = await self._counters.take([rate.charge for rate in rates], now)
         if over.refused >= 0:
             return await self._limited(rates, over, exchange)
@@ -351,7 +255,7 @@ class Attempts:
         return LOCKED
 
     async def _limited(
-        self, rates: Sequence[_Rate], verdict: Verdict, exchange: Exchange
+        self, rates: Sequence[Rate], verdict: Verdict, exchange: Exchange
     ) -> Denial:
         scope, charge = rates[verdict.refused]
         refusal = too_many_attempts(charge.amount, charge.period, verdict.retry_after)
@@ -381,11 +285,11 @@ class Attempts:
     async def _tell_lock(
         self, name: str, verdict: Verdict, exchange: Exchange, now: float
     ) -> None:
-        begins = any(abs(verdict.retry_after - lock) < 1 for lock in self._locks)
-        if not (verdict.held and begins):
+        if not verdict.held:
             return
-        key = counter_key("lock", name, str(verdict.refused))
-        if await self._is_news(key, self._locks[0], now):
+        until = round(now + verdict.retry_after)  # names this lock among others
+        key = counter_key("lock", name, str(verdict.refused), str(until))
+        if await self._is_news(key, self._budgets.locks[-1], now):
             self._record(
                 SignInLocked(
                     request_id=exchange.request_id,
@@ -413,19 +317,3 @@ class Attempts:
         not fill the ledger."""
         charge = Charge(counter_key("told", key), 1, period, exact=True)
         return (await self._counters.take([charge], now)).refused < 0
-
-
-def _exactly(amount: int, period: float, purpose: str, whom: str = "") -> Charge:
-    return Charge(counter_key(purpose, whom), amount, period, exact=True)
-
-
-def _failures_key(kind: str, name: str, device: bytes = b"") -> bytes:
-    return counter_key("sign-in failures", kind, name, device)
-
-
-def _locks(shortest: float, longest: float) -> tuple[float, ...]:
-    """Return how long a lock holds the first time, the second, and so on."""
-    steps = [shortest]
-    while steps[-1] < longest:
-        steps.append(min(longest, steps[-1] * _LOCK_GROWTH))
-    return tuple(steps)
