@@ -108,7 +108,7 @@ MULTIPARTS = {
     "Firefox": "----geckoformboundary9ba7e5ed4f0b3d4a",
     "an old Firefox": "---------------------------974767299852498929531610575",
     "httpx and requests": "0f2b4d6c8e9a1b3c5d7f9e8d7c6b5a49",
-    "Java": "----=_Part_1_1163717226.1700000000000",
+    "Java": "rCxVsKpt_Yb-4NX1Zc7",
 }
 
 

@@ -13,10 +13,11 @@ _URLENCODED = b"application/x-www-form-urlencoded"
 _MULTIPART = b"multipart/form-data"
 
 # One way to write the header, so that nobody can read another boundary out of it: no
-# parameter twice, none in pieces or in a character set (RFC 2231), no escapes.
+# parameter twice, none in pieces or in a character set (RFC 2231), no escapes, and
+# quotes around what is no token: a parser that stops at "=" sees the half of it.
 _PARAMETER = (
     rb"[ \t]*+;[ \t]*+(?P<name>[a-z0-9_-]++)="
-    rb"(?:\"(?P<quoted>[0-9a-z'()+_,./:=?-]*+)\"|(?P<bare>[0-9a-z'()+_./:=?-]*+))"
+    rb"(?:\"(?P<quoted>[0-9a-z'()+_,./:=?-]*+)\"|(?P<bare>[0-9a-z'+_.-]*+))"
 )
 _PARAMETERS = re.compile(_PARAMETER, re.IGNORECASE)
 _LONGEST_BOUNDARY = 70  # RFC 2046, 5.1.1
