@@ -38,7 +38,7 @@ def someone(side, address=None, **options):
     """Return a client at an address of its own: all of 127.0.0.0/8 is this machine."""
     transport = httpx2.HTTPTransport(local_address=address or next(_addresses))
     headers = {"origin": side.url, **options.pop("headers", {})}
-    return side.client(transport=transport, headers=headers, **options)
+    return side.client(transport=transport, headers=headers, timeout=60, **options)
 
 
 def registered(side):
