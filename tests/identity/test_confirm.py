@@ -1,9 +1,12 @@
 """Confirming a session: a proof of presence for what should not be done by a thief."""
 
+from unittest.mock import patch
+
 import pytest
-from tests.identity.gatehouse import EMAIL, HTML, PASSWORD, gatehouse
+from tests.identity.gatehouse import EMAIL, HTML, PASSWORD, gatehouse, visit
 
 from ringfence.audit.events import SessionConfirmed, SignInFailed
+from ringfence.identity.accounts import Accounts
 
 pytestmark = pytest.mark.anyio
 
@@ -88,6 +91,54 @@ async def test_who_has_the_cookie_guesses_no_better_here(house, ann):
             await confirm(thief, f"guess number {number} of many")
         assert (await confirm(thief)).status_code in {403, 429}
     assert (await confirm(ann)).status_code == 200
+
+
+async def test_a_confirmation_overtaken_by_a_change_of_password_is_refused(house, ann):
+    """What the old password has proved is void with it."""
+    await ann.get("/auth/me")
+    exchange = house.guard.exchanges[-1]
+    account = await house.accounts.confirm(exchange.principal.id, PASSWORD, exchange)
+    store = house.accounts._store
+    assert await store.set_password(account.id, "another hash", epoch=account.epoch)
+    refused = await house.sessions.confirm(account, exchange, factor="password")
+    assert refused.code == "identity.sign_in_failed"
+    assert house.ledger.named(SessionConfirmed) == []
+
+
+async def test_a_confirmation_without_a_session_is_refused(house):
+    exchange = visit()
+    account = await house.accounts.authenticate(EMAIL, PASSWORD, exchange)
+    refused = await house.sessions.confirm(account, exchange, factor="password")
+    assert refused.code == "identity.sign_in_failed"
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+async def test_an_account_that_goes_meanwhile_confirms_nothing(house, ann, method):
+    by_id = house.accounts._store.by_id
+
+    async def gone(account_id):
+        return None
+
+    house.accounts._store.by_id = gone
+    body = {"json": {"password": PASSWORD}} if method == "POST" else {}
+    answer = await ann.request(method, "/auth/confirm", **body)
+    assert answer.status_code in {401, 409}
+    house.accounts._store.by_id = by_id
+
+
+async def test_a_session_that_goes_meanwhile_is_not_renewed(house, ann):
+    """The password is changed between the look and the new session."""
+    confirm_account = house.accounts.confirm
+
+    async def overtaken(account_id, password, exchange):
+        account = await confirm_account(account_id, password, exchange)
+        await house.accounts._store.set_password(account.id, "x", epoch=account.epoch)
+        return account
+
+    with patch.object(Accounts, "confirm", staticmethod(overtaken)):
+        answer = await confirm(ann)
+    assert answer.status_code == 401
+    assert (await ann.get("/auth/me")).status_code == 401
 
 
 async def test_nobody_confirms_who_is_not_signed_in(house, browser):

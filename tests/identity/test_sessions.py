@@ -359,6 +359,14 @@ async def test_a_request_that_a_new_token_overtakes_ends_no_cookie(house):
     assert later.response_headers[0][1].startswith(b"session-8000=; Max-Age=0")
 
 
+async def test_what_is_known_beyond_the_store_is_bounded(house, monkeypatch):
+    monkeypatch.setattr("ringfence.identity.sessions._REMEMBERED", 2)
+    tokens = [await sign_in(house) for _ in range(5)]
+    for token in tokens:
+        assert await who(house, token)
+        assert len(house.sessions._known) <= 2
+
+
 async def test_what_is_remembered_of_old_tokens_is_bounded(house, monkeypatch):
     monkeypatch.setattr("ringfence.identity.sessions._REMEMBERED", 2)
     for number in range(5):

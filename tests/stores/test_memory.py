@@ -1,7 +1,9 @@
 """What memory adds to the contract: bounds, packing, accounts kept elsewhere."""
 
 import asyncio
+import sqlite3
 import tracemalloc
+from contextlib import closing
 from hashlib import sha256
 
 import pytest
@@ -9,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.contracts.records import NOW, account, session
 
+from ringfence.errors import StoreError
 from ringfence.stores.contracts import Use
 from ringfence.stores.memory import MemoryStores
 from ringfence.stores.memory_sessions import (
@@ -95,6 +98,34 @@ async def test_a_token_that_only_begins_alike_is_another(few):
         assert await few.sessions.read(other) is None
         assert await few.sessions.end_token(other) is False
     assert await few.sessions.read(one.token_hash) == one
+
+
+@pytest.mark.anyio
+async def test_accounts_that_share_a_bucket_share_nothing_else(few, monkeypatch):
+    monkeypatch.setattr("ringfence.stores.memory_sessions._account_key", lambda _: 7)
+    await few.sessions.add(session("anns"), epoch=0, replaces=None)
+    await few.sessions.add(session("bobs", "bob"), epoch=0, replaces=None)
+    assert await few.sessions.end("id-ann", "public-bobs") is False
+    assert await few.sessions.end_all("id-bob", keep=None) == 1
+    assert await listed(few) == {"anns"}
+
+
+@pytest.mark.anyio
+async def test_a_session_that_ends_while_its_account_is_read_stays_ended(few):
+    """Its place may belong to another session by then."""
+    await few.sessions.add(session("anns"), epoch=0, replaces=None)
+    accounts = few.sessions._accounts
+    standing = accounts.standing
+
+    async def slow(account_id):
+        accounts.standing = standing
+        await few.sessions.end_token(session("anns").token_hash)
+        await few.sessions.add(session("bobs", "bob"), epoch=0, replaces=None)
+        return await standing(account_id)
+
+    accounts.standing = slow
+    assert await few.sessions.read(session("anns").token_hash) is None
+    assert await listed(few, "bob") == {"bobs"}
 
 
 @pytest.mark.anyio
@@ -281,6 +312,30 @@ async def test_a_request_in_the_middle_of_a_change_of_roles_is_not_signed_out(be
     await asking
     assert None not in seen
     assert (await here.sessions.read(token)).roles == {"staff"}
+
+
+@pytest.mark.anyio
+async def test_what_is_kept_of_accounts_is_bounded(beside, monkeypatch):
+    here, _ = beside
+    monkeypatch.setattr("ringfence.stores.sqlite._SESSIONS_KNOWN", 2)
+    for name in ("bob", "eve", "zoe"):
+        await here.accounts.add(account(name))
+        await here.sessions.add(session(name, name), epoch=0, replaces=None)
+    for name in ("bob", "eve", "zoe"):
+        assert await here.sessions.read(session(name).token_hash) is not None
+    assert len(here.sessions._accounts._known) <= 2
+
+
+@pytest.mark.anyio
+async def test_accounts_that_cannot_be_read_are_a_store_error(beside, tmp_path):
+    here, _ = beside
+    with closing(sqlite3.connect(tmp_path / "a.db")) as database, database:
+        database.execute("DROP TABLE ringfence_accounts")
+    with pytest.raises(StoreError, match="could not be read"):
+        await here.sessions.read(session().token_hash)
+    here.sessions._accounts.close()
+    with pytest.raises(StoreError, match=r"a\.db cannot be used"):
+        here.sessions._accounts.open()
 
 
 @pytest.mark.anyio
