@@ -1,5 +1,7 @@
 """Identity behind the real guard: what the two promise together."""
 
+from contextlib import asynccontextmanager
+
 import httpx2
 import pytest
 from starlette.applications import Starlette
@@ -20,11 +22,11 @@ async def whoami(request):
     return JSONResponse({"id": current.principal().id})
 
 
-@pytest.fixture
-async def client(tmp_path, anyio_backend):
+@asynccontextmanager
+async def guarded(data, **settings):
     """A browser without Fetch-Metadata, before a guarded application."""
     app = Starlette(routes=[Route("/whoami", whoami, methods=["GET", "POST"])])
-    settings = Settings.load(environ={}, env="development", data=tmp_path)
+    settings = Settings.load(environ={}, env="development", data=data, **settings)
     guard = Guard(app, settings)
     await guard._open()
     await guard._close_plans()
@@ -35,6 +37,31 @@ async def client(tmp_path, anyio_backend):
         await opened.post("/auth/register", json=BODY)
         yield opened
     await guard._close()
+
+
+@pytest.fixture
+async def client(tmp_path, anyio_backend):
+    async with guarded(tmp_path) as opened:
+        yield opened
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"identity": {"sessions": "memory"}}, {"database": "memory://"}],
+    ids=["sessions in memory", "everything in memory"],
+)
+async def test_memory_does_what_the_database_does(tmp_path, settings):
+    async with guarded(tmp_path, **settings) as client:
+        signed_in = (await client.post("/auth/login", json=BODY)).json()
+        client.headers["x-csrf-token"] = signed_in["csrf_token"]
+        assert (await client.get("/whoami")).json() == {"id": signed_in["id"]}
+        (listed,) = (await client.get("/auth/sessions")).json()
+        assert listed["current"] is True
+        cookies = dict(client.cookies)
+        assert (await client.post("/auth/logout")).status_code == 204
+        client.cookies.update(cookies)
+        assert (await client.get("/whoami")).status_code == 401
+    assert (tmp_path / "ringfence.db").exists() is ("identity" in settings)
 
 
 async def test_the_token_of_a_sign_in_works_at_once(client):
