@@ -16,11 +16,18 @@ from litestar import (
     route,
     websocket,
 )
-from litestar.handlers import WebsocketListener, websocket_listener, websocket_stream
+from litestar.connection import ASGIConnection
+from litestar.handlers import (
+    BaseRouteHandler,
+    WebsocketListener,
+    websocket_listener,
+    websocket_stream,
+)
 from litestar.middleware import DefineMiddleware
 from litestar.openapi import OpenAPIConfig
 from litestar.static_files import create_static_files_router
 from litestar.types import Receive, Scope, Send
+from tests.guard.planned import plan
 
 from ringfence import access
 from ringfence.errors import PlanError
@@ -28,6 +35,7 @@ from ringfence.frameworks import litestar as adapter
 from ringfence.frameworks.open import open_adapter
 from ringfence.frameworks.rule import Rule
 from ringfence.frameworks.table import ANSWERED
+from ringfence.guard.bind import entry_for
 from ringfence.guard.plan import resolve_terms
 from ringfence.marks import Mark
 
@@ -398,3 +406,46 @@ def test_middleware_is_named():
         "Through",
         "Through",
     ]
+
+
+async def ask(app, path):
+    sent = []
+
+    async def receive():
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message):
+        sent.append(message)
+
+    scope = {"type": "http", "method": "GET", "path": path, "headers": []}
+    await app({**scope, "query_string": b""}, receive, send)
+    return sent[0]["status"]
+
+
+@pytest.mark.anyio
+async def test_the_bare_application_answers_nobody_bound_or_not():
+    @get("/function")
+    @access.require(access.public)
+    async def by_function() -> None: ...
+
+    app = app_of(reader("/x", guards=[access.guard(access.public)]), by_function)
+    assert [await ask(app, path) for path in ("/x", "/function")] == [500, 500]
+    application = open_adapter(app)
+    for leaf in application.leaves():
+        leaf.bind(entry_for(plan("http", leaf.path)))
+    assert [await ask(app, path) for path in ("/x", "/function")] == [500, 500]
+
+
+def test_guards_that_the_plan_has_asked_are_not_called_again():
+    """Litestar copies the whole handler for each of them on every request."""
+
+    async def own(connection: ASGIConnection, handler: BaseRouteHandler) -> None: ...
+
+    app = app_of(reader("/x", guards=[access.guard(access.public), own]))
+    for leaf in open_adapter(app).leaves():
+        leaf.bind(lambda inner: inner)
+    handlers = [one for found in app.routes for one in found.route_handlers]
+    (guards,) = {tuple(one.resolve_guards()) for one in handlers if one.guards}
+    assert guards == (own,)
+    (leaf,) = open_adapter(app).leaves()
+    assert str(leaf.policy) == "public"

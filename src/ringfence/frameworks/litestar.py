@@ -272,9 +272,17 @@ class _Reader:
         tell_by_guard(self._app)
         # the router remembers what it would have called until now
         self._router.handle_routing.cache_clear()
-        guards = handler.resolve_guards()
-        if handler.resolve_middleware() and _same_method not in guards:
-            guards.insert(0, _same_method)
+        self._settle_guards(handler)
+
+    def _settle_guards(self, handler: BaseRouteHandler) -> None:
+        """Take out the guards that the plan has asked already: Litestar copies the
+        whole handler for each of them on every request. Add the one that middleware
+        makes necessary."""
+        guards = handler.resolve_guards()  # the list that Litestar goes through
+        others = [one for one in guards if not isinstance(one, PolicyGuard)]
+        if handler.resolve_middleware() and _same_method not in others:
+            others.insert(0, _same_method)
+        guards[:] = others
 
     def _reference(self, handler: BaseRouteHandler) -> ASGIApp | None:
         """Return our page for one that needs inline scripts and foreign hosts."""
