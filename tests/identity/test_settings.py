@@ -52,6 +52,8 @@ def test_the_usual_three_numbers_against_brute_force():
         {"spray_accounts_global": 1001},
         {"registrations_per_address": 0},
         {"registrations_global": 0},
+        {"session_moved": "quit"},
+        {"sessions": "redis"},
         {"site_name": ""},
         {"after_sign_in": "https://evil.example"},
         {"after_sign_in": "//evil.example"},

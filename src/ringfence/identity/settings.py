@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from ringfence.errors import SettingsError
 from ringfence.identity.destination import same_site_path
@@ -130,6 +130,8 @@ class IdentitySettings:
         _in_range(
             "session_absolute", self.session_absolute, self.session_idle, 90 * _DAY
         )
+        _one_of("session_moved", self.session_moved, get_args(MoveEffect))
+        _one_of("sessions", self.sessions, ("database", "memory"))
         _in_range("password_min_length", self.password_min_length, 8, 64)
         _in_range("hash_threads", self.hash_threads, 0, 64)
         _in_range("hash_queue", self.hash_queue, 0, 10_000)
@@ -157,6 +159,12 @@ class IdentitySettings:
         if self.templates is not None and not self.templates.is_dir():
             message = f"identity.templates is {self.templates}, which is no folder"
             raise SettingsError(message)
+
+
+def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        message = f"identity.{name} is {value!r}; it must be {' or '.join(allowed)}"
+        raise SettingsError(message)
 
 
 def _in_range(name: str, value: int, low: int, high: int) -> None:
