@@ -14,10 +14,13 @@ from examples.shop import api, web
 from examples.shop.openapi import describe
 from examples.shop.refusals import install_refusals
 from examples.shop.storage.database import Database
-from ringfence import Guard, Rule, Settings, access
+from ringfence import Guard, Rule, Settings, access, headers
 
 FOLDER = Path(__file__).parent
 NAME = "Walled Garden"
+
+# The stylesheet and the pictures are the same for everybody: caches may keep them.
+KEPT = headers(cache="public, max-age=600")
 
 # What FastAPI adds by itself cannot carry a decorator.
 RULES = (
@@ -55,7 +58,7 @@ def build(database: Database) -> FastAPI:
     shop.include_router(api.router)
     shop.include_router(web.router)
     static = Mount("/static", StaticFiles(directory=FOLDER / "static"), name="static")
-    shop.router.routes.extend(access.routes([static], access.public))
+    shop.router.routes.extend(access.routes([static], access.public, KEPT))
     install_refusals(shop)
     return shop
 

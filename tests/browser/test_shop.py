@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from itertools import count
 from urllib.parse import quote
 
@@ -13,7 +15,13 @@ from tests.browser.witness import STEAL
 PHONE = {"viewport": {"width": 375, "height": 667}, "has_touch": True}
 PASSWORD = "a long pass phrase"
 PUBLIC_PAGES = ("/", "/?q=kale", "/products/kale", "/auth/login", "/auth/register")
-CUSTOMER_PAGES = ("/orders", "/transfers", "/profile", "/auth/account")
+CUSTOMER_PAGES = (
+    "/orders",
+    "/transfers",
+    "/transfers/new",
+    "/profile",
+    "/auth/account",
+)
 
 _numbers = count(1)
 
@@ -242,6 +250,38 @@ def test_the_keyboard_is_enough(visitor, account):
     tab_to(page, text="Order")
     page.keyboard.press("Enter")
     page.wait_for_url("**/orders?done=ordered")
+
+
+def test_credit_after_a_pause_by_keyboard_on_a_phone(shop, visit):
+    """Whoever has been signed in for a while gives the password once more, and is back
+    at the form with the cursor in its first field."""
+    phone = visit(shop.url, **PHONE)
+    page, email = phone.page, sign_up(phone)
+    sign_in(phone, email)
+    with closing(sqlite3.connect(shop.data / "ringfence.db")) as database, database:
+        database.execute("UPDATE ringfence_sessions SET proved = proved - 660")
+    phone.goto("/transfers")
+    tab_to(page, text="Send credit")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/auth/confirm?next=**")
+    page.keyboard.type(PASSWORD)
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/transfers/new")
+    page.keyboard.type("friend@example.com")
+    tab_to(page, name="amount")
+    page.keyboard.type("12.50")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/transfers?done=sent")
+    assert "€87.50" in page.inner_text("main")
+    assert phone.errors == []
+    assert phone.violations() == []
+
+
+def test_the_devices_are_a_click_away(customer):
+    customer.goto("/profile")
+    customer.page.get_by_role("link", name="devices").click()
+    customer.page.wait_for_url("**/auth/account#sessions")
+    assert "this browser" in customer.page.inner_text("#sessions")
 
 
 def test_a_phone_needs_no_sideways_scrolling(shop, visit, account):

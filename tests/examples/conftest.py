@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import importlib
-from contextlib import AsyncExitStack, asynccontextmanager
+import sqlite3
+from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass
 from itertools import count
 
@@ -87,6 +88,14 @@ class Town:
         page.cookies = api.cookies
         api.headers["X-CSRF-Token"] = token
         return Person(made.id, email, api, page, token)
+
+    async def let_minutes_pass(self, minutes):
+        """Let everybody's last proof of who they are be so much older."""
+        database = self.guard.settings.data / "ringfence.db"
+        statement = "UPDATE ringfence_sessions SET proved = proved - ?"
+        with closing(sqlite3.connect(database)) as connection, connection:
+            connection.execute(statement, (minutes * 60,))
+        await self.person()  # what the guard has kept is read anew after any write
 
 
 @pytest.fixture

@@ -29,7 +29,8 @@ async def test_every_product_has_its_picture(stranger):
 
 async def test_pages_have_no_inline_script_or_style(ada, olga):
     """What a strict policy would block is not there in the first place."""
-    paths = ["/", "/products/kale", "/orders", "/transfers", "/profile"]
+    paths = ["/", "/products/kale", "/orders", "/profile"]
+    paths += ["/transfers", "/transfers/new"]
     paths += ["/admin/users", f"/admin/users/{ada.id}/remove"]
     for path in paths:
         answer = await olga.page.get(path, headers=OWN_PAGE)
@@ -42,7 +43,7 @@ async def test_pages_have_no_inline_script_or_style(ada, olga):
 
 async def test_every_form_that_posts_carries_the_token(ada, olga):
     await ada.api.post("/api/orders", json={"product_id": "kale"})
-    pages = [(ada, path) for path in ("/products/kale", "/orders", "/transfers")]
+    pages = [(ada, path) for path in ("/products/kale", "/orders", "/transfers/new")]
     pages += [(ada, "/profile"), (olga, f"/admin/users/{ada.id}/remove")]
     for person, path in pages:
         text = (await person.page.get(path, headers=OWN_PAGE)).text

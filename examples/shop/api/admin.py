@@ -5,7 +5,14 @@ from typing import Annotated
 from fastapi import APIRouter, Query, status
 
 from examples.shop import people
-from examples.shop.api.answers import CONFLICT, FORBIDDEN, REFUSED, SIGNED_OUT, UNKNOWN
+from examples.shop.api.answers import (
+    CONFLICT,
+    FORBIDDEN,
+    REFUSED,
+    SIGNED_OUT,
+    STALE,
+    UNKNOWN,
+)
 from examples.shop.dependencies import People, Writing
 from examples.shop.shapes import UserView
 from ringfence import access, current
@@ -30,8 +37,9 @@ async def list_users(
 @router.delete(
     "/{user_id}",
     status_code=status.HTTP_204_NO_CONTENT,
-    responses=UNKNOWN | CONFLICT,
+    responses=UNKNOWN | CONFLICT | STALE,
 )
+@access.require(access.fresh(minutes=15))
 async def remove_user(user_id: str, db: Writing, accounts: People) -> None:
     account = await people.dismissable(accounts, current.principal(), user_id)
     await accounts.remove(account.id)

@@ -5,10 +5,10 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Response, status
 
 from examples.shop import orders
-from examples.shop.api.answers import REFUSED, SIGNED_OUT, UNKNOWN
+from examples.shop.api.answers import REFUSED, SIGNED_OUT, TOO_OFTEN, UNKNOWN
 from examples.shop.dependencies import Reading, Writing
 from examples.shop.shapes import NewOrder, OrderChange, OrderView, Window
-from ringfence import access, current
+from ringfence import access, current, limit
 
 router = APIRouter(
     prefix="/orders",
@@ -27,8 +27,9 @@ async def list_orders(db: Reading, window: Annotated[Window, Query()]) -> object
     "",
     response_model=OrderView,
     status_code=status.HTTP_201_CREATED,
-    responses=UNKNOWN,
+    responses=UNKNOWN | TOO_OFTEN,
 )
+@limit("60/minute", by="account")
 async def place_order(new: NewOrder, db: Writing, response: Response) -> object:
     order = await orders.place(db, current.principal().id, new)
     response.headers["Location"] = f"/api/orders/{order.id}"

@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Response, status
 
 from examples.shop import catalogue, reviews
-from examples.shop.api.answers import REFUSED, SIGNED_OUT, UNKNOWN
+from examples.shop.api.answers import REFUSED, SIGNED_OUT, TOO_OFTEN, UNKNOWN
 from examples.shop.dependencies import Reading, Writing
 from examples.shop.shapes import (
     NewReview,
@@ -14,7 +14,7 @@ from examples.shop.shapes import (
     Search,
     Window,
 )
-from ringfence import access, current
+from ringfence import access, current, limit
 
 router = APIRouter(prefix="/products", tags=["products"], responses=REFUSED)
 
@@ -43,8 +43,9 @@ async def list_reviews(
     "/{product_id}/reviews",
     response_model=ReviewView,
     status_code=status.HTTP_201_CREATED,
-    responses=UNKNOWN | SIGNED_OUT,
+    responses=UNKNOWN | SIGNED_OUT | TOO_OFTEN,
 )
+@limit("60/minute", by="account")
 @access.require(access.signed_in)
 async def write_review(
     product_id: str, new: NewReview, db: Writing, response: Response

@@ -26,13 +26,16 @@ async def users(request: Request, accounts: People, after: str = "") -> Response
     )
 
 
+# The question wants a younger proof than the answer, so that there is time to read it.
 @router.get("/{user_id}/remove")
+@access.require(access.fresh(minutes=10))
 async def ask(request: Request, user_id: str, accounts: People) -> Response:
     account = await people.dismissable(accounts, current.principal(), user_id)
     return page(request, "remove_user.html", account=account)
 
 
 @router.post("/{user_id}/remove")
+@access.require(access.fresh(minutes=15))
 async def remove(user_id: str, db: Writing, accounts: People) -> Response:
     account = await people.dismissable(accounts, current.principal(), user_id)
     await accounts.remove(account.id)

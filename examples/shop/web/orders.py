@@ -7,7 +7,7 @@ from examples.shop.dependencies import Reading, Writing
 from examples.shop.shapes import MOST_ITEMS, NewOrder, OrderChange, Window
 from examples.shop.web import forms
 from examples.shop.web.pages import page, see
-from ringfence import access, current
+from ringfence import access, current, limit
 
 router = APIRouter(prefix="/orders", dependencies=[access.depends(access.signed_in)])
 
@@ -18,6 +18,7 @@ async def my_orders(request: Request, db: Reading) -> Response:
 
 
 @router.post("")
+@limit("60/minute", by="account")
 async def place(request: Request, db: Writing) -> Response:
     form = await forms.read(request, NewOrder, numbers=("quantity",))
     if form.value is None:

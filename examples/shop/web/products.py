@@ -8,7 +8,7 @@ from examples.shop.dependencies import Reading, Writing
 from examples.shop.shapes import Direction, NewReview, Search, Sort, Window
 from examples.shop.web import forms
 from examples.shop.web.pages import page, see
-from ringfence import access, current
+from ringfence import access, current, limit
 
 router = APIRouter()
 
@@ -47,6 +47,7 @@ async def product(request: Request, product_id: str, db: Reading) -> Response:
 
 
 @router.post("/products/{product_id}/reviews")
+@limit("60/minute", by="account")
 @access.require(access.signed_in)
 async def review(request: Request, product_id: str, db: Writing) -> Response:
     form = await forms.read(request, NewReview, numbers=("stars",))
