@@ -71,6 +71,25 @@ def network_of(client: str, ipv6_prefix: int = IPV6_PREFIX) -> str:
     return str(ipaddress.IPv6Network((address, ipv6_prefix), strict=False))
 
 
+def parse_network(text: str, ipv6_prefix: int = IPV6_PREFIX) -> Network:
+    """Return the network that a text stands for; an IPv6 address, like everywhere,
+    for all that its subscriber has (write ``/128`` for that one alone).
+
+    Raises:
+        ValueError: it is no network, or has bits set behind its prefix.
+    """
+    if "/" not in text and ":" in text:
+        ipaddress.ip_address(text)
+        text = network_of(text, ipv6_prefix)
+    network = ipaddress.ip_network(text)
+    if isinstance(network, ipaddress.IPv6Network):
+        mapped = network.network_address.ipv4_mapped
+        if mapped is not None:
+            bits = max(0, network.prefixlen - (128 - 32))
+            return ipaddress.ip_network((mapped, bits))
+    return network
+
+
 def is_loopback(text: str) -> bool:
     """Tell whether an address, as found by ``client_ip``, is this machine."""
     if text == UNIX:

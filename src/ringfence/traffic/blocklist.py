@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import heapq
-import ipaddress
 import math
 import socket
 import threading
@@ -16,7 +15,7 @@ from ringfence.audit.events import AddressBlocked, AddressUnblocked, Event
 from ringfence.clock import Clock, system_clock
 from ringfence.denial import Answer, Denial
 from ringfence.exchange import Exchange, Stage, at_once
-from ringfence.traffic.addresses import Network
+from ringfence.traffic.addresses import Network, parse_network
 from ringfence.traffic.networks import NetworkMap
 from ringfence.traffic.settings import TrafficSettings, why_not_blocked
 
@@ -130,7 +129,8 @@ class Blocklist:
         self._added: dict[Network, _Door] = {}
         self._queue: list[tuple[float, int, Network]] = []  # the first to be free first
         self._number = 0
-        self._permanent = tuple(map(ipaddress.ip_network, settings.blocked))
+        self._ipv6_prefix = settings.ipv6_prefix
+        self._permanent = tuple(map(self._parse, settings.blocked))
         for network in self._permanent:
             blocked = Blocked(network, math.inf, "traffic.blocked")
             self._found.put(network, _Door(blocked))
@@ -139,8 +139,8 @@ class Blocklist:
         """Refuse requests from a network for a while; a second call replaces the first.
 
         Args:
-            network: an address, or a network such as ``203.0.113.0/24``. To block the
-                client of a request, give ``exchange.network``: an IPv6 client has more
+            network: an address, or a network such as ``203.0.113.0/24``. An IPv6
+                address stands for its /64 (``ipv6_prefix``): its owner has more
                 addresses than can be listed.
             seconds: how long, more than 0. What is to stay belongs into
                 ``traffic.blocked``.
@@ -150,7 +150,7 @@ class Blocklist:
             ValueError: it is no network; it holds this machine, a proxy, or more of
                 the Internet than anybody means; or the time is not positive.
         """
-        parsed = self._parsed(network)
+        parsed = self._blockable(network)
         if not 0 < seconds < math.inf:
             raise ValueError(f"seconds must be positive and finite, not {seconds}")
         now = self._clock()
@@ -174,7 +174,7 @@ class Blocklist:
         Raises:
             ValueError: it is no network, or it stands in ``traffic.blocked``.
         """
-        parsed = _parse(network)
+        parsed = self._parse(network)
         if parsed in self._permanent:
             raise ValueError(f"{parsed} stands in traffic.blocked; take it out there")
         with self._lock:
@@ -229,8 +229,11 @@ class Blocklist:
                 return door
             self._forget(door)  # a wider one may still hold
 
-    def _parsed(self, network: str) -> Network:
-        parsed = _parse(network)
+    def _parse(self, network: str) -> Network:
+        return parse_network(network, self._ipv6_prefix)
+
+    def _blockable(self, network: str) -> Network:
+        parsed = self._parse(network)
         fault = why_not_blocked(parsed, self._proxies)
         if fault:
             raise ValueError(f"{parsed} {fault}")
@@ -261,12 +264,3 @@ class Blocklist:
             if self._added.get(network) is door:
                 del self._added[network]
                 self._found.pop(network)
-
-
-def _parse(network: str) -> Network:
-    parsed = ipaddress.ip_network(network, strict=False)
-    if isinstance(parsed, ipaddress.IPv6Network):
-        mapped = parsed.network_address.ipv4_mapped
-        if mapped is not None:
-            return ipaddress.ip_network((mapped, max(0, parsed.prefixlen - 96)))
-    return parsed

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ringfence.errors import SettingsError
-from ringfence.traffic.addresses import IPV6_PREFIX, UNIX, Network
+from ringfence.traffic.addresses import IPV6_PREFIX, UNIX, Network, parse_network
 from ringfence.traffic.proxies import PROVIDERS, published
 from ringfence.traffic.rate import parse_optional_rate
 
@@ -148,8 +148,9 @@ class TrafficSettings:
     each customer 2**16 networks of 64 bits, which 48 would hold together."""
 
     blocked: tuple[str, ...] = ()
-    """Addresses and networks whose requests are refused for good. Those that are
-    blocked for a while are added at run time (``guard.blocklist``)."""
+    """Addresses and networks whose requests are refused for good; an IPv6 address
+    stands for its network (``ipv6_prefix``). Those that are blocked for a while are
+    added at run time (``guard.blocklist``)."""
 
     max_body: int = 1_048_576
     """Largest request body in bytes, 0 for none at all, to 2**40."""
@@ -221,7 +222,7 @@ class TrafficSettings:
         _check_proxies(self.proxies)
         proxies = self.networks
         for network in self.blocked:
-            _check_blocked(network, proxies)
+            _check_blocked(network, proxies, self.ipv6_prefix)
         _check_forwarding(self.forwarding_header, self.scheme_header)
         _check_cloudflare(
             self.proxies, self.cloudflare_networks, self.forwarding_header
@@ -318,9 +319,9 @@ def _check_network(text: str, where: str) -> None:
         )
 
 
-def _check_blocked(text: str, proxies: tuple[Network, ...]) -> None:
+def _check_blocked(text: str, proxies: tuple[Network, ...], prefix: int) -> None:
     try:
-        network = ipaddress.ip_network(text)
+        network = parse_network(text, prefix)
     except ValueError as error:
         raise SettingsError(
             f"traffic.blocked: {text!r} is no address or network: {error}"
