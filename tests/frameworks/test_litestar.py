@@ -317,6 +317,10 @@ def test_static_files_are_read_with_the_policy_of_their_router(tmp_path):
     static = create_static_files_router(
         "/static", directories=[tmp_path], guards=[access.guard(access.public)]
     )
+    assert {str(leaf.place) for leaf in read(static).leaves()} == {
+        "litestar get_handler (unknown place)",
+        "litestar head_handler (unknown place)",
+    }
     assert told(read(static)) == {
         ("GET", "OPTIONS", "/static/{file_path:path}"): "public",
         ("HEAD", "/static/{file_path:path}"): "public",
@@ -371,8 +375,23 @@ def test_a_route_of_an_unknown_kind_stops_the_start():
 def test_a_way_in_that_no_route_tells_of_stops_the_start():
     app = app_of(reader("/x"), reader("/y"))
     app.routes.pop()
-    with pytest.raises(PlanError, match="none of its 1 routes tells"):
+    with pytest.raises(PlanError, match=r"no route of app\.routes tells"):
         open_adapter(app)
+
+
+def test_a_socket_that_litestar_forgets_stops_the_start():
+    """It is answered all the same: a door without a lock."""
+
+    @websocket("/x")
+    async def opened(socket: WebSocket) -> None: ...
+
+    @post("/x")
+    async def change() -> None: ...
+
+    with pytest.raises(PlanError, match="register the WebSocket after"):
+        read(opened, reader("/x"), change)
+    kinds = [leaf.kind for leaf in read(reader("/x"), change, opened).leaves()]
+    assert sorted(kinds) == ["http", "http", "websocket"]
 
 
 def test_a_version_that_works_otherwise_stops_the_start(monkeypatch):

@@ -145,7 +145,7 @@ class _Reader:
             )
             raise PlanError(message)
         leaves = sorted(self._leaves(), key=_precedence)
-        self._refuse_unknown_ways(leaves)
+        self._refuse_unknown_ways()
         for leaf in leaves:
             self._refuse_hidden(leaf)
         app = self._app
@@ -294,16 +294,22 @@ class _Reader:
         source = next((one for one in paths if one.endswith("/openapi.json")), "")
         return reference_page(_Schema(self._app), source)
 
-    def _refuse_unknown_ways(self, leaves: Sequence[Leaf]) -> None:
-        """Stop where the tree holds more than the routes tell: a door nobody guards."""
+    def _refuse_unknown_ways(self) -> None:
+        """Stop where the tree holds more than the routes tell: a door nobody guards.
+
+        Litestar forgets the route of a WebSocket when, after it, two handlers for HTTP
+        are registered at its path; the WebSocket answers all the same.
+        """
         known = set(self._chosen)
         for handlers in _all_handlers(self._router.root_route_map_node):
             for key, one in handlers.items():
                 if id(one.asgi_app) not in known:
-                    raise _not_understood(
-                        f"{key} leads to {_place_of(one.handler)}, which none of its "
-                        f"{len(leaves)} routes tells of"
+                    message = (
+                        f"Litestar answers [{_place_of(one.handler)}] ({key}), but no "
+                        "route of app.routes tells of it; register the WebSocket after "
+                        "the handlers for HTTP at its path"
                     )
+                    raise PlanError(message)
 
     def _refuse_hidden(self, leaf: Leaf) -> None:
         """A route that is never reached is a mistake: its policy protects nothing.
@@ -417,7 +423,12 @@ def _function_of(handler: BaseRouteHandler) -> Any:
 
 
 def _place_of(handler: BaseRouteHandler) -> Place:
-    return place_of(_function_of(handler))
+    """Litestar's own functions say nothing about where the developer has used them."""
+    function = _function_of(handler)
+    if getattr(function, "__module__", "").startswith("litestar."):
+        name: str = getattr(function, "__qualname__", type(function).__qualname__)
+        return Place(name=f"litestar {name.rpartition('.')[2]}")
+    return place_of(function)
 
 
 def _answers_options(handler: BaseRouteHandler) -> bool:
