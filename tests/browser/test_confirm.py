@@ -67,6 +67,7 @@ def test_the_way_there_and_back_by_keyboard(ann):
     page = ann.page
     page.goto("/transfers?to=7")
     page.wait_for_url("**/auth/confirm?next=**")
+    page.wait_for_function("document.activeElement.id === 'password'")
     page.keyboard.type("not the right one")
     page.keyboard.press("Enter")
     page.get_by_role("alert").wait_for()
