@@ -35,7 +35,7 @@ def rules(tmp_path):
         proxies=("none",),
         traffic={
             "allowed_hosts": (".shop.example",),
-            "blocked": ("198.51.100.0/24",),
+            "blocked": ("198.51.100.0/24", "2001:db8::7"),
         },
         identity={"enabled": False},
     )
@@ -60,6 +60,10 @@ def test_what_a_path_spells_cannot_leave_its_pattern(rules):
     pattern = route(rules, '/quote"$x/{rest:path}').pattern
     assert re.match(pattern, '/quote"$x/a/b')
     assert not re.match(pattern, "/quote")
+
+
+def test_a_blocked_address_is_a_network_as_it_is_behind(rules):
+    assert rules.blocked == ("198.51.100.0/24", "2001:db8::/64")
 
 
 def test_envoy_gets_every_route_and_refuses_the_rest(rules):

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from ringfence.guard.asgi import Guard
 from ringfence.guard.plan import RoutePlan
+from ringfence.traffic.addresses import parse_network
 from ringfence.traffic.rate import Rate, parse_optional_rate
 from ringfence.traffic.rate_limit import Limit
 
@@ -76,7 +77,7 @@ def rules_of(guard: Guard) -> Rules:
         body_seconds=max(1, int(traffic.body_grace)),
         head_bytes=traffic.path_limit + traffic.query_limit,
         address=parse_optional_rate(traffic.limits_address, "traffic.limits_address"),
-        blocked=traffic.blocked,
+        blocked=tuple(str(parse_network(text)) for text in traffic.blocked),
         routes=_routes(guard.plan),
     )
 
