@@ -137,10 +137,15 @@ def hang_up(port, path, times):
 
 
 def hang_up_often(app, *paths):
-    """Serve an application, flood it, and return it once it has stopped."""
+    """Serve an application, flood it, and return once it has seen all of it: whoever
+    comes last is accepted last, so the server is not ended with half of it unread."""
     with served(lambda port: app) as server:
         for path in paths:
             hang_up(server.port, path, 50)
+        fixed = {"Host": f"127.0.0.1:{server.port}"}
+        assert (
+            wire.send(server.port, wire.request("POST", "/take", fixed)).status == 200
+        )
 
 
 def taking():
