@@ -141,6 +141,21 @@ async def test_limits_and_csrf_are_watched_and_access_is_not(guarded, settings_o
 
 
 @pytest.mark.anyio
+async def test_a_body_that_is_refused_while_it_is_watched_stays_refused():
+    """It is used up by then: the application would wait for the rest for ever."""
+    malformed = Denial(400, "traffic.bad_form", "No.")
+    told, asked = [], exchange()
+
+    async def look_for_a_token(exchange):
+        exchange.denial = malformed  # as whoever watches over bodies does
+        return malformed
+
+    stage = watching(FakeClock(0.0), told, "csrf").watch("csrf", look_for_a_token)
+    assert await stage(asked) is malformed
+    assert told == []
+
+
+@pytest.mark.anyio
 async def test_policies_only_report_until_the_end(guarded, settings_of):
     settings = settings_of(
         dry_run=("csp",), dry_run_until=in_days(3), browser={"reports": True}

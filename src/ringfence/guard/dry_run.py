@@ -58,6 +58,10 @@ class DryRun:
         end = await settle(said)
         if not isinstance(end, Denial) or self.clock() >= self.until:
             return end
+        if end is exchange.denial:
+            # The body was refused while a token was looked for in it. It is used up:
+            # the application would wait for the rest for ever.
+            return end
         self.tell(end, exchange)
         return None
 
