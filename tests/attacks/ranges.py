@@ -29,6 +29,8 @@ BOB = {"email": "bob@example.com", "password": "letmein"}
 
 # The guarded side knows the same people by the guard's accounts.
 GUARDED_PASSWORD = "a long pass phrase"
+PATIENCE = 60.0  # seconds that a busy machine may take to answer
+
 ADMIN = {"email": "root@example.com", "password": "the admin's pass phrase"}
 
 
@@ -43,6 +45,7 @@ class Range(Process):
     def client(self, **options) -> httpx2.Client:
         """Return somebody who knows the key of the run, and nothing else."""
         headers = {KEY_HEADER: self.key, **options.pop("headers", {})}
+        options = {"timeout": PATIENCE, **options}
         return httpx2.Client(base_url=self.url, headers=headers, **options)
 
     @property

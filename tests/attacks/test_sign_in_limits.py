@@ -1,7 +1,6 @@
 """Passwords guessed, and locks turned against their owner (guide: "Rate Limiting
 Layers"; CWE-307, CWE-645, CWE-799)."""
 
-import json
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -10,6 +9,7 @@ from itertools import count
 
 import httpx2
 import pytest
+from tests.attacks.ledgers import settled
 from tests.attacks.ranges import ALICE, GUARDED_PASSWORD, running_range
 
 # The numbers as they are by default, but for all together: these tests share a server;
@@ -55,10 +55,10 @@ def sign_in(side, account, address=None):
 
 
 def ledger(side, name):
-    """Return the events of a name, once they are written."""
-    time.sleep(0.5)
-    lines = (side.data / "audit.jsonl").read_text().splitlines()
-    return [event for event in map(json.loads, lines) if event["event"] == name]
+    """Return the events of a name."""
+    with someone(side) as client:
+        events = settled(side.data, client)
+    return [event for event in events if event["event"] == name]
 
 
 def reasons(side):
