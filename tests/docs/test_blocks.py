@@ -13,6 +13,20 @@ DOCS = PROJECT / "docs"
 BLOCK = re.compile(r"^```python\n(?P<code>.*?)^```$", re.DOTALL | re.MULTILINE)
 NAMED = re.compile(r"# (?P<file>\w+\.py)\n")
 
+README_HOLDS = """\
+from starlette.testclient import TestClient
+from main import app
+from ringfence.testing import assert_refused, signed_in
+
+def test_it():
+    here = ("127.0.0.1", 50000)
+    with TestClient(app, base_url="http://localhost", client=here) as client:
+        assert client.get("/hello").json() == "hello, world"
+        assert_refused(client.get("/me"), "access.not_signed_in", 401)
+        with signed_in(client, app) as visitor:
+            assert client.get("/me").json() == f"hello, {visitor.id}"
+"""
+
 
 def blocks(page):
     """Return file name and text of each block, in order; a bare one is ``main.py``."""
@@ -63,8 +77,8 @@ def test_every_block_runs_in_its_turn(tmp_path, page):
             continue  # what refuses to start is looked at below
         else:
             command = [file]
-        code, told = run(tmp_path, *command)
-        assert code == 0, f"{page.name}: {file}:\n{told}"
+        status, told = run(tmp_path, *command)
+        assert status == 0, f"{page.name}: {file}:\n{told}"
 
 
 def test_the_tutorial_tells_what_is_missing(tmp_path):
@@ -105,7 +119,7 @@ def test_the_readme_does_what_it_says(tmp_path):
     page = PROJECT / "README.md"
     printed(tmp_path, page, "main.py")
     whole = (tmp_path / "main.py").read_text("utf-8")
-    (tmp_path / "test_readme.py").write_text(CHECK, "utf-8")
+    (tmp_path / "test_readme.py").write_text(README_HOLDS, "utf-8")
     code, told = run(tmp_path, "-m", "pytest", "-q", "-p", "no:cacheprovider")
     assert code == 0, told
     before = "@access.require(access.public)\n"
@@ -114,18 +128,3 @@ def test_the_readme_does_what_it_says(tmp_path):
     assert code == 1
     assert "GET /hello" in told
     assert "main.py:7" in told
-
-
-CHECK = """
-from starlette.testclient import TestClient
-from main import app
-from ringfence.testing import assert_refused, signed_in
-
-def test_it():
-    here = ("127.0.0.1", 50000)
-    with TestClient(app, base_url="http://localhost", client=here) as client:
-        assert client.get("/hello").json() == "hello, world"
-        assert_refused(client.get("/me"), "access.not_signed_in", 401)
-        with signed_in(client, app) as visitor:
-            assert client.get("/me").json() == f"hello, {visitor.id}"
-"""
