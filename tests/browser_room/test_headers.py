@@ -143,6 +143,12 @@ def test_directives_can_be_changed_added_and_taken_out():
         ({"script-src": "HTTPS:"}, "injected scripts"),
         ({"frame-ancestors": "https:"}, "clickjacking"),
         ({"script-src-elem": "data:"}, "injected scripts"),
+        ({"script-src": "'self' https://*"}, "injected scripts"),
+        ({"script-src": "*:443"}, "injected scripts"),
+        ({"default-src": "HTTPS://*:*/"}, "injected scripts"),
+        ({"frame-ancestors": "http://*"}, "clickjacking"),
+        ({"script-src": "'self' 'nonce-Zm9v'"}, "current.nonce()"),
+        ({"style-src": "'NONCE-Zm9v'"}, "current.nonce()"),
     ],
 )
 def test_wrong_directives_stop_the_start_up(csp, words):
@@ -325,7 +331,8 @@ def test_a_nonce_changes_the_policy_and_nothing_else():
 @pytest.mark.parametrize(
     "csp",
     [
-        {"script-src": "'self' 'sha256-abc=' 'nonce-Zm9v' 'strict-dynamic'"},
+        {"script-src": "'self' 'sha256-abc=' 'strict-dynamic'"},
+        {"script-src": "'self' https://*.cdn.example https://cdn.example:*"},
         {"img-src": "* data: blob: https://*.images.example:8443/path/"},
         {"connect-src": "wss://live.example https://api.example:*"},
         {"sandbox": "allow-scripts allow-forms"},

@@ -115,8 +115,11 @@ _POLICY_NAME = re.compile(r"\*|[A-Za-z0-9#=_/@.%-]+")
 _SCRIPTS = frozenset(
     {"default-src", "script-src", "script-src-attr", "script-src-elem"}
 )
-_EVERYWHERE = frozenset({"*", "http:", "https:"})
-_INJECTABLE = _EVERYWHERE | {"'unsafe-inline'", "data:"}
+# Any host, whatever stands around it: "https://*" is no narrower than "https:".
+_EVERYWHERE = re.compile(
+    r"https?:|(?:(?:https?|wss?)://)?\*(?::[^/]*)?(?:/.*)?", re.IGNORECASE
+)
+_INJECTABLE = frozenset({"'unsafe-inline'", "data:"})
 _RISKY = _INJECTABLE | {"'unsafe-eval'", "'unsafe-hashes'", "blob:"}
 
 
@@ -150,13 +153,13 @@ def weaknesses(directives: Mapping[str, str]) -> tuple[str, ...]:
         if name.startswith("script-src-") and name not in directives:
             continue
         found += _open_sources(directives, name, _RISKY)
-    found += _open_sources(directives, "style-src", {"*", "'unsafe-inline'"})
-    found += _open_sources(directives, "style-src-elem", {"*", "'unsafe-inline'"})
+    for name in ("style-src", "style-src-elem"):
+        found += _open_sources(directives, name, frozenset({"'unsafe-inline'"}))
     for name in ("base-uri", "form-action", "frame-ancestors"):
         value = directives.get(name, "").strip()
         if not value:
             found.append(f"no {name}")
-        elif name == "frame-ancestors" or _EVERYWHERE & set(value.split()):
+        elif name == "frame-ancestors" or any(map(_is_anywhere, value.split())):
             others = [one for one in value.split() if one not in {"'none'", "'self'"}]
             found += [f"{name} {one}" for one in others]
     if not directives.get("require-trusted-types-for"):
@@ -165,7 +168,7 @@ def weaknesses(directives: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def _open_sources(
-    directives: Mapping[str, str], name: str, risky: frozenset[str] | set[str]
+    directives: Mapping[str, str], name: str, risky: frozenset[str]
 ) -> list[str]:
     value = directives.get(name, "").strip()
     if not value:
@@ -174,7 +177,16 @@ def _open_sources(
         value = directives.get("default-src", "").strip()
     if not value:
         return [f"no {name}"]
-    return [f"{name} {one}" for one in value.split() if one.lower() in risky]
+    return [
+        f"{name} {one}"
+        for one in value.split()
+        if one.lower() in risky or _is_anywhere(one)
+    ]
+
+
+def _is_anywhere(source: str) -> bool:
+    """Return whether whoever likes can serve something from this source."""
+    return _EVERYWHERE.fullmatch(source) is not None
 
 
 def _check_name(name: str) -> None:
@@ -246,6 +258,11 @@ def _check_source(where: str, source: str) -> None:
         raise SettingsError(
             f"{where}: {source} is no keyword, so that browsers ignore it; {cure}"
         )
+    elif bare.startswith("nonce-"):
+        raise SettingsError(
+            f"{where}: {source} is the same in every answer, so that an injected "
+            f"script knows it too; take it out, and write nonce=current.nonce()"
+        )
 
 
 def _check_host(where: str, source: str) -> None:
@@ -283,16 +300,17 @@ def _check_choice(where: str, word: str, choices: tuple[str, ...]) -> None:
 
 def _check_strict(name: str, value: str) -> None:
     where = f"browser.csp: {name!r}"
-    sources = {source.lower() for source in value.split()}
-    if name in _SCRIPTS and sources & _INJECTABLE:
-        source = min(sources & _INJECTABLE)
+    sources = sorted(source.lower() for source in value.split())
+    anywhere = [source for source in sources if _is_anywhere(source)]
+    injectable = [*anywhere, *(one for one in sources if one in _INJECTABLE)]
+    if name in _SCRIPTS and injectable:
         raise SettingsError(
-            f"{where}: {source} lets injected scripts run, which this policy is there "
-            f"to stop; give inline scripts nonce=current.nonce() instead, or loosen "
-            f"one route with ringfence.headers(csp=..., because=...)"
+            f"{where}: {injectable[0]} lets injected scripts run, which this policy is "
+            f"there to stop; give inline scripts nonce=current.nonce() instead, or "
+            f"loosen one route with ringfence.headers(csp=..., because=...)"
         )
-    if name == "frame-ancestors" and sources & _EVERYWHERE:
+    if name == "frame-ancestors" and anywhere:
         raise SettingsError(
-            f"{where}: {min(sources & _EVERYWHERE)} lets every site frame these pages "
+            f"{where}: {anywhere[0]} lets every site frame these pages "
             f"(clickjacking); name the origins that may"
         )
