@@ -14,6 +14,7 @@ from pathlib import Path
 import httpx2
 from examples.range.gate import KEY_HEADER
 from tests.attacks.serving import (
+    NO_TLS,
     PYTHON,
     RAISED,
     Process,
@@ -45,7 +46,7 @@ class Range(Process):
     def client(self, **options) -> httpx2.Client:
         """Return somebody who knows the key of the run, and nothing else."""
         headers = {KEY_HEADER: self.key, **options.pop("headers", {})}
-        options = {"timeout": PATIENCE, **options}
+        options = {"timeout": PATIENCE, "verify": NO_TLS, **options}
         return httpx2.Client(base_url=self.url, headers=headers, **options)
 
     @property

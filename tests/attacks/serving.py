@@ -24,6 +24,9 @@ RINGFENCE = (str(Path(sys.executable).parent / "ringfence"),)
 START_UP = 60.0  # seconds that a command may take on a busy machine
 _TICK = 0.05
 
+# Plain http: clients need not load the certificates of the world, 50 ms each time.
+NO_TLS = False
+
 # Tests that inject and tests that throttle are kept apart: a wall of 429 would hide
 # what the former are to find.
 RAISED = {

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import httpx2
 from tests.attacks.serving import (
+    NO_TLS,
     RINGFENCE,
     Process,
     await_port,
@@ -42,7 +43,7 @@ def running_shop() -> Iterator[Process]:
 def customer(shop: Process, name: str) -> Iterator[httpx2.Client]:
     """Register and sign in, as a program that keeps its cookies and its token."""
     account = {"email": f"{name}@example.com", "password": f"{name}'s long pass phrase"}
-    with httpx2.Client(base_url=shop.url) as client:
+    with httpx2.Client(base_url=shop.url, timeout=60, verify=NO_TLS) as client:
         client.post("/auth/register", json=account)
         answer = client.post("/auth/login", json=account)
         if answer.status_code != 200:

@@ -11,7 +11,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 from tests.attacks.ledgers import settled
 from tests.attacks.ranges import ALICE
-from tests.attacks.serving import served
+from tests.attacks.serving import NO_TLS, served
 from tests.attacks.shops import customer, running_shop
 
 from ringfence import Guard, Settings, access
@@ -46,7 +46,9 @@ def written():
 def post(server):
     headers = {"cookie": "basket=c2VjcmV0OnNlY3JldA", "origin": server.url}
     body = {"email": FORGED, "password": PASSWORD}
-    return httpx2.post(f"{server.url}/sign-in", json=body, headers=headers)
+    return httpx2.post(
+        f"{server.url}/sign-in", json=body, headers=headers, verify=NO_TLS
+    )
 
 
 def routes():

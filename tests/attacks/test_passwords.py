@@ -17,7 +17,7 @@ import pytest
 from starlette.applications import Starlette
 from starlette.responses import JSONResponse, PlainTextResponse
 from starlette.routing import Route
-from tests.attacks.serving import RAISED, served
+from tests.attacks.serving import NO_TLS, RAISED, served
 
 from ringfence import Guard, Settings, access
 from ringfence.identity.passwords.argon2 import Argon2id
@@ -25,7 +25,7 @@ from ringfence.identity.passwords.common_passwords import ranks
 
 ALICE = {"email": "alice@example.com", "password": "a long pass phrase"}
 BOB = {"email": "bob@example.com", "password": "another pass phrase"}
-PATIENCE = 10.0  # seconds for an answer that comes
+PATIENCE = 60.0  # seconds for an answer that comes
 IMPATIENCE = 0.5  # seconds after which an answer does not come
 
 
@@ -62,13 +62,15 @@ def guarded(folder: Path, *people, **settings: str):
     """Serve a guarded application that knows these people."""
     with served(lambda port: guard(folder, **settings)) as server:
         for person in people:
-            answer = httpx2.post(f"{server.url}/auth/register", json=person)
+            answer = httpx2.post(
+                f"{server.url}/auth/register", json=person, verify=NO_TLS
+            )
             assert answer.status_code == 202
         yield server
 
 
 def sign_in(server, person, source="127.0.0.1", timeout=PATIENCE):
-    transport = httpx2.HTTPTransport(local_address=source)
+    transport = httpx2.HTTPTransport(local_address=source, verify=NO_TLS)
     with httpx2.Client(transport=transport, timeout=timeout) as client:
         return client.post(f"{server.url}/auth/login", json=person)
 
@@ -92,7 +94,9 @@ def slow(monkeypatch):
 
 def home_answers(server):
     try:
-        return httpx2.get(server.url, timeout=IMPATIENCE).status_code == 200
+        return (
+            httpx2.get(server.url, timeout=IMPATIENCE, verify=NO_TLS).status_code == 200
+        )
     except httpx2.TimeoutException:
         return False
 

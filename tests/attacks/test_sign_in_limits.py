@@ -11,6 +11,7 @@ import httpx2
 import pytest
 from tests.attacks.ledgers import settled
 from tests.attacks.ranges import ALICE, GUARDED_PASSWORD, running_range
+from tests.attacks.serving import NO_TLS
 
 # The numbers as they are by default, but for all together: these tests share a server;
 # and a spray is seen within one minute.
@@ -36,7 +37,8 @@ def on():
 
 def someone(side, address=None, **options):
     """Return a client at an address of its own: all of 127.0.0.0/8 is this machine."""
-    transport = httpx2.HTTPTransport(local_address=address or next(_addresses))
+    address = address or next(_addresses)
+    transport = httpx2.HTTPTransport(local_address=address, verify=NO_TLS)
     headers = {"origin": side.url, **options.pop("headers", {})}
     return side.client(transport=transport, headers=headers, timeout=60, **options)
 

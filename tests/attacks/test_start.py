@@ -8,7 +8,7 @@ from fastapi import APIRouter, FastAPI
 from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.routing import BaseRoute, Route
-from tests.attacks.serving import lifespan, served
+from tests.attacks.serving import NO_TLS, lifespan, served
 
 from ringfence import Guard, Settings, access
 from ringfence.errors import OutsideRequestError, PlanError
@@ -36,7 +36,7 @@ def development(folder, **overrides):
 
 
 def get(server, path):
-    return httpx2.get(f"{server.url}{path}")
+    return httpx2.get(f"{server.url}{path}", verify=NO_TLS)
 
 
 def test_a_route_without_a_policy_stops_the_start(tmp_path):

@@ -22,7 +22,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, StreamingResponse
 from starlette.routing import Route, WebSocketRoute
 from tests.attacks.ledgers import settled
-from tests.attacks.serving import served
+from tests.attacks.serving import NO_TLS, served
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
@@ -81,7 +81,7 @@ class Side:
         headers = {"user-agent": agent, "origin": self.url}
         if cookie:
             headers["cookie"] = cookie
-        transport = httpx2.HTTPTransport(local_address=address)
+        transport = httpx2.HTTPTransport(local_address=address, verify=NO_TLS)
         with httpx2.Client(
             base_url=self.url, headers=headers, transport=transport, timeout=60
         ) as client:
