@@ -23,8 +23,19 @@ def guard_of(tmp_path, **traffic):
         Route("/files/{rest:path}", answer),
         Mount("/static", StaticFiles(directory=tmp_path)),
         WebSocketRoute("/chat", answer),
+        Route("/items/{name}", answer),
+        Route("/items/special", answer, methods=["POST"]),
+        Route("/shared", answer, methods=["POST"]),
     ]
-    limited = access.routes([Route("/slow", answer)], access.public, limit("2/minute"))
+    limited = access.routes(
+        [
+            Route("/slow", answer),
+            Route("/slow", answer, methods=["POST"]),
+            Route("/shared", answer),
+        ],
+        access.public,
+        limit("2/minute"),
+    )
     settings = Settings.load(
         toml=None,
         environ={},
@@ -121,6 +132,30 @@ def test_limits_by_address_hold(shop):
     assert asked("GET", "/")[0] == 200
 
 
+def test_each_method_draws_from_the_limit_of_its_own_plan(shop):
+    """Whoever keeps to the guard's limits is not refused before it."""
+    asked = shop().ask
+    assert [asked("GET", "/slow")[0] for _ in range(3)] == [200, 200, 429]
+    assert [asked("POST", "/slow")[0] for _ in range(3)] == [200, 200, 429]
+    assert [asked("POST", "/shared")[0] for _ in range(4)] == [200] * 4
+    assert [asked("GET", "/shared")[0] for _ in range(3)] == [200, 200, 429]
+
+
+def test_a_path_that_two_routes_share_is_served_by_the_methods_of_both(shop):
+    """The framework goes on to the second one where the first lacks the method."""
+    asked = shop().ask
+    assert asked("GET", "/items/lamp")[0] == 200
+    assert asked("POST", "/items/special")[0] == 200
+    assert asked("PUT", "/items/special")[0] == 405
+
+
+def test_hosts_may_be_addresses(shop):
+    asked = shop(allowed_hosts=("[::1]:8443", "api.example:8443")).ask
+    assert asked("GET", "/", host="[::1]:8443")[0] == 200
+    assert asked("GET", "/", host="api.example:8443")[0] == 200
+    assert asked("GET", "/", host="[::2]:8443")[0] == 421
+
+
 def test_the_wide_limit_holds_everywhere(shop):
     asked = shop(limits_address="3/minute").ask
     assert [asked("GET", "/")[0] for _ in range(4)] == [200, 200, 200, 429]
@@ -135,6 +170,17 @@ def test_handshakes_are_passed_on(shop):
     _, told = shop().ask("GET", "/chat", Upgrade="websocket", Connection="Upgrade")
     assert told["headers"]["upgrade"] == "websocket"
     assert told["headers"]["connection"] == "upgrade"
+
+
+def test_no_tunnel_is_opened_to_another_protocol(shop):
+    """Through one, h2c would bring requests that no rule here has seen (CWE-444)."""
+    asked = shop().ask
+    for protocol in ("h2c", "websocket, h2c", "h2c, websocket"):
+        _, told = asked(
+            "GET", "/chat", Upgrade=protocol, Connection="Upgrade, HTTP2-Settings"
+        )
+        assert "upgrade" not in told["headers"]
+        assert "upgrade" not in told["headers"].get("connection", "").lower()
 
 
 def test_other_routes_upgrade_nothing(shop):

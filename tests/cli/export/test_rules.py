@@ -9,7 +9,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
 from ringfence import Guard, Settings, access, limit
-from ringfence.cli.export import cloudflare, envoy
+from ringfence.cli.export import cloudflare, envoy, nginx
 from ringfence.cli.export.rules import rules_of
 from ringfence.cli.main import main
 
@@ -24,8 +24,15 @@ def rules(tmp_path):
         Route("/a.b/{number:int}", answer, methods=["GET"]),
         Route("/a.b/{number:int}", answer, methods=["DELETE"]),
         Route('/quote"$x/{rest:path}', answer, methods=["POST"]),
+        Route("/caf\N{LATIN SMALL LETTER E WITH ACUTE} 1", answer),
     ]
-    limited = access.routes([Route("/slow", answer)], access.public, limit("9/hour"))
+    limited = access.routes(
+        [Route("/slow", answer)],
+        access.public,
+        limit("9/hour"),
+        limit("20/second"),
+        limit("30/day"),
+    )
     settings = Settings.load(
         toml=None,
         environ={},
@@ -81,12 +88,45 @@ def test_envoy_gets_every_route_and_refuses_the_rest(rules):
     assert manager["merge_slashes"] is False
 
 
-def test_cloudflare_gets_limits_that_are_never_wider(rules):
+def test_cloudflare_gets_limits_that_are_never_narrower(rules):
+    """Who keeps to the guard's limits is not shut out at the gateway."""
     refusing, limiting = json.loads(cloudflare.render(rules))
     assert refusing["phase"] == "http_request_firewall_custom"
     assert '"shop.example"' in refusing["rules"][0]["expression"]
-    by_hour = limiting["rules"][0]["ratelimit"]
-    assert (by_hour["requests_per_period"], by_hour["period"]) == (9, 3_600)
+    limits = [
+        (one["ratelimit"]["requests_per_period"], one["ratelimit"]["period"])
+        for one in limiting["rules"]
+    ]
+    assert limits == [(9, 3_600), (200, 10), (30, 3_600), (3_000, 60)]
+
+
+def test_paths_match_as_they_are_sent_where_nobody_decodes_them(rules):
+    (found,) = (one for one in rules.routes if one.template.startswith("/caf"))
+    assert re.match(found.pattern, "/caf\N{LATIN SMALL LETTER E WITH ACUTE} 1")
+    for sent in ("/caf%C3%A9%201", "/caf%c3%a9%201"):
+        assert re.match(found.raw_pattern, sent)
+    assert found.raw_pattern.isascii()  # RE2 takes no other character escaped
+    said = envoy.render(rules, listen="0.0.0.0:80", upstream="127.0.0.1:8000")
+    assert json.dumps(found.raw_pattern) in said
+    assert (
+        found.raw_pattern
+        in json.loads(cloudflare.render(rules))[0]["rules"][-1]["expression"]
+    )
+
+
+def test_envoy_knows_hosts_on_other_ports(rules):
+    said = envoy.render(rules, listen="0.0.0.0:8443", upstream="127.0.0.1:8000")
+    assert '"ignore_port_in_host_matching": true' in said
+
+
+def test_clients_behind_a_translator_are_told_apart(rules):
+    """What nginx takes for one network there is all of IPv4."""
+    said = nginx.render(rules, listen="80", upstream="127.0.0.1:8000")
+    patterns = re.findall(r'"~(\^[^"]+)" +(\$\w+);', said)
+    first = next(to for one, to in patterns if re.match(one, "64:ff9b::c633:6407"))
+    assert first == "$remote_addr"
+    first = next(to for one, to in patterns if re.match(one, "2001:db8:1:2:3:4:5:6"))
+    assert first == "$ringfence_four"
 
 
 APPLICATION = """
@@ -119,3 +159,9 @@ def test_an_address_that_is_none_is_refused(tmp_path, monkeypatch, capsys):
     asked = ["export", "nginx", "app:app", "--upstream", "127.0.0.1:1; evil"]
     assert main(asked) == 2
     assert "no address" in capsys.readouterr().err
+
+
+def test_an_upstream_without_a_host_is_refused(capsys):
+    """By nginx 8000 would be read as the address 0.0.31.64."""
+    assert main(["export", "nginx", "app:app", "--upstream", "8000"]) == 2
+    assert "127.0.0.1:8000" in capsys.readouterr().err

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from math import ceil
 from typing import Any
 
 from ringfence.cli.export.rules import Route, Rules
@@ -73,14 +74,18 @@ def _unknown(rules: Rules) -> str:
 
 
 def _matches(route: Route) -> str:
-    return f'http.request.uri.path matches r#"{route.pattern}"#'
+    return f'http.request.uri.path matches r#"{route.raw_pattern}"#'
 
 
 def _limits(rules: Rules) -> list[dict[str, Any]]:
     limits = [
-        _limit(f"{rate.text} on {route.template}", _matches(route), rate)
+        _limit(
+            f"{limit.rate.text} on {route.template}",
+            f"{_matches(route)} and {_methods(limit.methods)}",
+            limit.rate,
+        )
         for route in rules.routes
-        for rate in route.limits
+        for limit in route.limits
     ]
     if rules.address is not None:
         limits.append(_limit(f"{rules.address.text} by address", "true", rules.address))
@@ -88,9 +93,10 @@ def _limits(rules: Rules) -> list[dict[str, Any]]:
 
 
 def _limit(description: str, expression: str, rate: Rate) -> dict[str, Any]:
-    """Return a rule with the nearest period there is, never a wider limit."""
+    """Return a rule with the nearest period there is, and never a narrower limit than
+    the guard's: whoever keeps to that one must not be shut out here."""
     period = next((one for one in _PERIODS if one >= rate.period), _PERIODS[-1])
-    amount = max(1, rate.amount * min(period, rate.period) // rate.period)
+    amount = ceil(rate.amount * max(period, rate.period) / rate.period)
     return {
         **_block(description, expression),
         "ratelimit": {

@@ -24,6 +24,12 @@ def export(gateway: str, target: str, *, listen: str, upstream: str) -> int:
         if not _ADDRESS.fullmatch(address):
             message = f"{option} {address!r} is no address; write 127.0.0.1:8000"
             raise SettingsError(message)
+    if ":" not in upstream:  # nginx would read 8000 as the address 0.0.31.64
+        message = (
+            f"--upstream {upstream!r} says no host; write 127.0.0.1:{upstream}, or "
+            "where the backend listens"
+        )
+        raise SettingsError(message)
     rules = rules_of(load_target(target))
     if not rules.hosts:
         sys.stderr.write(

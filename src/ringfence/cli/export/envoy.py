@@ -43,7 +43,11 @@ def render(rules: Rules, *, listen: str, upstream: str) -> str:
         "request_headers_timeout": f"{rules.body_seconds}s",
         "stream_idle_timeout": f"{max(30, rules.body_seconds)}s",
         "http_filters": _filters(rules),
-        "route_config": {"name": "ringfence", "virtual_hosts": [_host(rules)]},
+        "route_config": {
+            "name": "ringfence",
+            "virtual_hosts": [_host(rules)],
+            "ignore_port_in_host_matching": True,
+        },
     }
     listener = {
         "name": "ringfence",
@@ -101,25 +105,36 @@ def _host(rules: Rules) -> Json:
 
 
 def _routes(route: Route, address: Rate | None) -> list[Json]:
-    path = {"safe_regex": {"regex": route.pattern}}
-    methods = "|".join(route.methods)
-    matched = {
-        **path,
-        "headers": [
-            {"name": ":method", "string_match": {"safe_regex": {"regex": methods}}}
-        ],
-    }
+    path = {"safe_regex": {"regex": route.raw_pattern}}
+    rates: dict[tuple[str, ...], list[Rate]] = {}
+    for limit in route.limits:
+        rates.setdefault(limit.methods, []).append(limit.rate)
+    limited = {name for methods in rates for name in methods}
+    others = tuple(name for name in route.methods if name not in limited)
+    everywhere = [] if address is None else [address]
+    served = [
+        _served(path, methods, [*everywhere, *own], websocket=route.websocket)
+        for methods, own in (*rates.items(), (others, []))
+        if methods
+    ]
+    return [*served, {"match": path, "direct_response": {"status": 405}}]
+
+
+def _served(
+    path: Json, methods: tuple[str, ...], rates: list[Rate], *, websocket: bool
+) -> Json:
+    regex = {"safe_regex": {"regex": "|".join(methods)}}
+    named = [{"name": ":method", "string_match": regex}]
     action: Json = {"cluster": "backend", "timeout": "60s"}
-    if route.websocket:
+    if websocket and "GET" in methods:
         action["upgrade_configs"] = [{"upgrade_type": "websocket"}]
-    served: Json = {"match": matched, "route": action}
-    rates = [*([address] if address else ()), *route.limits]
+    served: Json = {"match": {**path, "headers": named}, "route": action}
     if rates:
         limit = _local_limit(min(rates, key=lambda rate: rate.amount / rate.period))
         served["typed_per_filter_config"] = {
             "envoy.filters.http.local_ratelimit": limit
         }
-    return [served, {"match": path, "direct_response": {"status": 405}}]
+    return served
 
 
 def _local_limit(rate: Rate | None = None) -> Json:

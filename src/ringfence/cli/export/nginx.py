@@ -19,12 +19,25 @@ _HEAD = """\
 
 # Of IPv6 one customer has 2**64 addresses: they share a budget. nginx writes addresses
 # without leading zeros, so the first groups are the same text for one network, or at
-# worst two.
+# worst two. A translator's IPv6 side (64:ff9b::/96) holds all of IPv4.
 _CLIENT = """\
 map $remote_addr $ringfence_client {
     default                                  $remote_addr;
+    "~^64:ff9b::"                            $remote_addr;
     "~^(?P<ringfence_four>(?:[0-9a-f]+:){4})"       $ringfence_four;
     "~^(?P<ringfence_few>(?:[0-9a-f]+:){1,3}):"     $ringfence_few;
+}
+"""
+# To no other protocol: a backend that speaks h2c would be handed a tunnel, in which
+# nobody looks at paths, methods or addresses any more (CWE-444).
+_UPGRADES = """\
+map $http_upgrade $ringfence_upgrade {
+    default         "";
+    "~*^websocket$" websocket;
+}
+map $ringfence_upgrade $ringfence_connection {
+    default upgrade;
+    ""      "";
 }
 """
 _MINUTE = 60
@@ -47,23 +60,27 @@ def render(rules: Rules, *, listen: str, upstream: str) -> str:
 def _zones(rules: Rules) -> Iterator[str]:
     yield _CLIENT
     if rules.address is not None:
-        yield _zone("ringfence_address", rules.address)
+        yield _zone("ringfence_address", rules.address, "ringfence_client")
     for number, route in enumerate(rules.routes):
-        for index, rate in enumerate(route.limits):
-            yield _zone(f"ringfence_{number}_{index}", rate)
-    yield (
-        "map $http_upgrade $ringfence_connection {\n"
-        '    default upgrade;\n    ""      "";\n}\n'
-    )
+        for index, limit in enumerate(route.limits):
+            name = f"ringfence_{number}_{index}"
+            yield from _counted(f"{name}_client", limit.methods)
+            yield _zone(name, limit.rate, f"{name}_client")
+    yield _UPGRADES
 
 
-def _zone(name: str, rate: Rate) -> str:
+def _counted(name: str, methods: tuple[str, ...]) -> Iterator[str]:
+    """Write what a budget is counted by: an empty text is not counted."""
+    yield f"map $request_method ${name} {{"
+    yield '    default "";'
+    yield from (f"    {method} $ringfence_client;" for method in methods)
+    yield "}"
+
+
+def _zone(name: str, rate: Rate, key: str) -> str:
     # Whole numbers a minute are the finest that nginx knows.
     minute = max(1, ceil(rate.amount * _MINUTE / rate.period))
-    return (
-        f"limit_req_zone $ringfence_client zone={name}:10m rate={minute}r/m;  "
-        f"# {rate.text}"
-    )
+    return f"limit_req_zone ${key} zone={name}:10m rate={minute}r/m;  # {rate.text}"
 
 
 def _servers(rules: Rules, listen: str, upstream: str) -> Iterator[str]:
@@ -102,8 +119,8 @@ def _location(number: int, route: Route, rules: Rules, upstream: str) -> Iterato
     yield f"        if ($request_method !~ ^({methods})$) {{ return 405; }}"
     if route.limits and rules.address is not None:
         yield f"        {_limit('ringfence_address', rules.address)}"
-    for index, rate in enumerate(route.limits):
-        yield f"        {_limit(f'ringfence_{number}_{index}', rate)}"
+    for index, limit in enumerate(route.limits):
+        yield f"        {_limit(f'ringfence_{number}_{index}', limit.rate)}"
     if route.websocket:
         yield from _upgrade()
     yield f"        proxy_pass http://{upstream};"
@@ -111,7 +128,7 @@ def _location(number: int, route: Route, rules: Rules, upstream: str) -> Iterato
 
 
 def _upgrade() -> Iterator[str]:
-    yield "        proxy_set_header Upgrade $http_upgrade;"
+    yield "        proxy_set_header Upgrade $ringfence_upgrade;"
     yield "        proxy_set_header Connection $ringfence_connection;"
     # A location that sets headers leaves out those of its server.
     yield from _headers("        ")
