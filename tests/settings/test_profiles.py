@@ -52,6 +52,23 @@ UNSAFE = {
         replace(SAFE, public_origins=("https://u@a.example",)),
         "host and port",
     ),
+    "a default port": (
+        replace(SAFE, public_origins=("https://Shop.Example:443",)),
+        "write https://shop.example",
+    ),
+    "a dot at the end": (
+        replace(SAFE, public_origins=("https://shop.example.",)),
+        "write https://shop.example",
+    ),
+    "an international name": (
+        replace(
+            SAFE,
+            public_origins=(
+                "https://b\N{LATIN SMALL LETTER U WITH DIAERESIS}cher.example",
+            ),
+        ),
+        "write https://xn--bcher-kva.example",
+    ),
     "no port": (replace(SAFE, public_origins=("https://a.example:x",)), "no origin"),
     "memory": (replace(SAFE, database="sqlite://"), "in memory"),
     "memory alone": (replace(SAFE, database="memory:"), "in memory"),
@@ -73,6 +90,17 @@ def test_unsafe_production_does_not_start(settings, expected):
     assert message.startswith("not safe for production:")
     assert expected in message
     assert "ringfence dev" in message
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        *("https://Shop.Example", "https://shop.example:8443", "https://intranet"),
+        *("https://[2001:db8::1]", "https://my_shop.example", "https://192.0.2.7:444"),
+    ],
+)
+def test_origins_that_browsers_write_so_pass(origin):
+    refuse_unsafe(replace(SAFE, public_origins=(origin,)))
 
 
 def test_debug_does_not_start_in_production():

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from urllib.parse import SplitResult, urlsplit
 
+from ringfence.browser.origins import canonical
 from ringfence.errors import SettingsError
 from ringfence.settings.settings import Settings
 from ringfence.traffic.rewritten_peer import rewriting
@@ -135,6 +136,13 @@ def _wrong_origin(origin: str) -> Iterator[str]:
         yield (
             f"public_origins has {origin!r}; an origin is scheme, host and port only: "
             f"https://{parts.netloc.rpartition('@')[2]}"
+        )
+    elif canonical(origin) != origin.lower():
+        # It would be compared with what browsers send, and never be the same.
+        written = canonical(origin) or "https://shop.example"
+        yield (
+            f"public_origins has {origin!r}, which no browser writes so; write "
+            f"{written}"
         )
 
 
