@@ -96,9 +96,13 @@ class Answers:
         errors: Sequence[Mapping[str, str]] = (),
     ) -> None:
         """Send a denial."""
+        self._share(exchange)
+        await self._respond(denial, exchange, send, errors=errors)
+
+    def _share(self, exchange: Exchange) -> None:
+        """Let scripts of other origins read a refusal that answers for all routes."""
         if self._sharing is not None and _is_unplanned(exchange):
             exchange.response_headers += self._sharing.lines(exchange)
-        await self._respond(denial, exchange, send, errors=errors)
 
     async def answer(self, answer: Answer, exchange: Exchange, send: Send) -> None:
         """Send what the guard itself answers."""
@@ -112,14 +116,24 @@ class Answers:
 
     async def refuse(self, denial: Denial, exchange: Exchange, send: Send) -> None:
         """Send a denial and write down that, whom and why."""
-        if denial.brief and self._is_flood(exchange):
+        if denial.brief and self._is_flood():
             self._turned_away += 1
-            start, body = self._briefly(denial)
-            await send(start)
-            await send(body)
+            await self._turn_away(denial, exchange, send)
             return
         self.record_refusal(denial, exchange)
         await self.respond(denial, exchange, send)
+
+    async def _turn_away(self, denial: Denial, exchange: Exchange, send: Send) -> None:
+        if exchange.kind != "http":
+            await self.respond(denial, exchange, send)
+            return
+        self._share(exchange)
+        start, body = self._briefly(denial)
+        if exchange.response_headers:
+            lines = [*start["headers"], *exchange.response_headers]
+            start = {**start, "headers": lines}
+        await send(start)
+        await send(body)
 
     def _briefly(self, denial: Denial) -> tuple[Message, Message]:
         """Return the shortest answer, made once for each denial: stages return the very
@@ -131,14 +145,12 @@ class Answers:
             known = self._brief[id(denial)] = denial, brief(denial)
         return known[1]
 
-    def _is_flood(self, exchange: Exchange) -> bool:
+    def _is_flood(self) -> bool:
         """Return whether a refusal that many may get is one of too many to write down.
 
         Turning a flood away must cost less than to answer it, or the flood has won
         (CWE-400).
         """
-        if exchange.kind != "http" or exchange.response_headers or self._sharing:
-            return False
         if not self._floods.take(self._clock()):
             return True
         self.tell_turned_away()
