@@ -27,6 +27,8 @@ _TICK = 0.05
 # Plain http: clients need not load the certificates of the world, 50 ms each time.
 NO_TLS = False
 
+_kept: list[socket.socket] = []  # ports, for as long as the tests run
+
 # Tests that inject and tests that throttle are kept apart: a wall of 429 would hide
 # what the former are to find.
 RAISED = {
@@ -73,8 +75,17 @@ def listener() -> socket.socket:
 
 
 def free_port() -> int:
-    with listener() as bound:
-        return int(bound.getsockname()[1])
+    """Return a port that only a server can take that asks for it by its number.
+
+    The socket stays bound, as servers with SO_REUSEADDR allow: else the kernel would
+    give the number away again, to another server or as the near end of a connection,
+    while ours is still being started.
+    """
+    kept = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    kept.bind(("127.0.0.1", 0))
+    _kept.append(kept)
+    return int(kept.getsockname()[1])
 
 
 @contextmanager

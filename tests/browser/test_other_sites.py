@@ -31,9 +31,9 @@ COUNT_FRAMES = """async (target) => {
     for (let tries = 0; tries < 100; tries++) {
         await new Promise((resolve) => setTimeout(resolve, 50));
         if (theirs.closed) return "cut off";
-        if (theirs.length) return theirs.length;
+        if (theirs.length > 1) return theirs.length;
     }
-    return "nothing";
+    return theirs.length;
 }"""
 
 

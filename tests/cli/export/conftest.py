@@ -10,6 +10,7 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from tests.attacks import serving
 
 _MISSING = (
     "nginx is needed for the tests of exported rules; install it, on Debian with: "
@@ -143,5 +144,4 @@ def _await(port, process):
 
 @pytest.fixture
 def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        return listening.getsockname()[1]
+    return serving.free_port()
