@@ -18,7 +18,8 @@ from ringfence import access
 def build(world: World, who: Who) -> Starlette:
     """Return the vulnerable application.
 
-    The policies are attributes that only a guard reads; without one they do nothing.
+    Policies and limits are attributes that only a guard reads; without one they do
+    nothing.
     """
 
     async def openapi(request: Request) -> Response:
@@ -27,7 +28,7 @@ def build(world: World, who: Who) -> Starlette:
     routes: list[BaseRoute] = []
     for target in TARGETS:
         route = Route(target.path, target.handler, methods=[target.method])
-        routes += access.routes([route], target.policy)
+        routes += access.routes([route], target.policy, *target.marks)
     routes += access.routes([Route("/openapi.json", openapi)], access.public)
     routes += access.routes([WebSocketRoute("/live", live)], access.signed_in)
     app = Starlette(debug=True, routes=routes)

@@ -16,7 +16,7 @@ _KEPT_IN_ENVIRONMENT = ("PATH", "LANG", "LC_ALL", "TZ", "COVERAGE_PROCESS_START"
 _LOWLY_USER = "nobody"
 _PR_SET_NO_NEW_PRIVS = 38  # linux/prctl.h
 
-_MORE_PROCESSES = 64  # beyond what the user runs already; threads count too
+_MORE_PROCESSES = 256  # beyond what the user runs, in all ranges; threads count
 _FILE_BYTES = 32 * 1024 * 1024
 _MEMORY_BYTES = 3 * 1024 * 1024 * 1024  # address space, most of it never touched
 _OPEN_FILES = 256

@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from ringfence import access
+from ringfence.marks import Mark
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -25,6 +26,7 @@ class Target:
         policy: used with the guard on; the unguarded side knows no policies.
         query: names in the query string.
         body: fields of the body, a form or JSON.
+        marks: limits, likewise with the guard on only.
     """
 
     method: str
@@ -34,3 +36,4 @@ class Target:
     policy: access.Policy = access.public
     query: tuple[str, ...] = ()
     body: tuple[str, ...] = ()
+    marks: tuple[Mark, ...] = ()

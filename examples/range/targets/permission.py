@@ -69,8 +69,8 @@ TARGETS = (
         "POST",
         "/admin/deleteUser",
         delete_user,
-        "vertical escalation",
-        access.role("admin"),
+        "vertical escalation; a stolen cookie is enough",
+        access.role("admin") & access.fresh(minutes=10),
         body=("id",),
     ),
 )
