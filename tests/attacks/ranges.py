@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -46,8 +47,15 @@ class Range(Process):
     def client(self, **options) -> httpx2.Client:
         """Return somebody who knows the key of the run, and nothing else."""
         headers = {KEY_HEADER: self.key, **options.pop("headers", {})}
-        options = {"timeout": PATIENCE, "verify": NO_TLS, **options}
+        fixed = {"timeout": PATIENCE, "verify": NO_TLS}
+        fixed["event_hooks"] = {"response": [self._show_why]}
+        options = {**fixed, **options}
         return httpx2.Client(base_url=self.url, headers=headers, **options)
+
+    def _show_why(self, response: httpx2.Response) -> None:
+        """Show what the range says of a failure, beside the test that it fails."""
+        if response.status_code == 500:
+            sys.stderr.write(self.data.with_suffix(".log").read_text()[-4000:])
 
     @property
     def sign_in_path(self) -> str:
