@@ -62,6 +62,7 @@ HONEST = {
     "a value like a boundary": part(content=b"--b\r\n\r\n--c--\r\n--\r\n-") + END,
     "a long binary file": part(content=bytes(range(256)) * 1_000, more=FILE) + END,
     "an international file name": part(more="; filename*=utf-8''%e2%82%ac.txt") + END,
+    "a file name of semicolons": part(more='; filename="' + ";" * 20 + '"') + END,
     "a quoted file name": part(more='; filename="a \\"b\\".txt"') + END,
 }
 REFUSED = {
@@ -76,6 +77,10 @@ REFUSED = {
     "junk behind a boundary": (part() + b"--bx\r\n", "bad_form"),
     "line feeds alone": (part().replace(b"\r\n", b"\n") + END, "bad_form"),
     "a large header": (part(more="; x=" + "y" * 400) + END, "part_header_too_large"),
+    "a header of semicolons": (
+        part(more='; x="' + ";" * 64 + '"') + END,
+        "part_header_too_large",
+    ),
     "an endless header": (b"--b\r\n" + b"x" * 400, "part_header_too_large"),
     "a long file name": (
         part(more=f'; filename="{"x" * 21}"') + END,
@@ -184,6 +189,21 @@ def test_a_boundary_can_be_read_in_one_way(content_type, boundary):
     assert read_boundary(content_type) == boundary
 
 
+@pytest.mark.parametrize("blank", [b"\xa0", b"\x85", b"\x1c", b"\x0b", b"\t"])
+@pytest.mark.parametrize(
+    "media_type", [b"application/x-www-form-urlencoded", b"multipart/form-data"]
+)
+def test_what_a_framework_takes_for_a_form_is_counted(media_type, blank):
+    """Litestar strips the header as text: a no-break space before the type hid a form
+    from who counts bytes."""
+    for hidden in (blank + media_type, media_type + blank):
+        content_type = hidden + b"; boundary=b"
+        assert parse_content_header(content_type.decode("latin-1"))[0] == (
+            media_type.decode()
+        )
+        assert form_of(content_type, SETTINGS) is not None
+
+
 @given(st.binary(max_size=80))
 def test_no_bytes_break_the_reader(rest):
     form_of(b"multipart/form-data" + rest, SETTINGS)
@@ -286,6 +306,18 @@ def test_no_parser_finds_more_parts_than_were_counted(boundary, body, is_closed)
     assert parts_seen_by_litestar(content_type, body) <= SETTINGS.max_fields
 
 
+def test_no_header_of_a_part_keeps_starlette_busy():
+    """What passes must be parsed in about the time of any other form of its size;
+    a megabyte of semicolons took a hundred times as long (CVE-2024-24762's kind)."""
+    for count in (60, 4_000):
+        more = '; x="' + ";" * count + "y" * (4_000 - count)
+        body = part(more=more) * 200 + END
+        if judge(body, bounds=TrafficSettings()) is None:
+            began = time.process_time()
+            parts_seen_by_starlette(TYPE.encode(), body)
+            assert time.process_time() - began < 0.3
+
+
 def posting(exchange_of, body, content_type=TYPE):
     pieces = [body[i : i + 7] for i in range(0, len(body), 7)]
 
@@ -325,6 +357,18 @@ async def test_a_form_without_boundary_is_refused_at_once(exchange_of):
     exchange = posting(exchange_of, part() + END, "multipart/form-data")
     denial = await limit_body(10_000, SETTINGS)(exchange)
     assert (denial.status, denial.code) == (400, "traffic.bad_boundary")
+
+
+@pytest.mark.parametrize("length", ["", "0", "3"])
+async def test_an_endless_type_is_refused_with_a_body_and_without(exchange_of, length):
+    """A handler that asks for a form has the header parsed, in quadratic time."""
+    for size, status in ((20_000, 431), (400, None)):
+        content_type = 'application/x-www-form-urlencoded; x="' + ";" * size
+        headers = [("content-type", content_type)]
+        headers += [("content-length", length)] if length else []
+        exchange = exchange_of(method="POST", headers=headers)
+        denial = await limit_body(10_000, SETTINGS)(exchange)
+        assert (denial and denial.status) == status
 
 
 @pytest.mark.parametrize("field", ["text", "bytes"])

@@ -17,6 +17,10 @@ from ringfence.traffic.settings import TrafficSettings
 
 _TOO_LARGE = Denial(413, "traffic.body_too_large", "The request body is too large.")
 _TOO_SLOW = Denial(408, "traffic.body_too_slow", "The request body came too slowly.")
+_TYPE_TOO_LONG = Denial(
+    431, "traffic.content_type_too_long", "The Content-Type header is too long."
+)
+_LONGEST_TYPE = 512  # bytes; the longest registered type with a boundary has some 200
 _CLOSE = ((b"connection", b"close"),)
 _DEFAULTS = TrafficSettings()
 
@@ -41,11 +45,17 @@ def limit_body(limit: int, settings: TrafficSettings = _DEFAULTS) -> Stage:
     Not covered: what a body becomes when it is decompressed or parsed. A body that the
     application leaves unread: whether it may go on coming is the server's to decide.
 
-    Source: RFC 9110, 15.5.9 and 15.5.14; CWE-400, CWE-770; ASVS 5.0 V5.2.1.
+    Source: RFC 9110, 15.5.9 and 15.5.14; RFC 6585, 5; CWE-400, CWE-770; ASVS 5.0
+    V5.2.1.
     """
 
     def body_limit(exchange: Exchange) -> Denial | None:
         headers = exchange.headers
+        # Without a body, too: a handler that asks for a form has it parsed, in
+        # quadratic time (CVE-2024-24762 was of this kind).
+        content_type = headers.get(b"content-type", b"")
+        if len(content_type) > _LONGEST_TYPE:
+            return _TYPE_TOO_LONG
         length = headers.get(b"content-length")
         if length is None:
             if b"transfer-encoding" not in headers and _one(exchange):
@@ -56,7 +66,7 @@ def limit_body(limit: int, settings: TrafficSettings = _DEFAULTS) -> Stage:
                 return _TOO_LARGE
             if announced == 0 and _one(exchange):
                 return None
-        form = form_of(headers.get(b"content-type", b""), settings)
+        form = form_of(content_type, settings)
         if isinstance(form, Denial):
             return form
         exchange.receive = _Body(exchange, limit, settings, form).receive
