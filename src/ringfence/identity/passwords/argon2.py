@@ -125,7 +125,7 @@ class Argon2id:
         Raises:
             UnusableHashError: it would cost too much, or is damaged.
         """
-        return self._claim(stored, normalize)
+        return self.claim(stored, normalize)
 
     def read_django(self, stored: str) -> Claim | None:
         """Return the claim of a hash that Django's Argon2 hasher wrote.
@@ -135,9 +135,19 @@ class Argon2id:
         """
         if not stored.startswith(_DJANGO):
             return None
-        return self._claim("$" + stored.removeprefix(_DJANGO), str)
+        return self.claim("$" + stored.removeprefix(_DJANGO), str)
 
-    def _claim(self, phc: str, prepare: Callable[[str], str]) -> Claim:
+    def claim(self, phc: str, prepare: Callable[[str], str]) -> Claim:
+        """Return the claim of a PHC string that holds something made of a password.
+
+        Args:
+            phc: as ``hash`` writes it.
+            prepare: makes of a password what was hashed.
+
+        Raises:
+            UnusableHashError: it would cost too much, or is damaged.
+        """
+
         def fits(password: str) -> bool:
             try:
                 self.verify(phc, prepare(password))

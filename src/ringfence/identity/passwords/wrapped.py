@@ -8,7 +8,6 @@ from collections.abc import Callable
 from hashlib import new
 from typing import Literal
 
-from ringfence.errors import WrongPasswordError
 from ringfence.identity.passwords.argon2 import Argon2id
 from ringfence.identity.passwords.encodings import damaged, unbase64
 from ringfence.identity.passwords.stored import Claim, Reader
@@ -71,16 +70,7 @@ def reader(hasher: Argon2id) -> Reader:
         if found is None:
             raise damaged()
         digest = _digest(found["name"], unbase64(found["salt"]), found["place"])
-        phc = found["phc"]
-
-        def fits(password: str) -> bool:
-            try:
-                hasher.verify(phc, digest(password))
-            except WrongPasswordError:
-                return False
-            return True
-
-        return Claim(hasher.memory_of(phc), fits)
+        return hasher.claim(found["phc"], digest)
 
     return read
 
