@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from tests.examples.conftest import OWN_PAGE
+from tests.examples.conftest import OWN_PAGE, PASSWORD
 
 pytestmark = pytest.mark.anyio
 
@@ -173,6 +173,24 @@ async def test_an_operator_is_asked_before_an_account_is_removed(town, ada, olga
     answer = await olga.post(f"/admin/users/{ada.id}/remove")
     assert answer.headers["location"] == "/admin/users?done=removed"
     assert ada.email not in (await olga.page.get("/admin/users")).text
+
+
+async def test_an_operator_ends_a_lock(town, ada, olga, stranger):
+    """Somebody has guessed five times; a new browser of Ada's waits for the end of the
+    lock, or asks the shop."""
+    account = {"email": ada.email, "password": PASSWORD}
+    for n in range(5):
+        wrong = {**account, "password": f"a guess, number {n}"}
+        assert (await stranger.post("/auth/login", json=wrong)).status_code == 401
+    assert (await stranger.post("/auth/login", json=account)).status_code == 401
+    answer = await ada.post(f"/admin/users/{ada.id}/unlock")
+    assert answer.status_code == 403
+    text = (await olga.page.get("/admin/users", headers=OWN_PAGE)).text
+    assert f"/admin/users/{ada.id}/unlock" in text
+    answer = await olga.post(f"/admin/users/{ada.id}/unlock")
+    assert answer.headers["location"] == "/admin/users?done=unlocked"
+    assert (await stranger.post("/auth/login", json=account)).status_code == 200
+    assert (await olga.post("/admin/users/nobody/unlock")).status_code == 404
 
 
 async def test_a_page_that_is_missing_says_so_kindly(stranger):

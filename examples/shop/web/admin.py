@@ -4,6 +4,7 @@ from fastapi import APIRouter, Request, Response
 
 from examples.shop import people
 from examples.shop.dependencies import People, Writing
+from examples.shop.problems import not_found
 from examples.shop.web.pages import page, see
 from ringfence import access, current
 
@@ -24,6 +25,14 @@ async def users(request: Request, accounts: People, after: str = "") -> Response
         following=listed[PAGE - 1].id if len(listed) > PAGE else "",
         me=current.principal().id,
     )
+
+
+@router.post("/{user_id}/unlock")
+async def unlock(user_id: str, accounts: People) -> Response:
+    """End the lock that wrong passwords have put on an account."""
+    if not await accounts.unlock(user_id):
+        raise not_found("user")
+    return see("/admin/users", done="unlocked")
 
 
 # The question wants a younger proof than the answer, so that there is time to read it.

@@ -21,6 +21,7 @@ NOTICES = {
     "sent": "Your credit has been sent.",
     "renamed": "Your name has been saved.",
     "removed": "The account has been removed.",
+    "unlocked": "The account is open again: its owner can sign in.",
 }
 
 

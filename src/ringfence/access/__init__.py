@@ -12,6 +12,7 @@ from ringfence.access.policy import Fresh, Policy, Public, Role, SignedIn
 __all__ = [
     "Policy",
     "depends",
+    "fresh",
     "guard",
     "public",
     "require",

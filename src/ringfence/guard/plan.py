@@ -38,7 +38,7 @@ class RoutePlan:
         policy: who may come in.
         csrf: ``unsafe`` (checked on methods that change things), ``handshake`` or
             ``off``.
-        limits: rate limits by name, none yet.
+        limits: the rate limits that stand beside the route, as they are printed.
         place: where the handler is defined.
         application: what is called when every stage has agreed.
         stages: what is asked after the plan is known, in order.
