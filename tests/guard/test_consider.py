@@ -8,6 +8,7 @@ from starlette.routing import Route, WebSocketRoute
 
 import ringfence
 from ringfence import Guard, Principal, access
+from ringfence.errors import SettingsError
 from ringfence.guard.questions import QUESTIONS, REMEDIES
 from ringfence.guard.trace import name_of
 
@@ -44,6 +45,9 @@ ADMIN = Principal("root", frozenset({"admin"}))
         ("GET", "/%2e%2e/admin", ADMIN, "traffic.path_encoding"),
         ("GET", "http://evil.example/admin", ADMIN, "traffic.host_not_local"),
         ("GET", "http://127.0.0.1:8000/admin", ADMIN, None),
+        ("GET", "//127.0.0.1:8000/admin", ADMIN, "traffic.path_slashes"),
+        ("GET", "//evil.example/admin", ADMIN, "traffic.path_slashes"),
+        ("GET", "/admin#top", ADMIN, "traffic.path_grammar"),
         ("TRACE", "/admin", ADMIN, "traffic.unknown_method"),
         ("WEBSOCKET", "/chat", ANN, None),
         ("WEBSOCKET", "/chat", None, "access.not_signed_in"),
@@ -54,6 +58,12 @@ async def test_the_stages_decide_as_they_would(
 ):
     said = await shop(settings).consider(method, address, principal)
     assert (said.denial.code if said.denial else None) == code
+
+
+@pytest.mark.anyio
+async def test_what_is_no_url_is_said_to_be_none(settings):
+    with pytest.raises(SettingsError, match="no URL"):
+        await shop(settings).consider("GET", "http://[::1/admin", ANN)
 
 
 @pytest.mark.anyio

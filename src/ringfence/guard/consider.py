@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import unquote, urlsplit
 
 from ringfence.denial import Denial
+from ringfence.errors import SettingsError
 from ringfence.exchange import Exchange, Message, Scope, Step, settle
 from ringfence.guard.plan import RoutePlan
 from ringfence.guard.trace import name_of
@@ -104,11 +105,14 @@ def imagined(method: str, address: str, settings: Settings) -> Exchange:
         method: upper case; ``WEBSOCKET`` for a handshake.
         address: path with or without a query, or a URL whose host counts too.
         settings: say where browsers reach the service.
+
+    Raises:
+        SettingsError: the URL is none.
     """
     origin = (*settings.public_origins, "http://127.0.0.1:8000")[0]
-    parts = urlsplit(address)
-    host = parts.netloc or urlsplit(origin).netloc
-    path = unquote(parts.path) or "/"
+    host, raw, query = _parts(address)
+    host = host or urlsplit(origin).netloc
+    path = unquote(raw) or "/"
     websocket = method == "WEBSOCKET"
     scope: Scope = {
         "type": "websocket" if websocket else "http",
@@ -117,8 +121,8 @@ def imagined(method: str, address: str, settings: Settings) -> Exchange:
         "method": method,
         "scheme": urlsplit(origin).scheme,
         "path": path,
-        "raw_path": (parts.path or quote(path)).encode(),
-        "query_string": parts.query.encode(),
+        "raw_path": (raw or "/").encode(),
+        "query_string": query.encode(),
         "root_path": "",
         "client": (_HERE if settings.development else _NOWHERE_ELSE, 50_000),
         "server": (host.partition(":")[0], None),
@@ -129,6 +133,19 @@ def imagined(method: str, address: str, settings: Settings) -> Exchange:
         ],
     }
     return Exchange(scope, _no_body)
+
+
+def _parts(address: str) -> tuple[str, str, str]:
+    """Return host, path and query. A path stays as it would stand in the request line,
+    whatever it looks like: ``//evil.example`` is no host there."""
+    if address.startswith("/"):
+        path, _, query = address.partition("?")
+        return "", path, query
+    try:
+        parts = urlsplit(address)
+    except ValueError as error:
+        raise SettingsError(f"{address!r} is no URL: {error}") from error
+    return parts.netloc, parts.path, parts.query
 
 
 async def _no_body() -> Message:
