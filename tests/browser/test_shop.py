@@ -252,6 +252,11 @@ def test_the_keyboard_is_enough(visitor, account):
     page.wait_for_url("**/orders?done=ordered")
 
 
+def await_focus(page, name):
+    """Wait until the cursor stands in a field by itself."""
+    page.wait_for_function("(name) => document.activeElement.name === name", arg=name)
+
+
 def test_credit_after_a_pause_by_keyboard_on_a_phone(shop, visit):
     """Whoever has been signed in for a while gives the password once more, and is back
     at the form with the cursor in its first field."""
@@ -264,9 +269,11 @@ def test_credit_after_a_pause_by_keyboard_on_a_phone(shop, visit):
     tab_to(page, text="Send credit")
     page.keyboard.press("Enter")
     page.wait_for_url("**/auth/confirm?next=**")
+    await_focus(page, "password")
     page.keyboard.type(PASSWORD)
     page.keyboard.press("Enter")
     page.wait_for_url("**/transfers/new")
+    await_focus(page, "to")
     page.keyboard.type("friend@example.com")
     tab_to(page, name="amount")
     page.keyboard.type("12.50")

@@ -3,7 +3,7 @@
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from tests.examples.conftest import OWN_PAGE, PASSWORD
+from tests.examples.conftest import HOME, OWN_PAGE, PASSWORD
 
 from ringfence.testing import assert_refused
 
@@ -50,6 +50,14 @@ async def test_a_browser_is_led_to_the_password_and_back(town, ada):
     assert answer.headers["location"] == "/transfers/new"
     answer = await ada.page.get("/transfers/new", headers=OWN_PAGE)
     assert answer.status_code == 200
+
+
+async def test_a_form_that_comes_too_late_leads_back_to_its_page(town, ada, bob):
+    await town.let_minutes_pass(16)
+    ada.page.headers["Referer"] = f"{HOME}/transfers/new"
+    answer = await ada.post("/transfers", to=bob.email, amount="10")
+    assert answer.status_code == 401
+    assert '<a href="/auth/confirm?next=%2Ftransfers%2Fnew">' in answer.text
 
 
 async def test_there_is_time_to_fill_in_the_form(town, ada, bob):

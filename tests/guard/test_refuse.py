@@ -227,6 +227,34 @@ async def test_a_page_for_a_form_leads_to_the_confirmation():
     assert b'<a href="/auth/confirm">Confirm that it is you</a>' in sent.body
 
 
+@pytest.mark.parametrize(
+    ("referer", "query"),
+    [
+        ("https://shop.example/transfers?to=7#form", "?next=%2Ftransfers%3Fto%3D7"),
+        ("http://shop.example/a", "?next=%2Fa"),
+        ("https://shop.example", ""),
+        ("https://shop.example//evil.example", ""),
+        ("https://shop.example/\\evil.example", ""),
+        ("https://shop.example.evil.example/", ""),
+        ("https://evil.example/?://shop.example/x", ""),
+        ("https://shop.example/" + "x" * 2_048, ""),
+        ("/transfers", ""),
+        ("", ""),
+    ],
+)
+async def test_a_form_is_led_back_to_its_page(referer, query):
+    """After the sign-in or the password, and to a page of ours only."""
+    lines = [(b"accept", BROWSER.encode()), (b"host", b"shop.example")]
+    lines += [(b"referer", referer.encode())]
+    for denial, way in ((NOT_FRESH, "/auth/confirm"), (SIGNED_OUT, "/auth/login")):
+        sent = await refused(
+            denial, sign_in="/auth/login", method="POST", headers=lines
+        )
+        assert f'<a href="{way}{query}">'.encode() in sent.body
+    sent = await refused(FORBIDDEN, method="POST", headers=lines)
+    assert b'<a href="/">' in sent.body
+
+
 async def test_a_web_socket_is_closed_before_it_opens():
     sent = await refused(type="websocket")
     assert sent.messages == [{"type": "websocket.close", "code": 1008}]

@@ -222,7 +222,9 @@ def _page(
         f"{html.escape(error['message'])}</li>\n"
         for error in errors
     )
-    way = exchange.scope.get("root_path", "") + (cure or "/")
+    way = quote(exchange.scope.get("root_path", "") + (cure or "/"))
+    if cure:
+        way += _and_back(exchange)
     label = _CONFIRMS if cure == _CONFIRM else _SIGNS_IN
     return _PAGE.format(
         style=_STYLE,
@@ -230,11 +232,23 @@ def _page(
         title=html.escape(_title(denial.status)),
         detail=html.escape(denial.detail),
         faults=f"<ul>\n{faults}</ul>\n" if faults else "",
-        way=html.escape(quote(way)),
+        way=html.escape(way),
         label=label if cure else "Go to the start page",
         code=html.escape(denial.code),
         request_id=html.escape(exchange.request_id),
     ).encode()
+
+
+def _and_back(exchange: Exchange) -> str:
+    """Return the query that leads back to the page on which a form was filled in, if
+    that is known and ours."""
+    referer = exchange.headers.get(b"referer", b"").partition(b"#")[0]
+    here = b"://" + exchange.headers.get(b"host", b"")
+    scheme, _, path = referer.partition(here)
+    is_ours = scheme in {b"http", b"https"} and path[:1] == b"/"
+    if not is_ours or path[1:2] in b"/\\" or len(path) > _LONGEST_NEXT:
+        return ""
+    return "?next=" + quote(path, safe="")
 
 
 def _own_policy(headers: Headers) -> Headers:
