@@ -119,6 +119,16 @@ def test_envoy_knows_hosts_on_other_ports(rules):
     assert '"ignore_port_in_host_matching": true' in said
 
 
+def test_envoy_drops_what_clients_say_about_themselves(rules):
+    """An application behind the guard may read X-Real-IP."""
+    said = json.loads(envoy.render(rules, listen="80", upstream="127.0.0.1:8000"))
+    (listener,) = said["static_resources"]["listeners"]
+    manager = listener["filter_chains"][0]["filters"][0]["typed_config"]
+    removed = manager["route_config"]["request_headers_to_remove"]
+    assert {"x-real-ip", "forwarded", "cf-connecting-ip"} <= set(removed)
+    assert not {"x-forwarded-for", "x-forwarded-proto"} & set(removed)
+
+
 def test_clients_behind_a_translator_are_told_apart(rules):
     """What nginx takes for one network there is all of IPv4."""
     said = nginx.render(rules, listen="80", upstream="127.0.0.1:8000")

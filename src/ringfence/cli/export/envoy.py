@@ -7,12 +7,15 @@ from typing import Any
 
 from ringfence.cli.export.rules import Route, Rules
 from ringfence.traffic.rate import Rate
+from ringfence.traffic.settings import FORWARDING_HEADERS
 
 _TYPE = "type.googleapis.com/envoy.extensions.filters"
 _ROUTER = {
     "name": "envoy.filters.http.router",
     "typed_config": {"@type": f"{_TYPE}.http.router.v3.Router"},
 }
+
+_WRITTEN = frozenset({"x-forwarded-for", "x-forwarded-proto"})  # by Envoy itself
 
 Json = dict[str, Any]
 
@@ -47,6 +50,7 @@ def render(rules: Rules, *, listen: str, upstream: str) -> str:
             "name": "ringfence",
             "virtual_hosts": [_host(rules)],
             "ignore_port_in_host_matching": True,
+            "request_headers_to_remove": sorted(FORWARDING_HEADERS - _WRITTEN),
         },
     }
     listener = {
