@@ -1,4 +1,4 @@
-"""Write the pages of docs/reference from the docstrings that they are about.
+"""Write the pages of docs/reference from the source that they are about.
 
 python tools/reference.py
 """
@@ -13,11 +13,14 @@ from dataclasses import MISSING, Field, fields, is_dataclass
 from pathlib import Path
 
 from ringfence.audit import events
+from ringfence.guard.questions import REMEDIES
 from ringfence.settings import Settings
 
-FOLDER = Path(__file__).parents[1] / "docs" / "reference"
+PROJECT = Path(__file__).parents[1]
+FOLDER = PROJECT / "docs" / "reference"
+SOURCE = PROJECT / "src" / "ringfence"
 
-NOTE = "Written by `python tools/reference.py` from the docstrings."
+NOTE = "Written by `python tools/reference.py` from the source."
 ABOUT_SETTINGS = """\
 Every setting can be given in code (`Settings.load(traffic={"max_body": 5_000_000})`),
 as an environment variable, or in `ringfence.toml` of the current directory. Code wins
@@ -41,6 +44,14 @@ The ledger (`audit.jsonl` in the data directory) holds a JSON object a line: `ti
 every event that has them; `ringfence why REQUEST_ID` finds events by the first.
 Requests that are allowed leave no event.
 """
+ABOUT_REFUSALS = """\
+Every refusal has a status, a code that does not change, one sentence for the public,
+and a request id. The rest is in the ledger: `ringfence why REQUEST_ID`. Paths that can
+be read in two ways are refused with 400 and `traffic.path_...`, which says what is wrong
+([ambiguous-path](../attacks/ambiguous-path.md)).
+"""
+# What makes a refusal, and the beginning that it gives to the code.
+MAKERS = {"Denial": "", "Invalid": "", "_denial": "traffic."}
 
 
 def settings_page() -> str:
@@ -69,7 +80,25 @@ def events_page() -> str:
     return _page(["# Events of the ledger", ABOUT_EVENTS, _markdown(header, rows)])
 
 
-PAGES = {"settings.md": settings_page, "events.md": events_page}
+def refusals_page() -> str:
+    """Return the page with every refusal, by its code."""
+    found: dict[str, tuple[str, ...]] = {}
+    for file in sorted(SOURCE.rglob("*.py")):
+        for denial in _denials(ast.parse(file.read_text("utf-8"))):
+            found.setdefault(denial[0], denial)
+    for code, helps in REMEDIES.items():
+        name = f"`{code}`"
+        found[name] = (*found[name][:3], _cell(helps))
+    rows = [found[code] for code in sorted(found)]
+    header = ("code", "status", "what is said", "what helps")
+    return _page(["# Refusals", ABOUT_REFUSALS, _markdown(header, rows)])
+
+
+PAGES = {
+    "settings.md": settings_page,
+    "events.md": events_page,
+    "refusals.md": refusals_page,
+}
 COMMON = {field.name for field in fields(events.Event)}
 
 
@@ -135,6 +164,34 @@ def _events() -> Iterator[type[events.Event]]:
     for kind in vars(events).values():
         if isinstance(kind, type) and issubclass(kind, events.Event) and kind.name:
             yield kind
+
+
+def _denials(tree: ast.Module) -> Iterator[tuple[str, str, str, str]]:
+    """Return the refusals that a file makes, as rows without what helps."""
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
+            continue
+        match node.args:
+            case [
+                ast.Constant(value=int(status)),
+                ast.Constant(value=str(code)),
+                said,
+                *_,
+            ] if node.func.id in MAKERS:
+                room = MAKERS[node.func.id]
+                yield f"`{room}{code}`", str(status), _cell(_said(said)), "-"
+
+
+def _said(node: ast.expr) -> str:
+    """Return a public sentence; what is only known at run time is left out."""
+    if isinstance(node, ast.Constant):
+        return str(node.value)
+    if isinstance(node, ast.JoinedStr):
+        return "".join(
+            str(part.value) if isinstance(part, ast.Constant) else "..."
+            for part in node.values
+        )
+    return "says what is wrong"
 
 
 def _cell(text: str) -> str:

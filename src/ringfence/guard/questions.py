@@ -26,6 +26,10 @@ REMEDIES: Mapping[str, str] = {
     "access.not_allowed": "Give the account a role that the policy names: ringfence "
     "accounts list shows what it has.",
     "access.not_fresh": "The owner confirms the password at /auth/confirm.",
+    "browser.cors_method": "Name the method in RINGFENCE_BROWSER_CORS_METHODS, or in "
+    "cors(...) beside the route.",
+    "browser.cors_origin": "Name the origin in RINGFENCE_BROWSER_CORS_ORIGINS, or in "
+    "cors(...) beside the route.",
     "browser.cross_site": "Another site sent this. If that site is yours, name it in "
     "browser.cors (RINGFENCE_BROWSER_CORS_...).",
     "browser.cross_site_read": "Another site embeds or fetches this route; let it "
@@ -59,14 +63,25 @@ REMEDIES: Mapping[str, str] = {
     "traffic.body_too_slow": "The body came slower than an honest client sends.",
     "traffic.forwarded_in_development": "Development takes no proxies: unset "
     "RINGFENCE_ENV and name the proxy in RINGFENCE_PROXIES.",
+    "traffic.header_twin": "A client or a proxy writes a header with underscores; let "
+    "it write dashes.",
+    "traffic.host_missing": "A health check, perhaps; let it send the name in Host.",
     "traffic.host_not_allowed": "Name the host in RINGFENCE_PUBLIC_ORIGINS or in "
     "RINGFENCE_TRAFFIC_ALLOWED_HOSTS.",
     "traffic.host_not_local": "Development answers as localhost only.",
+    "traffic.message_too_large": "Raise RINGFENCE_TRAFFIC_MAX_MESSAGE if such messages "
+    "are meant.",
     "traffic.peer_rewritten": "Start the server with --no-proxy-headers; the guard "
     "reads the forwarding header itself.",
     "traffic.rate_limited": "The limit ends by itself; ringfence plan TARGET shows "
     "the limits of each route.",
     "traffic.remote_in_development": "Development answers this machine only: unset "
     "RINGFENCE_ENV.",
+    "traffic.repeated_header": "A proxy adds the header once more; let it replace what "
+    "came.",
+    "traffic.too_many_fields": "Raise RINGFENCE_TRAFFIC_MAX_FIELDS if such forms are "
+    "meant.",
+    "traffic.too_many_files": "Raise RINGFENCE_TRAFFIC_MAX_FILES if such forms are "
+    "meant.",
 }
 """What helps where a stage has refused, by the code of the refusal."""
