@@ -47,8 +47,8 @@ Requests that are allowed leave no event.
 ABOUT_REFUSALS = """\
 Every refusal has a status, a code that does not change, one sentence for the public,
 and a request id. The rest is in the ledger: `ringfence why REQUEST_ID`. Paths that can
-be read in two ways are refused with 400 and `traffic.path_...`, which says what is wrong
-([ambiguous-path](../attacks/ambiguous-path.md)).
+be read in two ways are refused with 400 and `traffic.path_...`, which says what is
+wrong ([ambiguous-path](../attacks/ambiguous-path.md)).
 """
 # What makes a refusal, and the beginning that it gives to the code.
 MAKERS = {"Denial": "", "Invalid": "", "_denial": "traffic."}
