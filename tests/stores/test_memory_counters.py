@@ -1,6 +1,7 @@
 """What only counters in memory can get wrong: their bound, and what they forget."""
 
 import sys
+from collections import Counter
 
 import pytest
 from hypothesis import given, settings
@@ -114,6 +115,23 @@ def test_without_room_the_coarser_key_counts(counters, exact):
 
 
 @KINDS
+def test_one_site_leaves_room_for_others(exact):
+    """Two IPv6 sites have more networks than there is room for, and cost nothing."""
+    counters = MemoryCounters(keys=4_096)
+
+    def of(site, number):
+        wider = (counter_key("/56", site, str(number % 16)), counter_key("/48", site))
+        return charge(f"{site} {number}", exact=exact, coarser=wider)
+
+    for number in range(4_096):
+        for site in ("first", "second"):
+            take(counters, of(site, number))
+    for other in range(500):
+        one = of(f"site {other}", 0)
+        assert [allowed(counters, one) for _ in range(3)] == [True, True, False]
+
+
+@KINDS
 def test_without_room_for_the_coarser_key_the_next_counts(counters, exact):
     """The chain is followed to its end before strangers share."""
     for name in range(2 * KEYS):
@@ -194,22 +212,32 @@ def test_new_keys_look_at_a_fixed_number_of_others():
 @given(
     st.lists(
         st.tuples(
-            st.integers(0, 200), st.booleans(), st.integers(0, 90), st.booleans()
+            st.integers(0, 200),
+            st.booleans(),
+            st.integers(0, 90),
+            st.booleans(),
+            st.integers(0, 3),
         ),
         max_size=300,
     )
 )
 def test_the_bound_and_the_queue_agree(steps):
-    """Whatever is asked, each key waits once to be looked at, and no hold is lost."""
+    """Whatever is asked, each key waits once to be looked at, no hold is lost, and no
+    share is miscounted."""
     counters = MemoryCounters(keys=KEYS)
     now = NOW
-    for name, exact, wait, holds in steps:
+    for name, exact, wait, holds, group in steps:
         now += wait
         lengths = (30.0, 300.0) if holds else ()
-        take(counters, charge(name, exact=exact, holds=lengths), now=now)
+        coarser = (counter_key("site", str(group)),) if group else ()
+        one = charge(name, exact=exact, holds=lengths, coarser=coarser)
+        take(counters, one, now=now)
     for shelf in (counters._rates, counters._windows):
         shared = {key for key in shelf.states if b"last resort" in key}
-        assert sorted(shelf._waiting) == sorted(shelf.states.keys() - shared)
+        waiting = sorted(key for key, _ in shelf._waiting)
+        assert waiting == sorted(shelf.states.keys() - shared)
+        groups = Counter(group for _, group in shelf._waiting if group)
+        assert shelf._in_group == groups
         assert len(shelf._waiting) <= KEYS
         assert len(shared) <= 256
     for key in counters._holds:

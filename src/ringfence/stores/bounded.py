@@ -13,6 +13,8 @@ State = TypeVar("State")
 _SWEPT_FOR_A_NEW_KEY = 2  # so that idle keys go faster than new ones come
 _SWEPT_WHEN_FULL = 16
 _LAST_RESORTS = 256
+_SHARES = 64  # that the room is divided into, once half of it is taken
+_FEWEST = 8  # keys of a share
 
 
 class Bounded(Generic[State]):
@@ -20,7 +22,9 @@ class Bounded(Generic[State]):
 
     Idle keys are dropped as new ones come: from a quarter of the room on, each new key
     looks at the two that have not been looked at for longest, so that no request ever
-    pays for a sweep of them all.
+    pays for a sweep of them all. Once half of the room is taken, keys that have the
+    same coarsest key get no more than a share of the rest: an IPv6 site costs nothing
+    and has 65,536 networks, and two of them would fill it all.
 
     Args:
         most: keys, an eighth of them coarser ones only. On top of them come at most 256
@@ -36,10 +40,14 @@ class Bounded(Generic[State]):
         is_idle: Callable[[bytes, State, float], bool],
     ) -> None:
         self.states: dict[bytes, State] = {}
-        self._waiting: deque[bytes] = deque()  # each key once, but the last resorts
+        # Each key once with its group, but for the last resorts.
+        self._waiting: deque[tuple[bytes, bytes]] = deque()
+        self._in_group: dict[bytes, int] = {}
         self._most = most
         self._most_own = most - most // 8
         self._roomy = most // 4  # below it, what is idle may well come again
+        self._scarce = most // 2
+        self._share = max(_FEWEST, most // _SHARES)
         self._fresh = fresh
         self._is_idle = is_idle
 
@@ -53,7 +61,10 @@ class Bounded(Generic[State]):
             return charge.key
         if len(self._waiting) > self._roomy:
             self._sweep(_SWEPT_FOR_A_NEW_KEY, now)
-        if self._admits(charge.key, self._most_own, now):
+        group = charge.coarser[-1] if charge.coarser else b""
+        if self._has_share(group) and self._admits(
+            charge.key, self._most_own, now, group
+        ):
             return charge.key
         for key in charge.coarser:
             if self._admits(key, self._most, now):
@@ -76,7 +87,12 @@ class Bounded(Generic[State]):
         if key in self.states:
             self.states[key] = self._fresh()
 
-    def _admits(self, key: bytes, most: int, now: float) -> bool:
+    def _has_share(self, group: bytes) -> bool:
+        if not group or len(self._waiting) < self._scarce:
+            return True
+        return self._in_group.get(group, 0) < self._share
+
+    def _admits(self, key: bytes, most: int, now: float, group: bytes = b"") -> bool:
         if key in self.states:
             return True
         if len(self._waiting) >= most:
@@ -84,17 +100,26 @@ class Bounded(Generic[State]):
             if len(self._waiting) >= most:
                 return False
         self.states[key] = self._fresh()
-        self._waiting.append(key)
+        self._waiting.append((key, group))
+        if group:
+            self._in_group[group] = self._in_group.get(group, 0) + 1
         return True
 
     def _sweep(self, count: int, now: float) -> None:
         states, waiting = self.states, self._waiting
         for _ in range(min(count, len(waiting))):
-            key = waiting.popleft()
-            if self._is_idle(key, states[key], now):
-                del states[key]
-            else:
-                waiting.append(key)
+            key, group = waiting.popleft()
+            if not self._is_idle(key, states[key], now):
+                waiting.append((key, group))
+                continue
+            del states[key]
+            if group:
+                self._leave(group)
+
+    def _leave(self, group: bytes) -> None:
+        left = self._in_group.pop(group) - 1
+        if left:
+            self._in_group[group] = left
 
 
 def _last_resort(charge: Charge) -> bytes:
