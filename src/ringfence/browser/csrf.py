@@ -10,7 +10,7 @@ from base64 import b64decode, urlsafe_b64encode
 from collections.abc import Awaitable, Callable
 
 from ringfence.browser.cors import Sharing
-from ringfence.browser.fetch_metadata import SAFE_METHODS, judge_read
+from ringfence.browser.fetch_metadata import HARMLESS, SAFE_METHODS, judge_read
 from ringfence.browser.form import read_field
 from ringfence.denial import Denial
 from ringfence.errors import BodyRefusedError
@@ -81,21 +81,27 @@ def protect(
 
     def csrf(exchange: Exchange) -> Denial | Awaitable[Denial | None] | None:
         exchange.mint_csrf_token = mint_for
+        headers = exchange.headers
+        is_safe = exchange.method in SAFE_METHODS
+        if is_safe and headers.get(b"sec-fetch-site") in HARMLESS:
+            return None
         session = exchange.session
         if not isinstance(session, SessionRecord):
             return None
-        headers = exchange.headers
-        if exchange.method in SAFE_METHODS:
-            return judge(exchange) if b"sec-fetch-site" in headers else None
-        if b"origin" in headers:
+        if is_safe:
+            return judge(exchange)
+        if b"origin" in headers or _says_its_site(exchange):
             return None
         if exchange.kind == "websocket":
             return NO_ORIGIN
-        if b"sec-fetch-site" in headers:
-            return None
         return _demand_token(exchange, opened_key(), session.token_hash)
 
     return at_once(csrf)
+
+
+def _says_its_site(exchange: Exchange) -> bool:
+    # A handshake has to state its origin.
+    return exchange.kind != "websocket" and b"sec-fetch-site" in exchange.headers
 
 
 def _judge_read(

@@ -13,6 +13,8 @@ SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 """Methods that change nothing (RFC 9110, 9.2.1; TRACE is refused on the street)."""
 
 _OUR_SITE = frozenset({b"same-origin", b"none"})  # none: the user, by address bar
+HARMLESS = frozenset({None, *_OUR_SITE})
+"""What ``Sec-Fetch-Site`` says of what no other site has made, if anything."""
 _EMBEDDED = frozenset({b"embed", b"fencedframe", b"frame", b"iframe", b"object"})
 
 CROSS_SITE = Denial(
@@ -96,7 +98,7 @@ def judge_unsafe(
     if origin is not None and not known and not (derive and origin == asked):
         return FOREIGN_ORIGIN  # "null" too: sandboxes and redirects hide behind it
     site = headers.get(b"sec-fetch-site")
-    if site is None or site in _OUR_SITE:
+    if site in HARMLESS:
         return None
     # Our other origin may ask; our own origin would not be another site.
     return None if known and origin != asked else CROSS_SITE
@@ -124,8 +126,7 @@ def judge_read(headers: Mapping[bytes, bytes], ours: frozenset[bytes]) -> Denial
 
     Source: W3C Fetch Metadata, resource isolation policy; XS-Leaks wiki.
     """
-    site = headers.get(b"sec-fetch-site")
-    if site is None or site in _OUR_SITE:
+    if headers.get(b"sec-fetch-site") in HARMLESS:
         return None
     navigates = headers.get(b"sec-fetch-mode") == b"navigate"
     if navigates and headers.get(b"sec-fetch-dest") not in _EMBEDDED:

@@ -21,6 +21,8 @@ _TYPE_TOO_LONG = Denial(
     431, "traffic.content_type_too_long", "The Content-Type header is too long."
 )
 _LONGEST_TYPE = 512  # bytes; the longest registered type with a boundary has some 200
+_ONE = frozenset({"1.1", "1.0", "1", None})  # servers need not say it: ASGI, HTTP scope
+_OF_BODIES = frozenset({b"content-length", b"content-type", b"transfer-encoding"})
 _CLOSE = ((b"connection", b"close"),)
 _DEFAULTS = TrafficSettings()
 
@@ -50,6 +52,15 @@ def limit_body(limit: int, settings: TrafficSettings = _DEFAULTS) -> Stage:
     """
 
     def body_limit(exchange: Exchange) -> Denial | None:
+        # HTTP/1 without a length has no body (RFC 9112, 6.3).
+        if (
+            _OF_BODIES.isdisjoint(exchange.headers)
+            and exchange.scope.get("http_version") in _ONE
+        ):
+            return None
+        return judge(exchange)
+
+    def judge(exchange: Exchange) -> Denial | None:
         headers = exchange.headers
         # Without a body, too: a handler that asks for a form has it parsed, in
         # quadratic time (CVE-2024-24762 was of this kind).
@@ -59,7 +70,7 @@ def limit_body(limit: int, settings: TrafficSettings = _DEFAULTS) -> Stage:
         length = headers.get(b"content-length")
         if length is None:
             if b"transfer-encoding" not in headers and _one(exchange):
-                return None  # HTTP/1 without either has no body (RFC 9112, 6.3)
+                return None
         else:
             announced = int(length)
             if announced > limit:
@@ -77,8 +88,7 @@ def limit_body(limit: int, settings: TrafficSettings = _DEFAULTS) -> Stage:
 
 def _one(exchange: Exchange) -> bool:
     """HTTP/1, where the server itself holds the body to its announced length."""
-    version: str = exchange.scope.get("http_version", "1.1")
-    return version.startswith("1")
+    return exchange.scope.get("http_version") in _ONE
 
 
 class _Body:

@@ -85,8 +85,8 @@ def locate(settings: TrafficSettings, *, development: bool) -> Stage:
         exchange.scheme = scheme
 
     if development:
-        return at_once(_local_only(peer_of, settle))
-    direct = _direct(peer_of, settle, settings.public_scheme)
+        return at_once(_as_before(_local_only(peer_of, settle)))
+    direct = _as_before(_direct(peer_of, settle, settings.public_scheme))
     if set(settings.proxies) <= {"none"}:
         return at_once(direct)
     return at_once(_behind_proxies(settings, peer_of, settle, direct))
@@ -95,6 +95,31 @@ def locate(settings: TrafficSettings, *, development: bool) -> Stage:
 Decide = Callable[[Exchange], Denial | None]
 PeerOf = Callable[[Exchange], str]
 Settle = Callable[[Exchange, str, str], None]
+
+
+def _as_before(decide: Decide) -> Decide:
+    """Return what says the same again to a peer that says nothing of other clients, as
+    long as that was no refusal: it depends on the peer and its scheme alone."""
+    known: dict[tuple[str, str], tuple[str, str, str]] = {}
+
+    def client_ip(exchange: Exchange) -> Denial | None:
+        scope = exchange.scope
+        client = scope.get("client")
+        if not client or not _FORWARDING.isdisjoint(exchange.headers):
+            return decide(exchange)
+        key = client[0], scope.get("scheme", "")
+        found = known.get(key)
+        if found is not None:
+            exchange.client, exchange.network, exchange.scheme = found
+            return None
+        denial = decide(exchange)
+        if denial is None:
+            if len(known) >= _ADDRESSES_REMEMBERED:
+                known.clear()
+            known[key] = exchange.client, exchange.network, exchange.scheme
+        return denial
+
+    return client_ip
 
 
 def _local_only(peer_of: PeerOf, settle: Settle) -> Decide:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from typing import AnyStr
 from urllib.parse import unquote_to_bytes
@@ -101,6 +101,9 @@ _EVERYDAY = frozenset(
         *(f"x-forwarded-{name}".encode() for name in ("for", "host", "port", "proto")),
     }
 )
+_REMEMBERED = 1_024
+_LONGEST_REMEMBERED = 256  # bytes of a path
+
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 # What nearly every honest path looks like: segments of plain characters, none of them
@@ -218,37 +221,27 @@ def refuse_ambiguous(
     Source: RFC 3986, 3.3 and 6.2.2; RFC 9110, 5.3, 9.1 and 15.5.15; RFC 9112, 6.3;
     RFC 9113, 8.2.3; CWE-22, CWE-444; ASVS 5.0 V4.2.
     """
-    path_limit = settings.path_limit
     query_limit = settings.query_limit
-    few_enough = settings.header_count_limit >= len(_EVERYDAY)
     bytes_left = settings.header_bytes_limit - len(b"".join(_EVERYDAY))
-    everyday = _EVERYDAY.issuperset if few_enough else frozenset[bytes]().issuperset
     methods = SERVED_METHODS | frozenset(settings.extra_methods)
-    handshakes = frozenset({"WEBSOCKET"})  # no method of HTTP, so not served as one
-    plain = _PLAIN.fullmatch
+    # What was found plain before: paths by their bytes, header names in their order.
+    paths: dict[bytes | None, str] = {}
+    shapes: set[tuple[bytes, ...]] = set()
+    judge_new_path = _path_judge(settings.path_limit, paths)
+    judge_new_rest = _rest_judge(settings, methods, shapes)
 
     def request_line(exchange: Exchange) -> Denial | None:
         # First in each half what nearly every honest request looks like, in as few
         # steps as can be. Whatever is not so is judged, and may still be honest.
-        scope = exchange.scope
-        raw = scope.get("raw_path")
-        if not (
-            raw
-            and len(raw) <= path_limit
-            and plain(raw)
-            and raw.decode("ascii") == exchange.path
-            and not scope.get("root_path")
-        ):
-            root = scope.get("root_path", "")
-            denial = judge_path(raw, exchange.path, root, limit=path_limit)
+        scope, headers = exchange.scope, exchange.headers
+        if paths.get(scope.get("raw_path")) != exchange.path or scope.get("root_path"):
+            denial = judge_new_path(scope, exchange.path)
             if denial is not None:
                 return denial
-        served = handshakes if exchange.kind == "websocket" else methods
-        headers = exchange.headers
         values = b" ".join(headers.values())
         if (
-            exchange.method in served
-            and everyday(headers)
+            exchange.method in methods
+            and tuple(headers) in shapes
             and not exchange.repeated
             and len(values) < bytes_left
             and b"\n" not in values
@@ -257,9 +250,55 @@ def refuse_ambiguous(
             and (b"content-length" not in headers or not judge_length(headers))
         ):
             return None
-        return judge_rest(exchange, settings, served)
+        return judge_new_rest(exchange)
 
     return at_once(request_line)
+
+
+def _path_judge(
+    limit: int, plain_ones: dict[bytes | None, str]
+) -> Callable[[Scope, str], Denial | None]:
+    """Return what judges paths and keeps those that are plain."""
+    plain = _PLAIN.fullmatch
+
+    def judge(scope: Scope, path: str) -> Denial | None:
+        raw, root = scope.get("raw_path"), scope.get("root_path", "")
+        if not (
+            raw
+            and len(raw) <= limit
+            and plain(raw)
+            and raw.decode("ascii") == path
+            and not root
+        ):
+            return judge_path(raw, path, root, limit=limit)
+        if len(raw) <= _LONGEST_REMEMBERED:
+            if len(plain_ones) >= _REMEMBERED:
+                plain_ones.clear()
+            plain_ones[raw] = path
+        return None
+
+    return judge
+
+
+def _rest_judge(
+    settings: TrafficSettings,
+    methods: AbstractSet[str],
+    everyday_ones: set[tuple[bytes, ...]],
+) -> Callable[[Exchange], Denial | None]:
+    """Return what judges all but the path, and keeps names that need no look."""
+    handshakes = frozenset({"WEBSOCKET"})  # no method of HTTP, so not served as one
+    few_enough = settings.header_count_limit >= len(_EVERYDAY)
+
+    def judge(exchange: Exchange) -> Denial | None:
+        served = handshakes if exchange.kind == "websocket" else methods
+        denial = judge_rest(exchange, settings, served)
+        if denial is None and few_enough and _EVERYDAY.issuperset(exchange.headers):
+            if len(everyday_ones) >= _REMEMBERED:
+                everyday_ones.clear()
+            everyday_ones.add(tuple(exchange.headers))
+        return denial
+
+    return judge
 
 
 def judge_rest(
