@@ -42,6 +42,8 @@ _TOUCH_SECONDS = 60.0  # how exactly the store knows the last use, at most
 _TOUCHES = 10  # and how often in a short idle time
 _SKEW_SECONDS = 300.0  # how far ahead another machine's clock may be
 _REMEMBERED = 8192
+_LONGEST_COOKIE = 1024  # bytes of a header that is worth remembering by its hash
+_ROUNDING = 0.001  # seconds; more than sums of Unix times are off
 _TOKEN_BYTES = 32  # 256 random bits; ASVS 5.0 V7.2.3 asks for at least 128
 _ID_BYTES = 16
 _SWEEP_SECONDS = 600.0  # how often what has expired is deleted
@@ -75,17 +77,25 @@ class Lifetime:
             or now - used < -_SKEW_SECONDS
         )
 
+    def end(self, created: float, used: float) -> float:
+        """Return until when nobody has to ask whether a session has ended that was in
+        use at ``used``, as long as the time only goes on."""
+        if used < created:
+            return -inf
+        return min(used + self.idle, created + self.absolute) - _ROUNDING
+
 
 class _Known:
     """What this process knows of a session beyond its record: it is written on every
     request, and to the store only once a minute."""
 
-    __slots__ = ("agent", "device", "network", "principal", "session", "used")
+    __slots__ = ("agent", "device", "network", "principal", "session", "until", "used")
 
     def __init__(self, session: SessionRecord, principal: Principal) -> None:
         self.session = session
         self.principal = principal
         self.used = session.last_seen
+        self.until = -inf  # until then it neither ends nor has to be marked as seen
         self.network = session.last_network
         self.device = session.last_device
         self.agent: bytes | None = b""  # of no request: the next one is looked at
@@ -130,6 +140,7 @@ class Sessions:
         self._touch_every = min(_TOUCH_SECONDS, lifetime.idle / _TOUCHES)
         self._seen: dict[bytes, Use] = {}
         self._known: dict[bytes, _Known] = {}
+        self._tokens: dict[bytes, tuple[object, bytes]] = {}
         self._replaced: dict[bytes, float] = {}  # in the order of their times
         self.live = Live(store, self._is_over, clock=clock)
         self._wake = asyncio.Event()
@@ -149,6 +160,35 @@ class Sessions:
         A session that was seen a moment ago, and still comes from where it came from,
         is recognised without waiting.
         """
+        headers = exchange.headers
+        cookies = headers.get(b"cookie")
+        if cookies is None or len(cookies) > _LONGEST_COOKIE:
+            return self._examine(exchange)
+        # First what nearly every request of somebody signed in looks like: the cookies
+        # of the one before it, which had the session that is still as it was then.
+        server, token_hash = self._tokens.get(sha256(cookies).digest(), _NO_TOKEN)
+        known, now = self._known.get(token_hash), self._clock()
+        try:
+            if (
+                known is None
+                or not known.used <= now < known.until
+                or known.network != exchange.network
+                or known.agent != headers.get(b"user-agent")
+                or b"authorization" in headers
+                or server != exchange.scope.get("server")
+                or self._store.recall(token_hash) is not known.session
+            ):
+                return self._examine(exchange)
+        except StoreError as error:
+            return unavailable(str(error))
+        known.used = now
+        exchange.session = known.session
+        exchange.credential = "session"
+        exchange.principal = known.principal
+        return None
+
+    def _examine(self, exchange: Exchange) -> Denial | Awaitable[Denial | None] | None:
+        """Find out who sends a request, by its headers and by the store."""
         token = self._cookie.read(exchange)
         if isinstance(token, Denial):
             return token
@@ -172,7 +212,19 @@ class Sessions:
         ):
             return self._look_up(token_hash, exchange, now)
         self._let_pass(known, exchange, now)
+        self._remember_cookies(exchange, token_hash)
         return None
+
+    def _remember_cookies(self, exchange: Exchange, token_hash: bytes) -> None:
+        """Keep which token these cookies hold: under this name, which in development
+        depends on the port, always the same. Of neither more than a hash is kept."""
+        cookies = exchange.headers[b"cookie"]
+        if len(cookies) > _LONGEST_COOKIE:
+            return
+        if len(self._tokens) >= _REMEMBERED:
+            self._tokens.clear()
+        server = exchange.scope.get("server")
+        self._tokens[sha256(cookies).digest()] = server, token_hash
 
     def _let_pass(self, known: _Known, exchange: Exchange, now: float) -> None:
         """Say who is there, and that they were."""
@@ -182,6 +234,10 @@ class Sessions:
             use = Use(now, known.network, known.device)
             self._seen[session.token_hash] = use
             self._wake.set()
+        known.until = min(
+            session.last_seen + self._touch_every - _ROUNDING,
+            self._lifetime.end(session.created, now),
+        )
         exchange.session = session
         exchange.credential = "session"
         exchange.principal = known.principal
@@ -506,6 +562,9 @@ class Sessions:
             )
         except StoreError as error:
             logger.warning("expired sessions could not be deleted: %s", error)
+
+
+_NO_TOKEN: tuple[object, bytes] = (None, b"")
 
 
 def current_session(exchange: Exchange) -> SessionRecord | None:
