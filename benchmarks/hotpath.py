@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import MutableMapping
 from typing import Any
 
 from benchmarks.lifespan import running_guard
@@ -22,13 +22,11 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from ringfence import Guard, access
-from ringfence.exchange import Exchange, active
+from ringfence.exchange import Exchange, Step, active, settle
 from ringfence.guard.outbound import Outbound
 
 ROUNDS, TIMES = 40, 500
 ACCOUNT = {"email": "bench@shop.example", "password": "correct horse battery 42"}
-
-Step = Callable[[Exchange], Awaitable[object]]
 
 
 async def items(_request: object) -> PlainTextResponse:
@@ -83,7 +81,7 @@ class Walk:
         return Exchange({**self.scope, "headers": list(self.scope["headers"])}, receive)
 
     def steps(self) -> list[tuple[str, Step]]:
-        stages = [*self.guard._street, *self.plan.stages]
+        stages = [*self.guard._street, *self.plan.steps]
         named = [(stage.__qualname__.split(".")[-1], stage) for stage in stages]
         street = len(self.guard._street)
         return [
@@ -94,17 +92,15 @@ class Walk:
             ("outbound", self._outbound),
         ]
 
-    async def _find(self, exchange: Exchange) -> None:
-        exchange.plan = self.guard._find(exchange)
+    def _find(self, exchange: Exchange) -> None:
+        self.guard._find(exchange)
 
-    async def _intact(self, _exchange: Exchange) -> None:
-        for routes in self.guard._guarded.application.lists:
-            routes.intact()
+    def _intact(self, _exchange: Exchange) -> None:
+        for is_intact in self.guard._are_intact:
+            is_intact()
 
     async def _outbound(self, exchange: Exchange) -> None:
-        outbound = Outbound(
-            exchange, self.plan, Answer(), self.guard._answers, self.guard._watch
-        )
+        outbound = Outbound(exchange, Answer(), self.guard._answers, self.guard._watch)
         headers = [(b"content-length", b"2"), (b"content-type", b"application/json")]
         await outbound.send(
             {"type": "http.response.start", "status": 200, "headers": headers}
@@ -123,7 +119,9 @@ class Walk:
         for name, step in self.steps():
             started = time.process_time()
             for exchange in exchanges:
-                await step(exchange)
+                said = step(exchange)
+                if said is not None:
+                    await settle(said)
             spent[name] = time.process_time() - started
         return {name: seconds / TIMES * 1e6 for name, seconds in spent.items()}
 

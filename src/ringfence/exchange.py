@@ -34,7 +34,7 @@ class Exchange:
 
     # Defaults stand on the class: what nobody writes costs a request nothing.
     _request_id = ""
-    plan: object | None = None  # guard: the RoutePlan that answers
+    plan: Any = None  # guard: the RoutePlan that answers
     stopped_by: object | None = None  # guard: the step that has ended this
     probe: object | None = None  # guard: set while routes are rehearsed
     entered = False  # guard: the chosen endpoint has been reached

@@ -49,6 +49,8 @@ def finished(
             *DOCUMENT[1:],
         ),
         caching=caching,
+        endings={},
+        is_own=False,
     )
     if message is None:
         message = {"type": "http.response.start", "headers": list(headers)}

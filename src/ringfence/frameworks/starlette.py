@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeGuard
@@ -327,7 +327,8 @@ def entrance(route: Route) -> Enter:
             if scope["path"] != path:
                 return None
             scope["endpoint"] = route.endpoint
-            scope["path_params"] = dict(scope.get("path_params", ()))
+            above = scope.get("path_params")
+            scope["path_params"] = dict(above) if above else {}
             return route.app
 
         return enter
@@ -357,20 +358,20 @@ class Led:
         self._choose = choose
         self.search = router.app
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Go where the guard leads, or search."""
         app = self._choose(scope)
         if app is None:
-            await self.search(scope, receive, send)
-            return
-        scope.setdefault("router", self._router)
-        await app(scope, receive, send)
+            return self.search(scope, receive, send)
+        if "router" not in scope:
+            scope["router"] = self._router
+        return app(scope, receive, send)
 
 
 def lead(router: Router, choose: Enter) -> None:
     """Make a router ask before it searches; not one with middleware of its own."""
     if not has_middleware(router):
-        router.middleware_stack = Led(router, choose)
+        router.middleware_stack = Led(router, choose)  # type: ignore[assignment]  # awaited, like a coroutine
 
 
 def bind_attribute(owner: object, name: str) -> Callable[[Wrap], None]:

@@ -20,7 +20,7 @@ from ringfence.browser.cors import sharing_of
 from ringfence.browser.overrides import HeaderMaker
 from ringfence.clock import Clock, system_clock
 from ringfence.denial import Answer, Denial
-from ringfence.exchange import Exchange, Message, Send, Step
+from ringfence.exchange import End, Exchange, Message, Send, Step
 from ringfence.guard.plan import RoutePlan
 from ringfence.guard.refuse import brief, respond
 from ringfence.guard.rewrite import finish_start
@@ -103,6 +103,13 @@ class Answers:
         """Let scripts of other origins read a refusal that answers for all routes."""
         if self._sharing is not None and _is_unplanned(exchange):
             exchange.response_headers += self._sharing.lines(exchange)
+
+    async def end(self, end: End, exchange: Exchange, send: Send) -> None:
+        """Send what ends a request before the application hears of it."""
+        if isinstance(end, Answer):
+            await self.answer(end, exchange, send)
+        else:
+            await self.refuse(end, exchange, send)
 
     async def answer(self, answer: Answer, exchange: Exchange, send: Send) -> None:
         """Send what the guard itself answers."""

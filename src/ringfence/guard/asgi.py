@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import cast
 
 from ringfence.access.roles import expand
 from ringfence.audit.events import Started
 from ringfence.browser.cors import asked_method
 from ringfence.clock import system_clock
-from ringfence.denial import Answer, Denial
+from ringfence.denial import Denial
 from ringfence.errors import BodyRefusedError, SettingsError, StoreError
 from ringfence.exchange import (
     ASGIApp,
@@ -21,6 +20,7 @@ from ringfence.exchange import (
     Receive,
     Scope,
     Send,
+    Step,
     active,
     settle,
     step_of,
@@ -131,6 +131,7 @@ class Guard:
         self._reports = reports_plan(settings.browser, rooms.counters, rooms.audit)
         self._guarded, self._own = self._compile()
         self._fixed: Mapping[str, Mapping[str, RoutePlan]] = {}
+        self._are_intact: tuple[Callable[[], bool], ...] = ()
 
     def _compile(self) -> tuple[Guarded, Guarded | None]:
         """Read the routes of the application, and of the guard's own pages if it has
@@ -209,13 +210,30 @@ class Guard:
         exchange = Exchange(scope, receive)
         token = active.set(exchange)
         try:
-            end = await self._admit(exchange)
-            if end is None:
-                await self._pass_on(exchange, send)
-            elif isinstance(end, Answer):
-                await self._answers.answer(end, exchange, send)
+            said = self._admit(exchange, iter(self._street))
+            end = said if said is None else await settle(said)
+            if end is not None:
+                await self._answers.end(end, exchange, send)
+                return
+            # The application answers, and its answer is seen out. Not in a method: each
+            # coroutine on the way costs as much as some stages.
+            outbound = Outbound(exchange, send, self._answers, self._watch)
+            scope[SCOPE_KEY] = exchange
+            try:
+                await exchange.plan.application(scope, outbound.receive, outbound.send)
+            except Exception as error:  # nothing of the inside may leave
+                if not await outbound.give_up(error):
+                    raise  # half an answer is out: the server must drop the connection
             else:
-                await self._answers.refuse(end, exchange, send)
+                if (
+                    not outbound.complete
+                    or exchange.denial is not None
+                    or exchange.mismatch is not None
+                ):
+                    await outbound.finish()
+            finally:
+                if outbound.lifeline is not None:
+                    outbound.lifeline.release()
         finally:
             active.reset(token)
             # What points back to the exchange makes a ring of it, which only the
@@ -223,25 +241,48 @@ class Guard:
             scope.pop(SCOPE_KEY, None)
             exchange.receive = receive
 
-    async def _admit(self, exchange: Exchange) -> End | None:
-        """Ask every stage in order. What fails, refuses."""
+    def _admit(
+        self, exchange: Exchange, steps: Iterator[Step]
+    ) -> End | Awaitable[End | None] | None:
+        """Ask stage after stage, first those of the street and then those of the plan.
+        What fails, refuses.
+
+        Args:
+            exchange: the request.
+            steps: those that are still to be asked, of the street or of the plan.
+        """
         try:
-            for step in self._street:
+            for step in steps:
                 said = step(exchange)
-                if said is not None and (end := await settle(said)) is not None:
-                    exchange.stopped_by = step
-                    return end
-            for step in self._find(exchange).steps:
-                said = step(exchange)
-                if said is not None and (end := await settle(said)) is not None:
-                    exchange.stopped_by = step
-                    return end
+                if said is not None:
+                    return self._hear(said, exchange, step, steps)
+            if exchange.plan is None:
+                return self._admit(exchange, iter(self._find(exchange).steps))
         except Exception as error:  # noqa: BLE001 - whatever fails here refuses
             return self._fail(exchange, error)
-        for routes in self._guarded.application.lists:
-            if not routes.intact():
+        for is_intact in self._are_intact:
+            if not is_intact():
                 return ROUTES_REPLACED
         return None
+
+    async def _hear(
+        self,
+        said: End | Awaitable[End | None],
+        exchange: Exchange,
+        step: Step,
+        steps: Iterator[Step],
+    ) -> End | None:
+        """Wait for a stage that has not agreed at once; go on if it has nothing against
+        the request."""
+        try:
+            end = await settle(said)
+        except Exception as error:  # noqa: BLE001 - whatever fails here refuses
+            return self._fail(exchange, error)
+        if end is not None:
+            exchange.stopped_by = step
+            return end
+        further = self._admit(exchange, steps)
+        return further if further is None else await settle(further)
 
     def _fail(self, exchange: Exchange, error: Exception) -> Denial:
         if isinstance(error, BodyRefusedError) and exchange.denial is not None:
@@ -253,15 +294,21 @@ class Guard:
     def _find(self, exchange: Exchange) -> RoutePlan:
         """Find the plan: in a dictionary where the path alone decides, else by the
         framework's own patterns."""
-        method, path = exchange.method, exchange.path
-        root_path: str = exchange.scope.get("root_path", "")
-        plan = self._find_preflighted(exchange) if method == "OPTIONS" else None
-        if plan is None and not root_path and path in self._fixed:
-            plan = self._fixed[path].get(method)
-        if plan is None:
-            plan = self._search(method, path, exchange.host, root_path) or NOWHERE
+        plans = self._fixed.get(exchange.path)
+        plan = None if plans is None else plans.get(exchange.method)
+        if plan is None or exchange.scope.get("root_path"):
+            plan = self._find_closely(exchange)
         exchange.plan = plan
         return plan
+
+    def _find_closely(self, exchange: Exchange) -> RoutePlan:
+        method, path = exchange.method, exchange.path
+        if method == "OPTIONS":
+            plan = self._find_preflighted(exchange)
+            if plan is not None:
+                return plan
+        root_path: str = exchange.scope.get("root_path", "")
+        return self._search(method, path, exchange.host, root_path) or NOWHERE
 
     def _find_preflighted(self, exchange: Exchange) -> RoutePlan | None:
         """Find the plan of what a preflight asks about, if it shares anything."""
@@ -278,22 +325,6 @@ class Guard:
             if plan is not None:
                 return plan
         return self._guarded.index.find(method, path, host, root_path)
-
-    async def _pass_on(self, exchange: Exchange, send: Send) -> None:
-        """Let the application answer, and see its answer out."""
-        plan = cast("RoutePlan", exchange.plan)
-        exchange.scope[SCOPE_KEY] = exchange
-        outbound = Outbound(exchange, plan, send, self._answers, self._watch)
-        try:
-            await plan.application(exchange.scope, outbound.receive, outbound.send)
-        except Exception as error:  # nothing of the inside may leave
-            if not await outbound.give_up(error):
-                raise  # half an answer is out: the server must drop the connection
-        else:
-            if not outbound.is_done():
-                await outbound.finish()
-        finally:
-            outbound.release()
 
     async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
         steps = Steps(self._open, self._close_plans, self._close)
@@ -331,7 +362,9 @@ class Guard:
         if self._own is not None:
             await self._own.close()
             self._fixed = {**self._fixed, **self._own.index.fixed}
-        self._fixed = with_reports(self._fixed, self._reports)
+        self._fixed = _unasked(with_reports(self._fixed, self._reports))
+        lists = self._guarded.application.lists
+        self._are_intact = tuple(routes.intact for routes in lists)
         if self._guarded.later:
             left = self._dry_run.until - system_clock()
             end = self._guarded.enforce_policies
@@ -347,3 +380,14 @@ class Guard:
             self._end_of_dry_run.cancel()
         self._answers.tell_turned_away()
         await self._rooms.close()
+
+
+def _unasked(
+    fixed: Mapping[str, Mapping[str, RoutePlan]],
+) -> dict[str, dict[str, RoutePlan]]:
+    """Leave out the one method whose plan may be that of another: preflights ask for
+    what they announce."""
+    return {
+        path: {method: plan for method, plan in plans.items() if method != "OPTIONS"}
+        for path, plans in fixed.items()
+    }

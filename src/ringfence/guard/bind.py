@@ -7,8 +7,7 @@ that allowed the request is its own, before body, dependencies and handshake.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import NoReturn, cast
+from collections.abc import Awaitable, Callable
 
 from ringfence.browser.fetch_metadata import SAFE_METHODS
 from ringfence.exchange import ASGIApp, Exchange, Receive, Scope, Send
@@ -45,7 +44,8 @@ class Entry:
         self.plan = plan
         self.inner = inner
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    # No coroutine of its own: it would wait for nothing but the one that it hands on.
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Enter, or refuse.
 
         Raises:
@@ -56,23 +56,22 @@ class Entry:
         exchange: Exchange | None = scope.get(SCOPE_KEY)
         if exchange is not None and exchange.plan is self.plan:
             exchange.entered = True
-            await self.inner(scope, receive, send)
-            return
-        self._refuse(exchange)
+            return self.inner(scope, receive, send)
+        raise self._refusal(exchange)
 
-    def _refuse(self, exchange: Exchange | None) -> NoReturn:
+    def _refusal(self, exchange: Exchange | None) -> BaseException:
         plan = self.plan
         if exchange is None:
             message = (
                 f"{plan.path} was reached without the guard; serve Guard(app) "
                 "instead of app"
             )
-            raise PlanMismatch(message)
+            return PlanMismatch(message)
         if exchange.probe is not None:
             exchange.probe = plan
-            raise Rehearsed
+            return Rehearsed()
         exchange.mismatch = plan
-        raise PlanMismatch(_told(exchange, plan))
+        return PlanMismatch(_told(exchange, plan))
 
 
 class MixedEntry(Entry):
@@ -85,7 +84,7 @@ class MixedEntry(Entry):
 
     __slots__ = ()
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Enter, or refuse.
 
         Raises:
@@ -106,7 +105,7 @@ class MixedEntry(Entry):
                 "belongs outside Guard(app)"
             )
             raise PlanMismatch(message)
-        await super().__call__(scope, receive, send)
+        return super().__call__(scope, receive, send)
 
 
 def _told(exchange: Exchange, reached: RoutePlan) -> str:
@@ -156,8 +155,12 @@ def way_of(scope: Scope) -> ASGIApp | None:
         or scope.get("root_path")
     ):
         return None
-    enter = cast("RoutePlan", exchange.plan).enter
-    return None if enter is None else enter(scope)
+    plan: RoutePlan = exchange.plan
+    app = None if plan.enter is None else plan.enter(scope)
+    if type(app) is Entry and app.plan is plan:  # what it would have looked at itself
+        exchange.entered = True
+        return app.inner
+    return app
 
 
 def seal(application: Application) -> None:

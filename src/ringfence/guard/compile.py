@@ -52,6 +52,7 @@ class Guarded:
         for plan, headers in self.later:
             for name in ("document", "data", "nonced"):
                 object.__setattr__(plan, f"{name}_headers", getattr(headers, name))
+            plan.endings.clear()
 
     async def close(self) -> None:
         """Bind each plan to the endpoint that the framework calls, seal the tables,

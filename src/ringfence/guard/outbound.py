@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Mapping, Sequence
 from typing import cast
 
 from ringfence.denial import Denial
-from ringfence.exchange import Exchange, Headers, Message, Send
+from ringfence.exchange import Exchange, Message, Send
 from ringfence.guard.answers import Answers
 from ringfence.guard.field_errors import refused_input
 from ringfence.guard.lifeline import Lifeline, SessionEnded, Watch
@@ -15,7 +15,9 @@ from ringfence.guard.plan import RoutePlan
 from ringfence.guard.rewrite import (
     APPLICATION_ERROR,
     INVALID_INPUT,
+    UNTOUCHED,
     Rewriter,
+    everyday_start,
     must_rewrite,
 )
 
@@ -43,7 +45,6 @@ class Outbound:
 
     Args:
         exchange: the request that is answered.
-        plan: of its route.
         send: the server's.
         answers: finishes what leaves, and refuses.
         watch: tells when the session of a request ends; ``None`` where there are none.
@@ -51,37 +52,35 @@ class Outbound:
 
     # Defaults stand on the class: most answers change none of them.
     _rewriter: Rewriter | None = None
-    _started = False
-    _complete = False  # the application's own answer is out, whole
+    _start: Message | None = None  # as it has left
+    complete = False  # the application's own answer is out, whole
     _passing = False  # its body may follow as it is
     _replaced = False
     _input_refused = False
     _gone = False  # the application has been told that the client has hung up
     _whole = False  # it had read all of the body by then
-    _headers: Headers | list[tuple[bytes, bytes]] = ()  # that went out
-    _lifeline: Lifeline | None = None
+    lifeline: Lifeline | None = None  # what stays open is tied to its session
     _failure: BaseException | None = None  # handled, and answered for, by the framework
 
     def __init__(
         self,
         exchange: Exchange,
-        plan: RoutePlan,
         send: Send,
         answers: Answers,
         watch: Watch | None,
     ) -> None:
         self._exchange = exchange
-        self._plan = plan
+        self._plan: RoutePlan = exchange.plan
         self._send = send
         self._answers = answers
         self._watch = watch
 
     async def receive(self) -> Message:
         """Give the application the next message of the client's."""
-        if self._lifeline is None:
+        if self.lifeline is None:
             message = await self._exchange.receive()
         else:
-            message = await self._lifeline.receive(self._exchange.receive)
+            message = await self.lifeline.receive(self._exchange.receive)
         kind = message["type"]
         if kind == "http.request":
             self._whole = not message.get("more_body", False)
@@ -95,7 +94,7 @@ class Outbound:
         kind = message["type"]
         if kind == "http.response.body" and self._passing:
             if not message.get("more_body", False):
-                self._complete = True
+                self.complete = True
             elif self._watch is not None:
                 self._tie(self._watch)
             return self._send(message)
@@ -104,20 +103,22 @@ class Outbound:
             kind == "http.response.start"
             and exchange.mismatch is None
             and exchange.denial is None
-            and (self._plan.is_own or not must_rewrite(message["status"]))
             and not self._replaced
         ):
-            start = self._answers.finish_start(message, exchange, self._plan)
-            self._started = self._passing = True
-            self._headers = start["headers"]
-            return self._send(start)
+            plan = self._plan
+            start = everyday_start(message, exchange, plan)
+            if start is None and (plan.is_own or message["status"] in UNTOUCHED):
+                start = self._answers.finish_start(message, exchange, plan)
+            if start is not None:
+                self._start, self._passing = start, True
+                return self._send(start)
         return self._consider(kind, message)
 
     async def _consider(self, kind: str, message: Message) -> None:
         """Take a message that may have to be answered otherwise."""
         if self._replaced:
             return  # another answer has been sent in place of this one
-        if self._lifeline is not None and self._lifeline.cut:
+        if self.lifeline is not None and self.lifeline.cut:
             self._gone = True
             raise SessionEnded
         if kind in _STARTS:
@@ -125,7 +126,7 @@ class Outbound:
                 finished = self._answers.finish_start(
                     message, self._exchange, self._plan
                 )
-                self._started = True
+                self._start = finished
                 await self._send(finished)
                 if kind == "websocket.accept" and self._watch is not None:
                     self._tie(self._watch)
@@ -134,9 +135,9 @@ class Outbound:
             await self._rewrite(self._rewriter, message)
             return
         if kind in _BODIES:
-            self._complete = not message.get("more_body", False)
+            self.complete = not message.get("more_body", False)
         elif kind == "websocket.close":
-            self._complete = True
+            self.complete = True
         await self._send(message)
 
     def _tie(self, watch: Watch) -> None:
@@ -144,13 +145,9 @@ class Outbound:
         self._watch = None
         if self._exchange.session is not None:
             self._passing = False  # from here on each message is considered
-            sized = any(name == b"content-length" for name, _ in self._headers)
-            self._lifeline = Lifeline(self._exchange, self._send, watch, sized=sized)
-
-    def release(self) -> None:
-        """Forget the session: nothing is open any more."""
-        if self._lifeline is not None:
-            self._lifeline.release()
+            headers = () if self._start is None else self._start["headers"]
+            sized = any(name == b"content-length" for name, _ in headers)
+            self.lifeline = Lifeline(self._exchange, self._send, watch, sized=sized)
 
     async def _replace(self, message: Message) -> bool:
         """Answer otherwise where the application's answer must not leave; return
@@ -204,18 +201,14 @@ class Outbound:
             return WRONG_ENDPOINT
         return exchange.denial  # a cap was passed while the body was read, say
 
-    def is_done(self) -> bool:
-        """Return whether all is out and nothing was found out too late."""
-        exchange = self._exchange
-        return self._complete and exchange.denial is None and exchange.mismatch is None
-
     async def finish(self) -> None:
-        """The application has returned: answer, if it has not."""
+        """The application has returned: answer, if it has not, and write down what was
+        found out too late."""
         if self._replaced:
             self._log_handled()
             return
         denial = self._objection()
-        if self._started:
+        if self._start is not None:
             if denial is not None:  # found out too late to answer
                 self._answers.record_refusal(denial, self._exchange)
         elif denial is None:
@@ -225,14 +218,14 @@ class Outbound:
 
     async def give_up(self, error: Exception) -> bool:
         """The application has raised: return whether the client has a whole answer."""
-        if not (self._started or self._replaced):
+        if self._start is None and not self._replaced:
             await self._answer_for(error)
             return True
         if not self._is_refused():
             self._log_failure(error)
             if not self._replaced:  # else it was recorded when it was answered for
                 self._record_failure(error)
-        if self._replaced or self._complete or self._is_hang_up(error):
+        if self._replaced or self.complete or self._is_hang_up(error):
             return True
         if self._exchange.kind == "websocket":
             if self._gone:  # nobody is left to close it for

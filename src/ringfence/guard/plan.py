@@ -16,6 +16,10 @@ from ringfence.frameworks.rule import Rule
 from ringfence.frameworks.table import Application, Enter, Leaf, Place
 from ringfence.marks import Mark
 
+Ending = tuple[int, bytes | None, bool]
+"""On what it depends which headers an everyday answer gains: its status, its
+Content-Type, and whether nobody is signed in."""
+
 
 def no_headers(_: str) -> Headers:
     """Return no headers, for a plan that answers nothing itself."""
@@ -79,6 +83,9 @@ class RoutePlan:
     sharing: Sharing | None = None
     steps: tuple[Step, ...] = field(init=False, repr=False)
     """The stages as they are called."""
+    endings: dict[Ending, Headers] = field(init=False, repr=False, default_factory=dict)
+    """What ``guard.rewrite`` has added to everyday answers; cleared when the headers
+    change."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "steps", tuple(map(step_of, self.stages)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 
@@ -11,7 +11,7 @@ from ringfence.browser.cors import ANSWERED_HERE, tell_unheard
 from ringfence.denial import Denial
 from ringfence.exchange import Exchange, Headers, Message
 from ringfence.guard.field_errors import read_errors
-from ringfence.guard.plan import RoutePlan
+from ringfence.guard.plan import Ending, RoutePlan
 
 # Only the guard says these: two values would be two opinions, of which browsers take
 # either the first, the last or none. A policy of the application's is the exception:
@@ -70,6 +70,8 @@ _DOCUMENTS = (
     b"application/javascript",
 )
 
+_ENDINGS = 64  # remembered of a route; an application may take types from visitors
+
 _NO_CONTENT = 204
 _REDIRECTS = 3  # hundred
 _NOT_MODIFIED = 304
@@ -105,21 +107,12 @@ def finish_start(
 
     Source: ASVS 5.0 V3.4, V14.3.2, V13.4.6; CWE-113, CWE-525.
     """
-    lines = message.get("headers", ())
-    if not isinstance(lines, (list, tuple)):
-        lines = list(lines)
-    # First what nearly every answer looks like, in as few steps as can be.
-    headers: dict[bytes, bytes] = dict(lines)
-    if len(headers) == len(lines) and _EVERYDAY.issuperset(headers):
-        _refuse_line_breaks(headers.values())
-        kept, cached = list(lines), False
-        private = exchange.principal is not None
-    else:
-        _refuse_line_breaks(part for line in lines for part in line)
-        kept = list(_settled(lines, harden))
-        headers = dict(kept)
-        cached = b"cache-control" in headers
-        private = exchange.principal is not None or b"set-cookie" in headers
+    lines = list(message.get("headers", ()))
+    _refuse_line_breaks(part for line in lines for part in line)
+    kept = list(_settled(lines, harden))
+    headers = dict(kept)
+    cached = b"cache-control" in headers
+    private = exchange.principal is not None or b"set-cookie" in headers
     own = exchange.response_headers
     status = message.get("status")
     if status is None:  # websocket.accept shows nothing
@@ -130,8 +123,60 @@ def finish_start(
         kept = _cached_as(plan.caching[private or bool(exchange.nonce)], kept)
     elif private and not cached:
         kept.append(_PRIVATE if isinstance(plan.policy, Public) else _NO_STORE)
+    if not own and _is_everyday(lines) and not exchange.nonce:
+        _remember(tuple(kept[len(lines) :]), _ending(status, headers, exchange), plan)
     # Another message: an application may send the same one to everybody.
     return {**message, "headers": _with_own(kept, own) if own else kept}
+
+
+def everyday_start(
+    message: Message, exchange: Exchange, plan: RoutePlan
+) -> Message | None:
+    """Return what ``finish_start`` returns, if that is plain: an answer with headers
+    that need no look gains the same as the one of its kind before it.
+
+    Args:
+        message: ``http.response.start``.
+        exchange: the request that is answered.
+        plan: of its route.
+
+    Returns:
+        ``None`` to have it finished, or rewritten.
+    """
+    lines = message.get("headers")
+    if type(lines) is not list:
+        return None
+    headers: dict[bytes, bytes] = dict(lines)
+    # As in ``_ending``: calling it would take as long.
+    kind = message["status"], headers.get(b"content-type"), exchange.principal is None
+    added = plan.endings.get(kind)
+    if (
+        added is None
+        or exchange.response_headers
+        or exchange.nonce
+        or not _EVERYDAY.issuperset(headers)
+        or len(headers) != len(lines)
+    ):
+        return None
+    values = b"".join(headers.values())
+    if b"\n" in values or b"\r" in values:
+        return None
+    return {**message, "headers": [*lines, *added]}
+
+
+def _is_everyday(lines: Sequence[tuple[bytes, bytes]]) -> bool:
+    headers = dict(lines)
+    return len(headers) == len(lines) and _EVERYDAY.issuperset(headers)
+
+
+def _ending(status: int, headers: Mapping[bytes, bytes], exchange: Exchange) -> Ending:
+    return status, headers.get(b"content-type"), exchange.principal is None
+
+
+def _remember(added: Headers, ending: Ending, plan: RoutePlan) -> None:
+    """Keep what was added to an answer that may leave as it is."""
+    if len(plan.endings) < _ENDINGS and (plan.is_own or ending[0] in UNTOUCHED):
+        plan.endings[ending] = added
 
 
 def _refuse_line_breaks(parts: Iterable[bytes]) -> None:
@@ -220,6 +265,10 @@ _LARGEST_REPORT = 65_536  # bytes of a 422 that are read
 def must_rewrite(status: int) -> bool:
     """Tell whether the body of an answer with this status must not leave as it is."""
     return status == _UNPROCESSABLE or status >= _SERVER_ERRORS
+
+
+UNTOUCHED = frozenset(status for status in range(100, 600) if not must_rewrite(status))
+"""What there is of ``must_rewrite`` to look up."""
 
 
 class Rewriter:
