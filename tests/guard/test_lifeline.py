@@ -168,6 +168,20 @@ async def test_a_stream_with_a_length_is_left_short():
 
 
 @pytest.mark.anyio
+async def test_what_has_ended_by_itself_is_told_nothing_more():
+    """The news may have been on its way: a second end is an error to servers."""
+    session, wire = Session(), Wire()
+    exchange = Exchange(scope_of("http"), wire.receive)
+    line = Lifeline(exchange, wire.send, session.watch, sized=False)
+    line.release()
+    session.end()
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert session.released == 1
+    assert wire.sent == []
+
+
+@pytest.mark.anyio
 async def test_messages_arrive_while_the_session_lives():
     session, wire = Session(), Wire()
     exchange = Exchange(scope_of("websocket"), wire.receive)

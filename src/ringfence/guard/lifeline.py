@@ -42,14 +42,21 @@ class Lifeline:
         self._sized = sized
         self._over = asyncio.get_running_loop().create_future()
         self._farewell: asyncio.Task[None] | None = None
-        self.release = watch(exchange, self._end)
+        self._forget = watch(exchange, self._end)
 
     @property
     def cut(self) -> bool:
         """Whether the session has ended."""
         return self._over.done()
 
+    def release(self) -> None:
+        """Forget the session: the connection has ended by itself."""
+        self._forget()
+        self._over.cancel()
+
     def _end(self) -> None:
+        if self._over.done():
+            return  # told just before it was released: there is nobody to tell
         self._over.set_result(None)
         if not self._sized:
             self._farewell = asyncio.create_task(self._say_farewell())
