@@ -14,6 +14,7 @@ class Impatient(BoundedHead):
     head_seconds = 0.2
     head_bytes = 2_000
     rest_seconds = 0.2
+    stall_seconds = 0.5
 
 
 class Patient(Impatient):
@@ -32,6 +33,9 @@ async def application(scope, receive, send):
         while (await receive())["type"] != "http.disconnect":
             pass
         return
+    if scope["path"] == "/much":
+        await send_much(scope, receive, send)
+        return
     if scope["path"] == "/busy":
         await asyncio.sleep(0.5)
     size = 0
@@ -48,6 +52,19 @@ async def application(scope, receive, send):
     headers = [(b"content-length", str(len(body)).encode())]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     await send({"type": "http.response.body", "body": body})
+
+
+MUCH = 32_000_000  # bytes; more than all buffers between the two hold
+
+
+async def send_much(scope, receive, send):
+    headers = [(b"content-length", str(MUCH).encode())]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    piece = {"type": "http.response.body", "body": b"x" * 1_000_000}
+    for left in reversed(range(MUCH // 1_000_000)):
+        await send({**piece, "more_body": left > 0})
+    await receive()
+    scope["state"]["done"].set()
 
 
 @asynccontextmanager
@@ -417,3 +434,47 @@ async def test_an_upgrade_without_a_body_is_answered_and_kept_alive():
                 b"Upgrade: h2c\r\n\r\n"
             )
             assert (await answer(reader))[0] == b"200"
+
+
+class Watched(Impatient):
+    """Tells when the application is done."""
+
+    def connection_made(self, transport):
+        self.app_state["done"] = done
+        super().connection_made(transport)
+
+
+done = None  # made by each test that looks at it, in its own loop
+
+
+@pytest.fixture
+def is_done(monkeypatch):
+    event = asyncio.Event()
+    monkeypatch.setitem(globals(), "done", event)
+    return event
+
+
+async def test_who_does_not_read_is_let_go(is_done):
+    """Slowloris from the other end: asks for much, reads none of it, and holds a
+    connection, a task and what the handler has opened for as long as it likes."""
+    async with connected(Watched) as (_, writer):
+        writer.write(b"GET /much HTTP/1.1\r\nHost: x\r\n\r\n")
+        await is_done.wait()
+
+
+async def test_who_reads_slowly_gets_all_of_it(is_done):
+    async with connected(Watched) as (reader, writer):
+        writer.write(b"GET /much HTTP/1.1\r\nHost: x\r\n\r\n")
+        await reader.readuntil(b"\r\n\r\n")
+        for _ in range(16):  # longer in all than a stall may last
+            await asyncio.sleep(0.05)
+            await reader.readexactly(MUCH // 16)
+
+
+@pytest.mark.parametrize("target", ["/#", "/busy#/../x", "/x?a#b", "/" + "x" * 9 + "#"])
+async def test_a_target_with_a_fragment_is_refused(target):
+    """Else uvicorn cuts it off, and a proxy's rule or cache for the whole target would
+    be one for another address than the one that is served."""
+    async with connected() as (reader, writer):
+        writer.write(f"GET {target} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        assert (await reader.read()).startswith(b"HTTP/1.1 400 ")

@@ -14,6 +14,7 @@ from uvicorn.protocols.http.httptools_impl import (
 _HEAD_SECONDS = 10.0
 _HEAD_BYTES = 65_536
 _REST_SECONDS = 10.0
+_STALL_SECONDS = 60.0  # nginx's send_timeout
 _MOST_WAITING = 64  # browsers do not pipeline; programs that do send a handful
 
 _TOO_SLOW = b"HTTP/1.1 408 Request Timeout\r\n"
@@ -32,8 +33,12 @@ class BoundedHead(HttpToolsProtocol):
     and dropped. And it takes the body of a request that asks for another protocol for
     the next request, which a proxy in front of it never judged: that is refused.
 
-    Source: CWE-400, CWE-770; CWE-444, RFC 9110 section 6.5.1 and RFC 9112 section
-    7.1.2; RFC 9110 section 15.5.9; RFC 6585 section 5.
+    And it cuts a target at ``#``, which no client may send: a proxy in front may have
+    judged, or cached, all of it. Who asks for much and does not read it, a Slowloris
+    from the other end, is let go after a minute without progress.
+
+    Source: CWE-400, CWE-770; CWE-444, RFC 9110 section 6.5.1 and RFC 9112 sections 3.2
+    and 7.1.2; RFC 9110 section 15.5.9; RFC 6585 section 5.
 
     A body that goes on after its answer is thrown away, and the connection is closed
     when that has no end. A body that is still wanted may take its time here:
@@ -43,10 +48,12 @@ class BoundedHead(HttpToolsProtocol):
     head_seconds = _HEAD_SECONDS
     head_bytes = _HEAD_BYTES
     rest_seconds = _REST_SECONDS
+    stall_seconds = _STALL_SECONDS
     most_waiting = _MOST_WAITING
 
     _deadline: asyncio.TimerHandle | None = None
     _end_of_rest: asyncio.TimerHandle | None = None
+    _end_of_stall: asyncio.TimerHandle | None = None
     _unfinished = 0  # bytes since the last head, piece of a body or end of a message
     _got_further = False
     _in_message = False
@@ -62,12 +69,38 @@ class BoundedHead(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._lift_deadline()
         self._rest_has_come()
+        self._is_read_again()
         # uvicorn tells only the last request that the client has gone: an earlier one
         # that waits to hear it, an event stream say, would never end.
         for cycle in filter(_is_unanswered, self._earlier):
             cycle.disconnected = True
             cycle.message_event.set()
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._end_of_stall = self.loop.call_later(
+            self.stall_seconds, self.transport.abort
+        )
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._is_read_again()
+
+    def _is_read_again(self) -> None:
+        if self._end_of_stall is not None:
+            self._end_of_stall.cancel()
+            self._end_of_stall = None
+
+    def on_url(self, url: bytes) -> None:
+        """Take a target, or a piece of it.
+
+        Raises:
+            ValueError: it has a fragment; uvicorn answers 400 for it and hangs up.
+        """
+        if b"#" in url:
+            raise ValueError("a request target has no fragment")
+        super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Keep a header; drop a trailer.
