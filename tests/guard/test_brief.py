@@ -8,6 +8,9 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route, WebSocketRoute
 
 from ringfence import access, cors, limit
+from ringfence.audit.log import AuditLog
+from ringfence.denial import Denial
+from ringfence.guard.answers import Answers
 
 
 async def hello(request):
@@ -110,3 +113,16 @@ async def test_a_flood_of_handshakes_is_written_down_within_the_same_bounds(
     written, lost = counted(settings)
     assert 3 <= written < 58
     assert written + lost == 58
+
+
+@pytest.mark.anyio
+async def test_the_shortest_answers_do_not_fill_the_memory(settings):
+    """Each second that somebody has to wait is an answer of its own."""
+    answers = Answers(settings, AuditLog([]), sign_in="")
+    made = [
+        Denial(429, f"traffic.try_{n}", "Too often.", brief=True) for n in range(600)
+    ]
+    for denial in made:
+        _, body = answers._briefly(denial)
+        assert denial.code.encode() in body["body"]
+    assert len(answers._brief) <= 256

@@ -9,6 +9,7 @@ from starlette.routing import Route, WebSocketRoute
 import ringfence
 from ringfence import Guard, Principal, access
 from ringfence.errors import SettingsError
+from ringfence.guard.consider import imagined
 from ringfence.guard.questions import QUESTIONS, REMEDIES
 from ringfence.guard.trace import name_of
 
@@ -98,3 +99,10 @@ def test_remedies_are_for_codes_that_there_are():
     )
     for code in REMEDIES:
         assert f'"{code}"' in source or f'"{code.partition(".")[2]}"' in source, code
+
+
+@pytest.mark.anyio
+async def test_what_nobody_sends_has_no_body(settings):
+    """Whatever stage may come to read it is not left waiting."""
+    message = await imagined("POST", "/admin", settings).receive()
+    assert (message["body"], message["more_body"]) == (b"", False)

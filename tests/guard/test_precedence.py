@@ -181,3 +181,9 @@ def test_a_thousand_honest_routes_start():
         )
     ]
     check_routes(*routes, declared("/{rest:path}", ADMIN))
+
+
+def test_a_wide_route_before_what_is_not_understood_is_no_alarm():
+    """What an odd pattern matches below a mount is not guessed at."""
+    odd = Mount("/{n:path}/x", routes=[declared("/y", ADMIN)])
+    check_routes(declared("/z"), odd)

@@ -3,6 +3,7 @@
 import pytest
 from fastapi import APIRouter, Depends, FastAPI, WebSocket
 from starlette.applications import Starlette
+from starlette.convertors import Convertor, register_url_convertor
 from starlette.middleware import Middleware
 from starlette.middleware.base import BaseHTTPMiddleware
 from starlette.responses import PlainTextResponse
@@ -138,3 +139,42 @@ async def test_a_root_path_of_the_application_is_respected(recwarn):
     app.add_api_route("/x", handler)
     app.mount("/m", Starlette(routes=[Route("/y", handler)]))
     assert await run(app) == ()
+
+
+class Waits:
+    """Middleware that reads all that the client has to say before it answers."""
+
+    def __init__(self, app):
+        self.app = app
+
+    async def __call__(self, scope, receive, send):
+        while (await receive())["type"] not in {
+            "http.disconnect",
+            "websocket.disconnect",
+        }:
+            pass
+        await self.app(scope, receive, send)
+
+
+async def test_middleware_that_waits_for_the_client_is_not_waited_for():
+    """A rehearsal that hangs is a start-up that hangs."""
+    app = behind(Waits)
+    assert await run(app) == ()
+
+
+async def test_what_no_sample_fits_is_left_to_the_check_at_each_request():
+    """A prefix that no candidate matches cannot be walked below, and stops nothing."""
+
+    class Odd(Convertor):
+        regex = "odd-[a-f]{7}"
+
+        def convert(self, value):
+            return value
+
+        def to_string(self, value):
+            return value
+
+    register_url_convertor("odd_for_rehearsal", Odd())
+    below = [Route("/x", handler)]
+    app = Starlette(routes=[Mount("/{key:odd_for_rehearsal}", routes=below)])
+    await run(app)

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from ringfence.denial import Denial
 from ringfence.identity.bodies import (
+    Confirmation,
     Credentials,
     Nothing,
     PasswordChange,
@@ -169,3 +170,7 @@ def test_passwords_are_not_in_representations():
 def test_no_body_raises(body, content_type):
     result = decode(body, content_type, Credentials)
     assert isinstance(result, Submission | Denial)
+
+
+def test_a_confirmation_shows_no_password():
+    assert "secret" not in repr(Confirmation("secret"))

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from ringfence.errors import SettingsError
-from ringfence.secrets.keyring import Keyring, create_keys_file
+from ringfence.secrets.keyring import Key, Keyring, create_keys_file
 
 PURPOSE = "browser.csrf"
 
@@ -263,3 +263,17 @@ def test_a_parent_that_is_a_file_is_told(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(SettingsError, match="cannot be made"):
         create_keys_file(tmp_path / "file" / "keys.json")
+
+
+def test_a_single_key_shows_its_name_only():
+    material = encode(secrets.token_bytes(32))
+    assert repr(Key(id="a", created=1, key=material)) == "Key('a')"
+
+
+def test_where_files_have_no_owner_nobody_is_refused_for_it(tmp_path, monkeypatch):
+    """Windows tells neither owner nor mode: neither is asked for."""
+    path = write(tmp_path / "real.json", key(), mode=0o644)
+    link = tmp_path / "keys.json"
+    link.symlink_to(path)
+    monkeypatch.setattr("ringfence.secrets.keyring.sys.platform", "win32")
+    opened(link)
