@@ -111,6 +111,16 @@ def test_a_request_that_nobody_sends_is_decided(here, monkeypatch, capsys):
     assert "401 access.not_signed_in" in capsys.readouterr().out
 
 
+def test_a_sign_in_that_was_long_ago_is_not_fresh(here, monkeypatch, capsys):
+    fresh = APPLICATION.replace('access.role("admin")', "access.fresh(minutes=10)")
+    (here / "backend_for_age.py").write_text(fresh)
+    make_account(monkeypatch, capsys)
+    asked = ["why", "--try", "GET /admin", "--as", "ann@example.com"]
+    assert main([*asked, "backend_for_age:app"]) == 0
+    assert main([*asked, "--age", "11", "backend_for_age:app"]) == 1
+    assert "access.not_fresh" in capsys.readouterr().out
+
+
 def test_an_unknown_account_or_request_is_said(here, monkeypatch, capsys):
     (here / "backend_for_why.py").write_text(APPLICATION)
     make_account(monkeypatch, capsys)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from cyclopts import App, CycloptsError, Parameter
+from cyclopts.validators import Number
 
 from ringfence.cli import accounts, import_accounts, keys, passwords, plan, serve, why
 from ringfence.cli.export.command import export
@@ -63,6 +64,7 @@ def explain_refusal(
     *,
     try_: Annotated[str, Parameter(name="--try")] = "",
     as_: Annotated[str, Parameter(name="--as")] = "",
+    age: Annotated[float, Parameter(validator=Number(gte=0))] = 0.0,
     file: Path | None = None,
 ) -> int:
     """Say why a request was refused, or with --try whether one would be.
@@ -76,12 +78,14 @@ def explain_refusal(
         A method and a path; nothing is sent.
     as_
         The address of the account that would send it; nobody by default.
+    age
+        Minutes since that account has signed in.
     file
         The ledger; by default the one that RINGFENCE_DATA or RINGFENCE_AUDIT_FILE
         names.
     """
     if try_:
-        return why.consider(try_, as_, request_or_target)
+        return why.consider(try_, as_, request_or_target, age=age)
     return why.explain(request_or_target, file)
 
 

@@ -15,14 +15,13 @@ from ringfence.cli.target import load_target
 from ringfence.clock import system_clock
 from ringfence.errors import SettingsError
 from ringfence.guard.accounts import open_accounts
-from ringfence.guard.asgi import Guard
-from ringfence.guard.consider import Consideration
 from ringfence.guard.plan import RoutePlan
 from ringfence.guard.questions import QUESTIONS, REMEDIES
 from ringfence.principal import Principal
 from ringfence.settings import Settings
 
 _FOUND = 1
+_MINUTE = 60.0
 _REQUEST_ID = re.compile(r"[0-9a-f]{16}")
 _REQUEST = re.compile(r"(?P<method>[A-Z]+) +(?P<address>(?:/|https?://)\S*)")
 _PASSED, _REFUSED, _UNASKED, _DEPENDS = "passed", "REFUSED", "not asked", "depends"
@@ -80,8 +79,14 @@ def _told(event: Mapping[str, Any]) -> Iterator[str]:
     yield from _remedy(code)
 
 
-def consider(request: str, account: str, target: str) -> int:
+def consider(request: str, account: str, target: str, *, age: float = 0.0) -> int:
     """Say what would become of a request that is not sent.
+
+    Args:
+        request: method and path.
+        account: address of who would send it, empty for nobody who is signed in.
+        target: the guard.
+        age: minutes since they have signed in.
 
     Raises:
         SettingsError: the request, the account or the target is not understood.
@@ -94,7 +99,13 @@ def consider(request: str, account: str, target: str) -> int:
         )
         raise SettingsError(message)
     guard = load_target(target)
-    said = asyncio.run(_consider(guard, asked["method"], asked["address"], account))
+    signed_in_at = system_clock() - age * _MINUTE
+    principal = (
+        asyncio.run(_principal(guard.settings, account, signed_in_at))
+        if account
+        else None
+    )
+    said = asyncio.run(guard.consider(asked["method"], asked["address"], principal))
     denial = said.denial
     _say(
         f"{request.strip()} as {account or 'nobody who is signed in'}",
@@ -116,14 +127,7 @@ def consider(request: str, account: str, target: str) -> int:
     return _FOUND
 
 
-async def _consider(
-    guard: Guard, method: str, address: str, account: str
-) -> Consideration:
-    principal = await _principal(guard.settings, account) if account else None
-    return await guard.consider(method, address, principal)
-
-
-async def _principal(settings: Settings, email: str) -> Principal:
+async def _principal(settings: Settings, email: str, signed_in_at: float) -> Principal:
     async with open_accounts(settings) as accounts:
         found = await accounts.by_email(email)
     if found is None:
@@ -131,8 +135,7 @@ async def _principal(settings: Settings, email: str) -> Principal:
         raise SettingsError(message)
     if found.disabled:
         raise SettingsError(f"the account {email!r} is disabled and cannot sign in")
-    # As if the owner had signed in this moment.
-    return Principal(found.id, found.roles, frozenset({"password"}), system_clock())
+    return Principal(found.id, found.roles, frozenset({"password"}), signed_in_at)
 
 
 def _where(plan: RoutePlan) -> Iterator[str]:
