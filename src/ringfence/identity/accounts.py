@@ -244,7 +244,9 @@ class Accounts:
         if account is None or account.disabled:
             return self._sign_in_failed(key, account, "disabled account", cause)
         await attempt.succeeded()
-        better = await self._passwords.better(proof, password, network=cause.network)
+        better = await self._passwords.better(
+            proof, password, network=cause.network, known=attempt.is_known
+        )
         if better:
             await self._store.upgrade_hash(account.id, stored, better)
         return account
@@ -259,7 +261,9 @@ class Accounts:
             StoreBusyError: it was not looked at, and the attempt is given back.
         """
         try:
-            return await self._passwords.verify(stored, password, network=cause.network)
+            return await self._passwords.verify(
+                stored, password, network=cause.network, known=attempt.is_known
+            )
         except WrongPasswordError:
             await attempt.failed()
             raise
@@ -368,7 +372,8 @@ class Accounts:
                 )
             )
             return confirmed
-        new_hash = await self._passwords.hash(new, network=cause.network)
+        known = isinstance(attempt, Attempt) and attempt.is_known
+        new_hash = await self._passwords.hash(new, network=cause.network, known=known)
         epoch = await self._store.set_password(
             account.id, new_hash, epoch=account.epoch
         )

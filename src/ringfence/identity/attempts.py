@@ -63,6 +63,11 @@ class Attempt:
         self._clock = clock
         self._notice = notice
 
+    @property
+    def is_known(self) -> bool:
+        """Whether it comes from a device that has signed in to this account before."""
+        return bool(self._lane.lifted)
+
     async def succeeded(self) -> None:
         """Give back what only failures cost."""
         await self.withdrawn()

@@ -122,10 +122,10 @@ async def test_hashing_steps_back_and_the_loop_does_not(pool):
 
 
 async def test_a_pool_that_stops_meanwhile_gives_the_place_back(pool):
-    pool._executor.shutdown(wait=True)
+    pool._strangers.executor.shutdown(wait=True)
     with pytest.raises(StoreBusyError, match="stopped"):
         await pool.run(list, network="192.0.2.1")
-    assert pool._taken == {}
+    assert pool._strangers.taken == {}
 
 
 async def test_other_systems_hash_at_their_usual_priority(anyio_backend, monkeypatch):
@@ -151,7 +151,38 @@ async def test_one_network_cannot_take_every_place(anyio_backend, gate):
     gate.open.set()
     await asyncio.gather(honest, *flood, *nobody)
     assert await pool.run(lambda: "again", network="192.0.2.1") == "again"
-    assert pool._taken == {}
+    assert pool._strangers.taken == {}
+    pool.stop()
+
+
+async def test_strangers_do_not_stand_before_those_who_are_known(anyio_backend, gate):
+    """A full queue, from however many addresses, keeps no owner from signing in."""
+    pool = HashingPool(threads=1, queue=4, per_network=3)
+    pool.start()
+    flood = [asyncio.create_task(pool.run(gate)) for _ in range(5)]
+    await asyncio.sleep(0)
+    with pytest.raises(StoreBusyError, match="queue"):
+        await pool.run(lambda: "stranger")
+    own = pool.run(lambda: "owner", network="192.0.2.1", known=True)
+    assert await asyncio.wait_for(own, 20) == "owner"
+    gate.open.set()
+    await asyncio.gather(*flood)
+    pool.stop()
+
+
+async def test_the_places_of_those_who_are_known_have_an_end(anyio_backend, gate):
+    pool = HashingPool(threads=1, queue=4, per_network=3)
+    pool.start()
+    known = [
+        asyncio.create_task(pool.run(gate, network=f"192.0.2.{n}", known=True))
+        for n in range(5)
+    ]
+    await asyncio.sleep(0)
+    with pytest.raises(StoreBusyError, match="queue"):
+        await pool.run(gate, known=True)
+    gate.open.set()
+    await asyncio.gather(*known)
+    assert pool._known.taken == {}
     pool.stop()
 
 

@@ -85,12 +85,15 @@ class Passwords:
         """Return what ``work`` does, after a time that says nothing about it."""
         return await self._evenly(work)
 
-    async def hash(self, password: str, *, network: str = "") -> str:
+    async def hash(
+        self, password: str, *, network: str = "", known: bool = False
+    ) -> str:
         """Return a new hash.
 
         Args:
             password: kept nowhere.
             network: whose place in the queue it takes.
+            known: whether it is for somebody at a known device.
 
         Raises:
             StoreBusyError: too many wait already.
@@ -99,10 +102,16 @@ class Passwords:
             partial(self._hasher.hash, normalize(password)),
             network=network,
             memory_kib=self._hasher.cost.memory_kib,
+            known=known,
         )
 
     async def verify(
-        self, password_hash: str, password: str, *, network: str = ""
+        self,
+        password_hash: str,
+        password: str,
+        *,
+        network: str = "",
+        known: bool = False,
     ) -> Verified:
         """Return the proof that the password fits.
 
@@ -113,6 +122,7 @@ class Passwords:
             password_hash: as it is stored, by whatever program.
             password: as it was typed.
             network: whose place in the queue it takes.
+            known: whether it is for somebody at a known device.
 
         Raises:
             WrongPasswordError: it does not fit.
@@ -124,23 +134,33 @@ class Passwords:
         try:
             claim = self._claim(stored)
         except UnusableHashError:
-            await self._refuse_as_ever(network)
+            await self._refuse_as_ever(network, known=known)
             raise
         fits = await self.pool.run(
-            partial(claim.fits, text), network=network, memory_kib=claim.memory_kib
+            partial(claim.fits, text),
+            network=network,
+            memory_kib=claim.memory_kib,
+            known=known,
         )
         if not (fits and text):  # an imported account without a password has none
             raise WrongPasswordError
         return Verified(stored)
 
-    async def better(self, proof: Verified, password: str, *, network: str = "") -> str:
+    async def better(
+        self,
+        proof: Verified,
+        password: str,
+        *,
+        network: str = "",
+        known: bool = False,
+    ) -> str:
         """Return a hash to be stored in place of the one that was verified: where that
         is weaker than today's, or another program's. Else the empty text, and also
         where too many wait: it can be done at the next sign-in."""
         if proof.startswith(_OWN) and not self._hasher.needs_rehash(proof):
             return ""
         try:
-            return await self.hash(password, network=network)
+            return await self.hash(password, network=network, known=known)
         except StoreBusyError:
             return ""
 
@@ -180,10 +200,13 @@ class Passwords:
                 return claim
         raise UnusableHashError("the stored hash is none that is known")
 
-    async def _refuse_as_ever(self, network: str) -> None:
+    async def _refuse_as_ever(self, network: str, *, known: bool) -> None:
         """Work as for any other password: who has no usable hash must not be told by
         the time (CVE-2025-13473)."""
         claim = self._hasher.read(self._nobodys)
         await self.pool.run(
-            partial(claim.fits, ""), network=network, memory_kib=claim.memory_kib
+            partial(claim.fits, ""),
+            network=network,
+            memory_kib=claim.memory_kib,
+            known=known,
         )
