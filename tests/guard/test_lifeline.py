@@ -198,6 +198,35 @@ async def test_messages_arrive_while_the_session_lives():
 
 
 @pytest.mark.anyio
+async def test_no_message_is_lost_to_who_waits_with_a_timeout():
+    """A handler that looks after something else every few seconds stops waiting in the
+    very moment in which a message comes, sooner or later."""
+    session, wire, coming = Session(), Wire(), asyncio.Queue()
+    exchange = Exchange(scope_of("websocket"), wire.receive)
+    lifeline = Lifeline(exchange, wire.send, session.watch, sized=False)
+    for number in range(4):
+        waiting = asyncio.create_task(lifeline.receive(coming.get))
+        await asyncio.sleep(0)
+        coming.put_nowait({"type": "websocket.receive", "text": str(number)})
+        for _ in range(number):
+            await asyncio.sleep(0)
+        waiting.cancel()
+        await asyncio.wait((waiting,))
+        if waiting.cancelled():
+            waiting = asyncio.create_task(lifeline.receive(coming.get))
+        async with asyncio.timeout(5):
+            assert (await waiting)["text"] == str(number)
+    before = len(asyncio.all_tasks())
+    abandoned = asyncio.create_task(lifeline.receive(coming.get))
+    await asyncio.sleep(0)
+    abandoned.cancel()
+    await asyncio.wait((abandoned,))
+    lifeline.release()
+    await asyncio.sleep(0)
+    assert len(asyncio.all_tasks()) == before
+
+
+@pytest.mark.anyio
 async def test_what_ends_by_itself_is_forgotten(guarded, monkeypatch):
     async def pieces():
         yield b"one"

@@ -42,6 +42,7 @@ class Lifeline:
         self._sized = sized
         self._over = asyncio.get_running_loop().create_future()
         self._farewell: asyncio.Task[None] | None = None
+        self._left: list[asyncio.Future[Message]] = []  # by who has stopped waiting
         self._forget = watch(exchange, self._end)
 
     @property
@@ -53,6 +54,8 @@ class Lifeline:
         """Forget the session: the connection has ended by itself."""
         self._forget()
         self._over.cancel()
+        while self._left:
+            self._left.pop().cancel()
 
     def _end(self) -> None:
         if self._over.done():
@@ -74,17 +77,26 @@ class Lifeline:
             await self._send({"type": "http.response.body", "body": b""})
 
     async def receive(self, receive: Receive) -> Message:
-        """Return the client's next message, or that it is gone."""
+        """Return the client's next message, or that it is gone.
+
+        Who stops waiting, as a handler with a time-out does each time, leaves what
+        they waited for to the next call: a message that has come at that very moment
+        would else be lost.
+        """
         if self.cut:
             return self._disconnect()
-        coming = asyncio.ensure_future(receive())
+        coming = self._left.pop() if self._left else asyncio.ensure_future(receive())
         try:
             await asyncio.wait(
                 (coming, self._over), return_when=asyncio.FIRST_COMPLETED
             )
-            return self._disconnect() if self.cut else await coming
-        finally:
+        except asyncio.CancelledError:
+            self._left.append(coming)
+            raise
+        if self.cut:
             coming.cancel()
+            return self._disconnect()
+        return coming.result()
 
     def _disconnect(self) -> Message:
         if self._websocket:
