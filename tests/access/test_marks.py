@@ -119,3 +119,9 @@ def test_what_is_no_policy_is_refused_with_the_cure(attach):
         attach("admin")
     with pytest.raises(TypeError, match=r"access\.public"):
         access.routes([], lambda: True)
+
+
+def test_what_is_no_mark_is_refused_where_it_stands():
+    """A limit that is forgotten in silence would be none."""
+    with pytest.raises(TypeError, match="'30/minute' is no mark"):
+        access.routes([Mount("/", routes=[])], ADMIN, "30/minute")

@@ -378,3 +378,20 @@ def test_a_sink_that_hangs_does_not_hold_up_the_end(monkeypatch, capsys):
     log.close()
     assert "a sink hangs" in capsys.readouterr().err
     stuck.free.set()
+
+
+class Unclosable(MemorySink):
+    """A sink that cannot end what it has begun."""
+
+    def close(self):
+        raise OSError(5, "Input/output error")
+
+
+def test_a_sink_that_cannot_be_closed_is_told_and_holds_up_no_other(capsys):
+    other = MemorySink()
+    log = AuditLog([Unclosable(), other])
+    log.start()
+    log.record(SignedIn(account="ann"))
+    log.close()
+    assert "Unclosable" in capsys.readouterr().err
+    assert [record.name for record in other.records] == ["authn_login_success"]

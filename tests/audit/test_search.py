@@ -39,7 +39,7 @@ def test_an_id_in_another_field_is_no_event_of_the_request(tmp_path):
 
 def test_half_a_line_does_not_stop_the_search(tmp_path):
     ledger = tmp_path / "audit.jsonl"
-    ledger.write_text(f'{line(ID)[:-5]}\n"{ID}"\n{line(ID, at=1)}\n')
+    ledger.write_text(f'{line(ID, at=0)[:-3]}\n"{ID}"\n{line(ID, at=1)}\n')
     assert [event["at"] for event in events_of(ID, ledger)] == [1]
 
 

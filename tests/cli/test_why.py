@@ -1,6 +1,9 @@
 """``ringfence why``: from a request id, or a request nobody sends, to the reason."""
 
 import json
+import sqlite3
+import sys
+from contextlib import closing
 
 import pytest
 
@@ -26,7 +29,9 @@ def here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("RINGFENCE_ENV", "development")
     monkeypatch.setenv("RINGFENCE_DATA", str(tmp_path))
-    return tmp_path
+    yield tmp_path
+    for name in ("backend_for_why", "open_for_why"):  # made with these settings
+        sys.modules.pop(name, None)
 
 
 def write(folder, **fields):
@@ -129,3 +134,58 @@ def test_an_unknown_account_or_request_is_said(here, monkeypatch, capsys):
     assert "no account 'bob@example.com'" in capsys.readouterr().err
     assert main(["why", "--try", "admin", "backend_for_why:app"]) == 2
     assert "no request" in capsys.readouterr().err
+
+
+def test_a_failure_is_told_with_all_that_is_known(here, capsys):
+    """An event without a code, a failure, is told with all it holds."""
+    write(here, event="sys_crash", code="", status=0, error="KeyError", account="")
+    assert main(["why", ID]) == 0
+    told = capsys.readouterr().out
+    assert "sys_crash" in told
+    assert "error: KeyError" in told
+    assert "nobody signed in" in told
+
+
+def test_a_refusal_before_any_route_says_what_it_knows(here, capsys):
+    write(here, route="", stage="", passed=[], unasked=[], code="traffic.unheard_of")
+    assert main(["why", ID]) == 0
+    told = capsys.readouterr().out
+    assert "traffic.unheard_of" in told
+    assert "route" not in told
+    assert "REFUSED" not in told
+
+
+def test_what_would_pass_is_said_and_so_are_limits(here, monkeypatch, capsys):
+    source = APPLICATION.replace('access.role("admin")', "access.public")
+    source = source.replace("import Guard, access", "import Guard, access, limit")
+    source = source.replace("@access", '@limit("30/minute")\n@access')
+    (here / "open_for_why.py").write_text(source)
+    assert main(["why", "--try", "GET /admin", "open_for_why:app"]) == 0
+    told = capsys.readouterr().out
+    assert "limit      30/minute" in told
+    assert "Nothing refuses it" in told
+    assert main(["why", "--try", "GET /nowhere", "open_for_why:app"]) == 1
+    assert "no route" in capsys.readouterr().out
+
+
+def test_who_cannot_sign_in_is_not_imagined(here, monkeypatch, capsys):
+    (here / "backend_for_why.py").write_text(APPLICATION)
+    make_account(monkeypatch, capsys)
+    with closing(sqlite3.connect(here / "ringfence.db")) as database, database:
+        database.execute("UPDATE ringfence_accounts SET disabled = 1")
+    asked = ["why", "--try", "GET /admin", "--as", "ann@example.com"]
+    assert main([*asked, "backend_for_why:app"]) == 2
+    assert "is disabled and cannot sign in" in capsys.readouterr().err
+
+
+def test_a_long_search_is_shown_to_whoever_waits(here, monkeypatch, capsys):
+    """On a terminal only: in a file it would be noise."""
+    write(here)
+    with (here / "audit.jsonl.1").open("w") as file:
+        for _ in range(17):
+            file.write("x" * (1 << 20) + "\n")
+    assert main(["why", ID]) == 0
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    assert main(["why", ID]) == 0
+    assert "of 17 MiB" in capsys.readouterr().err

@@ -8,12 +8,13 @@ from fastapi import APIRouter, Depends, FastAPI
 from fastapi.routing import APIRoute
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
-from starlette.routing import BaseRoute, Mount, Route, Router
+from starlette.routing import BaseRoute, Host, Mount, Route, Router
 
 from ringfence import access
 from ringfence.errors import PlanError
 from ringfence.frameworks import fastapi as adapter
 from ringfence.frameworks.open import open_adapter
+from ringfence.frameworks.place import place_of
 from ringfence.frameworks.rule import Rule
 
 
@@ -198,3 +199,21 @@ def test_a_plain_application_needs_rules():
 def test_a_wrong_rule_says_so(arguments, error):
     with pytest.raises(error):
         Rule(*arguments)
+
+
+def test_a_host_may_serve_something_that_is_no_router():
+    """It is one route for whatever is below: it needs a policy like any other."""
+
+    @access.require(access.signed_in)
+    async def bare(scope, receive, send): ...
+
+    app = Starlette(routes=[Host("api.example.org", bare)])
+    assert set(policies(app).values()) == {"signed_in"}
+
+
+def test_a_partial_is_found_where_its_function_stands():
+    async def ordered(request, kind): ...
+
+    partial = functools.partial(functools.partial(ordered, kind=1))
+    assert place_of(partial).name.endswith("ordered")
+    assert place_of(Through(None).__call__).name == "Through.__call__"

@@ -11,6 +11,7 @@ from starlette.responses import HTMLResponse, PlainTextResponse
 from starlette.routing import Route
 
 from ringfence import access, limit
+from ringfence.browser.settings import BrowserSettings
 from ringfence.denial import Answer, Denial
 from ringfence.errors import SettingsError
 from ringfence.exchange import Exchange, step_of
@@ -178,3 +179,12 @@ async def test_policies_only_report_until_the_end(guarded, settings_of):
 def test_the_end_is_midnight_utc():
     settings = Settings(dry_run=("limits",), dry_run_until="2027-01-31")
     assert time.gmtime(settings.dry_run_ends)[:6] == (2027, 1, 31, 0, 0, 0)
+
+
+def test_a_policy_whose_reports_nobody_takes_is_not_tried_out():
+    with pytest.raises(SettingsError, match="RINGFENCE_BROWSER_REPORTS=true"):
+        Settings(
+            dry_run=("csp",),
+            dry_run_until=in_days(3),
+            browser=BrowserSettings(reports=False),
+        )

@@ -218,3 +218,15 @@ def test_any_dataclass_is_loaded():
     made = dataclasses.make_dataclass("All", [("room", Room, Room())], frozen=True)
     found = load(made, toml=None, environ={"RINGFENCE_ROOM_SIZE": "2"}, overrides={})
     assert found.room == Room(2)
+
+
+def test_a_name_like_none_is_not_guessed_at(tmp_path):
+    text = refused(toml=toml(tmp_path, "qqqq = 1\n"))
+    assert "qqqq" in text
+    assert "is no setting" in text
+    assert "did you mean" not in text
+
+
+def test_a_quoted_or_dotted_name_is_found_in_its_line(tmp_path):
+    path = toml(tmp_path, '\n# ours\ntraffic."max_bodyy" = 1\n')
+    assert "max_bodyy" in refused(toml=path)

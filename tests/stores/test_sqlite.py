@@ -16,7 +16,7 @@ from ringfence.stores.contracts import Use
 from ringfence.stores.migrate import VERSION_TABLE, migrate
 from ringfence.stores.open import open_stores
 from ringfence.stores.schema import metadata
-from ringfence.stores.sqlite import _READ_SESSION
+from ringfence.stores.sqlite import _READ_SESSION, _switch_to_wal
 
 pytestmark = pytest.mark.anyio
 
@@ -292,3 +292,23 @@ async def test_a_newer_schema_stops_the_start(path):
     run_sql(path, f"UPDATE {VERSION_TABLE} SET version_num = '9999'")
     with pytest.raises(StoreError, match="newer version"):
         await opened.start()
+
+
+async def test_a_file_system_without_shared_memory_is_said(path, monkeypatch):
+    """Over a network, readers would see what writers have half done."""
+    monkeypatch.setattr("ringfence.stores.sqlite._switch_to_wal", lambda _: "delete")
+    with pytest.raises(StoreError, match="network drive"):
+        await open_stores(f"sqlite:///{path}").start()
+
+
+async def test_a_switch_that_another_start_is_in_the_way_of_ends(path, monkeypatch):
+    """Several starts at once must try again, and not for ever."""
+    path.parent.mkdir()
+    monkeypatch.setattr("ringfence.stores.sqlite._BUSY_SECONDS", 0.05)
+    with closing(sqlite3.connect(path)) as other:
+        other.execute("CREATE TABLE a (b)")
+        other.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(sqlite3.OperationalError, match="locked"):
+            _switch_to_wal(path)
+        other.rollback()
+    assert _switch_to_wal(path) == "wal"

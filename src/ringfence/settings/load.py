@@ -45,13 +45,6 @@ class Given:
     is_text: bool = False
 
 
-class _Problems(Exception):  # noqa: N818 - carries findings, is never seen outside
-    """Everything that is wrong, to be told at once."""
-
-    def __init__(self, found: list[str]) -> None:
-        self.found = found
-
-
 @dataclass(frozen=True, slots=True)
 class _Shape:
     """Which names there are.
