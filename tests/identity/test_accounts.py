@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+import threading
 
 import argon2
 import pytest
@@ -335,3 +336,29 @@ async def test_passwords_and_hashes_are_not_in_representations(house):
     assert account.password_hash
     assert account.password_hash not in repr(account)
     assert dataclasses.asdict(account)["password_hash"] == account.password_hash
+
+
+async def test_strangers_who_fill_the_queue_keep_nobody_who_is_known(tmp_path):
+    """Registrations from a few addresses held up every sign-in for minutes."""
+    async with gatehouse(tmp_path, hash_threads=1, hash_queue=1) as house:
+        account = await house.accounts.create(EMAIL, PASSWORD)
+        remembering = visit()
+        house.identity.devices.remember(remembering, EMAIL, account.epoch)
+        (cookie,) = [v for k, v in remembering.response_headers if k == b"set-cookie"]
+        known = visit(cookie=cookie.decode().partition(";")[0])
+        opened = threading.Event()
+        pool = house.accounts._passwords.pool
+        flood = [
+            asyncio.create_task(pool.run(lambda: opened.wait(20))) for _ in range(2)
+        ]
+        await asyncio.sleep(0)
+        try:
+            with pytest.raises(StoreBusyError):
+                await house.accounts.authenticate(EMAIL, PASSWORD, visit())
+            owner = await asyncio.wait_for(
+                house.accounts.authenticate(EMAIL, PASSWORD, known), 20
+            )
+        finally:
+            opened.set()
+            await asyncio.gather(*flood)
+    assert owner.id == account.id

@@ -1,7 +1,6 @@
 """How often a password may be tried, and who is hit by the limits."""
 
 import asyncio
-import threading
 
 import pytest
 from tests.identity.gatehouse import EMAIL, PASSWORD, gatehouse, visit
@@ -573,28 +572,6 @@ class TestAnOffice:
             )
         )
         assert codes(answers) == ["signed in"] * 50
-
-    async def test_strangers_who_fill_the_queue_keep_nobody_who_is_known(
-        self, tmp_path
-    ):
-        """Registrations from a few addresses held up every sign-in for minutes."""
-        async with gatehouse(tmp_path, hash_threads=1, hash_queue=1) as house:
-            await house.accounts.create(EMAIL, PASSWORD)
-            cookie = await device_of(house)
-            opened = threading.Event()
-            pool = house.accounts._passwords.pool
-            flood = [
-                asyncio.create_task(pool.run(lambda: opened.wait(20))) for _ in range(2)
-            ]
-            await asyncio.sleep(0)
-            try:
-                with pytest.raises(StoreBusyError):
-                    await sign_in(house)
-                owner = await asyncio.wait_for(sign_in(house, cookie=cookie), 20)
-            finally:
-                opened.set()
-                await asyncio.gather(*flood)
-        assert isinstance(owner, AccountRecord)
 
     async def test_fifty_on_the_first_day(self, staff):
         """Ten a minute; the others are told when to come again."""
