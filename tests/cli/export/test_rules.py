@@ -5,6 +5,7 @@ import re
 
 import pytest
 from starlette.applications import Starlette
+from starlette.convertors import CONVERTOR_TYPES, Convertor
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
@@ -71,6 +72,22 @@ def test_what_a_path_spells_cannot_leave_its_pattern(rules):
 
 def test_a_blocked_address_is_a_network_as_it_is_behind(rules):
     assert rules.blocked == ("198.51.100.0/24", "2001:db8::/64")
+
+
+def test_parameters_of_an_unknown_kind_may_hold_slashes(tmp_path, monkeypatch):
+    """What a convertor of the application's own matches is not known here."""
+
+    class Slug(Convertor):
+        regex = ".+"
+        convert = to_string = str
+
+    monkeypatch.setitem(CONVERTOR_TYPES, "slug", Slug())
+    settings = Settings(env="development", data=tmp_path)
+    routes = [Route("/wiki/{page:slug}", answer), Route("/users/{name:str}", answer)]
+    app = Starlette(routes=access.routes(routes, access.public))
+    rules = rules_of(Guard(app, settings))
+    assert re.match(route(rules, "/wiki/{page:slug}").pattern, "/wiki/a/b")
+    assert not re.match(route(rules, "/users/{name:str}").pattern, "/users/a/b")
 
 
 def test_envoy_gets_every_route_and_refuses_the_rest(rules):

@@ -15,7 +15,11 @@ from ringfence.traffic.addresses import parse_network
 from ringfence.traffic.rate import Rate, parse_optional_rate
 from ringfence.traffic.rate_limit import Limit
 
-_PARAMETER = re.compile(r"\{[^{}]*?(?P<rest>:path)?\}")
+_PARAMETER = re.compile(r"\{[^{}:]*(?::(?P<kind>[^{}]*))?\}")
+# What stays within a segment. Any other convertor may match slashes, as path does.
+_NARROW = frozenset(
+    {"str", "int", "float", "uuid", "decimal", "date", "datetime", "time", "timedelta"}
+)
 _ANY_METHOD = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
 _ONE, _REST = "\0", "\0\0"  # parameters, where two templates are compared
 _AS_SENT = "!$&'()*+,;=:@"  # signs of a path that no client encodes (RFC 3986, 3.3)
@@ -177,7 +181,7 @@ def _meet(plans: Sequence[RoutePlan], other: RoutePlan) -> bool:
 
 def _cut(plan: RoutePlan) -> tuple[list[str], bool]:
     """Return the segments of a template, and whether any others may follow."""
-    path = _PARAMETER.sub(lambda one: _REST if one["rest"] else _ONE, plan.path)
+    path = _PARAMETER.sub(lambda one: _REST if _is_rest(one) else _ONE, plan.path)
     fixed, rest, _ = path.partition(_REST)
     segments = fixed.strip("/").split("/") if fixed.strip("/") else []
     if rest and segments and not fixed.endswith("/"):
@@ -198,12 +202,17 @@ def pattern_of(plan: RoutePlan, *, raw: bool = False) -> str:
     text, at = "", 0
     for found in _PARAMETER.finditer(path):
         text += literal(path[at : found.start()])
-        text += ".*" if found["rest"] else "[^/]+"
+        text += ".*" if _is_rest(found) else "[^/]+"
         at = found.end()
     text += literal(path[at:])
     if plan.kind == "mount":
         return f"^{text}(/.*)?$"
     return f"^{text}$" if text.endswith(("/", ".*")) else f"^{text}/?$"
+
+
+def _is_rest(parameter: re.Match[str]) -> bool:
+    kind = parameter["kind"]
+    return kind is not None and kind.strip() not in _NARROW
 
 
 def _literal(text: str) -> str:
