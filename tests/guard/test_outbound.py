@@ -1,7 +1,9 @@
 """What leaves: honest answers whole, and nothing of the inside when things go wrong."""
 
+import asyncio
 import contextlib
 
+import httpx2
 import pytest
 from starlette.applications import Starlette
 from starlette.background import BackgroundTask
@@ -12,7 +14,7 @@ from starlette.responses import PlainTextResponse, StreamingResponse
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocketDisconnect
 
-from ringfence import access, current
+from ringfence import Guard, access, current
 from ringfence.audit.log import AuditLog
 from ringfence.exchange import Exchange
 from ringfence.guard.answers import Answers
@@ -490,3 +492,66 @@ def test_a_failure_loop_does_not_fill_the_log(settings, caplog):
     assert "90 failures before this one were not traced" in caplog.text
     answers.log_failure(Exchange(scope, None), error)
     assert caplog.text.count("were not traced") == 1
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("name", [b"content-type", b"content-length"])
+async def test_a_line_break_is_looked_for_in_everyday_headers_too(guarded, name):
+    """The quick way of an ordinary answer is no way round."""
+
+    class Splits:
+        async def __call__(self, scope, receive, send):
+            ending = b"" if scope["path"] == "/good" else b"\r\nset-cookie: b=c"
+            start = {"status": 200, "headers": [(name, b"1" + ending)]}
+            await send({"type": "http.response.start", **start})
+            await send({"type": "http.response.body", "body": b"x"})
+
+    paths = ("/good", "/good", "/bad")
+    routes = [Route("/good", Splits()), Route("/bad", Splits())]
+    async with guarded(app_of(*routes)) as started:
+        answers = [await started.call({"path": path}) for path in paths]
+    assert [answer[0]["status"] for answer in answers] == [200, 200, 500]
+    assert not any(b"\r" in value for _, value in answers[-1][0]["headers"])
+
+
+@pytest.mark.anyio
+async def test_headers_may_come_one_by_one(guarded):
+    """ASGI asks for an iterable, not for a list."""
+
+    class Lazy:
+        async def __call__(self, scope, receive, send):
+            lines = iter([(b"content-type", b"text/plain")])
+            await send({"type": "http.response.start", "status": 200, "headers": lines})
+            await send({"type": "http.response.body", "body": b"x"})
+
+    async with guarded(app_of(Route("/", Lazy()))) as started:
+        (start, _) = await started.call({"path": "/"})
+    names = [name for name, _ in start["headers"]]
+    assert names.count(b"content-type") == 1
+    assert b"x-content-type-options" in names
+
+
+@pytest.mark.anyio
+async def test_first_requests_that_come_together_start_the_guard_once(
+    settings, monkeypatch
+):
+    """Where the server runs no lifespan: nothing is opened twice, nobody waits in
+    vain."""
+    guard = Guard(app_of(Route("/", lambda request: PlainTextResponse("x"))), settings)
+    opened = []
+    open_ = guard._open
+
+    async def slowly():
+        opened.append(1)
+        await asyncio.sleep(0)
+        await open_()
+
+    monkeypatch.setattr(guard, "_open", slowly)
+    transport = httpx2.ASGITransport(guard, client=("127.0.0.1", 5000))
+    async with httpx2.AsyncClient(
+        transport=transport, base_url="http://127.0.0.1:8000"
+    ) as client:
+        answers = await asyncio.gather(*(client.get("/") for _ in range(5)))
+    await guard._close()
+    assert {answer.status_code for answer in answers} == {200}
+    assert opened == [1]

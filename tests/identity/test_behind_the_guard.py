@@ -134,3 +134,18 @@ async def test_refusals_of_both_have_one_shape(client):
     assert set(ours.json()) == set(theirs.json())
     assert ours.headers["content-type"] == theirs.headers["content-type"]
     assert ours.json()["request_id"]
+
+
+async def test_a_form_that_is_too_large_is_so_while_a_token_is_looked_for(tmp_path):
+    """It is refused for what is wrong with it, and not taken for a crash."""
+    async with guarded(tmp_path, traffic={"max_body": 1_000}) as client:
+        await client.post("/auth/login", json=BODY)
+
+        async def form():
+            for _ in range(20):
+                yield b"x=" + b"y" * 100 + b"&"
+
+        kind = {"content-type": "application/x-www-form-urlencoded"}
+        answer = await client.post("/whoami", content=form(), headers=kind)
+        assert answer.status_code == 413
+        assert "sys_crash" not in (tmp_path / "audit.jsonl").read_text()
