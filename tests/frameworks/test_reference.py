@@ -147,3 +147,29 @@ async def test_paths_break_before_slashes_only():
     page = (await fetch(api())).text
     assert page.count("/parts<wbr>/{part}<") == 2
     assert "<wbr>/parts" not in page
+
+
+async def test_ways_to_sign_in_enumerations_and_formats_are_told():
+    """Also of an application whose schema changes while it runs."""
+    app = api()
+    schema = {
+        "info": {"title": "x"},
+        "paths": {},
+        "components": {
+            "securitySchemes": {
+                "key": {"type": "apiKey", "name": "X-Key", "in": "header"},
+                "token": {"type": "http", "scheme": "bearer"},
+            },
+            "schemas": {
+                "Kind": {"enum": ["<a>", "b"]},
+                "One": {"const": "only"},
+                "Day": {"type": ["string", "null"], "format": "date"},
+            },
+        },
+    }
+    app.openapi = lambda: schema
+    page = (await fetch(app)).text
+    for expected in ("X-Key in header", "Authorization: Bearer", "one of", "&lt;a&gt;"):
+        assert expected in page
+    assert "string or null (date)" in page
+    assert "only" in page

@@ -1,6 +1,8 @@
 import json
+import threading
 from dataclasses import dataclass, field
 
+import httpx2
 import pytest
 from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
@@ -9,6 +11,7 @@ from starlette.testclient import TestClient
 
 from ringfence import Guard, Settings, access, current
 from ringfence.testing import FakeClock, assert_refused, signed_in
+from ringfence.testing.visitor import _in_thread
 
 
 @access.require(access.role("staff"))
@@ -123,3 +126,32 @@ def test_the_clock_moves_when_it_is_told_to():
     assert clock() == 7.5
     with pytest.raises(ValueError, match="forward"):
         clock.advance(-1)
+
+
+def test_an_account_that_cannot_be_made_is_told_with_its_reason(tmp_path, monkeypatch):
+    """The reason stands in the output of the test, and no visitor is handed out."""
+    told = []
+    monkeypatch.setattr(threading, "excepthook", told.append)
+    (tmp_path / "file").write_text("no folder")
+    broken = Settings(env="development", data=tmp_path / "file" / "below")
+    with pytest.raises(AssertionError, match="the reason stands above"):
+        _in_thread(broken, "ann@example.com", "a long pass phrase", frozenset())
+    assert len(told) == 1
+
+
+class _TurnsAway:
+    """A client whose sign-ins fail."""
+
+    def __init__(self):
+        self.base_url = httpx2.URL("http://127.0.0.1:8000")
+
+    def post(self, *_, **__):
+        return Answer(429, {"code": "traffic.rate_limited"})
+
+
+def test_a_sign_in_that_fails_is_told(guard, client):
+    with (
+        pytest.raises(AssertionError, match=r"the sign-in failed: .*rate_limited"),
+        signed_in(_TurnsAway(), guard),
+    ):
+        pass

@@ -7,7 +7,7 @@ import pytest
 from starlette.applications import Starlette
 from starlette.convertors import CONVERTOR_TYPES, Convertor
 from starlette.responses import PlainTextResponse
-from starlette.routing import Route
+from starlette.routing import Route, WebSocketRoute
 
 from ringfence import Guard, Settings, access, limit
 from ringfence.cli.export import cloudflare, envoy, nginx
@@ -192,3 +192,35 @@ def test_an_upstream_without_a_host_is_refused(capsys):
     """By nginx 8000 would be read as the address 0.0.31.64."""
     assert main(["export", "nginx", "app:app", "--upstream", "8000"]) == 2
     assert "127.0.0.1:8000" in capsys.readouterr().err
+
+
+def test_without_an_address_limit_there_is_none_to_write(tmp_path):
+    """What the guard does not ask for, the gateway does not refuse."""
+    settings = Settings.load(
+        toml=None,
+        environ={},
+        env="development",
+        data=tmp_path,
+        traffic={"limits_address": "none"},
+        identity={"enabled": False},
+    )
+    app = Starlette(routes=access.routes([Route("/", answer)], access.public))
+    rules = rules_of(Guard(app, settings))
+    assert rules.address is None
+    assert "limit_req zone=" not in nginx.render(
+        rules, listen="127.0.0.1:80", upstream="127.0.0.1:8000"
+    )
+    for render in (
+        cloudflare.render(rules),
+        envoy.render(rules, listen="127.0.0.1:80", upstream="127.0.0.1:8000"),
+    ):
+        assert "by address" not in render
+
+
+def test_sockets_pass_every_gateway(tmp_path):
+    settings = Settings.load(toml=None, environ={}, env="development", data=tmp_path)
+    sockets = access.routes([WebSocketRoute("/feed", answer)], access.public)
+    rules = rules_of(Guard(Starlette(routes=sockets), settings))
+    assert route(rules, "/feed").websocket
+    text = envoy.render(rules, listen="127.0.0.1:80", upstream="127.0.0.1:8000")
+    assert "upgrade_configs" in text
