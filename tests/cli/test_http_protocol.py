@@ -68,13 +68,14 @@ async def send_much(scope, receive, send):
 
 
 @asynccontextmanager
-async def connected(protocol=Impatient):
+async def connected(protocol=Impatient, connections=None):
     config = uvicorn.Config(
         application,
         http=protocol,
         lifespan="off",
         log_config=None,
         ws="websockets-sansio",
+        limit_concurrency=connections,
     )
     server = uvicorn.Server(config)
     server.capture_signals = _nothing
@@ -434,6 +435,48 @@ async def test_an_upgrade_without_a_body_is_answered_and_kept_alive():
                 b"Upgrade: h2c\r\n\r\n"
             )
             assert (await answer(reader))[0] == b"200"
+
+
+GET = b"GET /%b HTTP/1.1\r\nHost: x\r\n\r\n"
+SILENT = {
+    "nothing": b"",
+    "half a head": b"GET / HTTP/1.1\r\nHost: x\r\n",
+    "a request before": GET % b"",
+}
+
+
+async def opened(beside, count, sent):
+    """Open further connections beside one, the oldest first."""
+    address = beside.get_extra_info("peername")
+    made = []
+    for _ in range(count):
+        reader, writer = await asyncio.open_connection(*address)
+        writer.write(sent)
+        made.append((reader, writer))
+        await asyncio.sleep(0.01)
+    return made
+
+
+@pytest.mark.parametrize("sent", SILENT.values(), ids=SILENT)
+async def test_silent_connections_do_not_shut_out_the_others(sent):
+    """Slowloris with as many connections as there are places."""
+    async with connected(Patient, connections=8) as (_, first):
+        silent = await opened(first, 20, sent)
+        for _ in range(3):
+            ((reader, writer),) = await opened(first, 1, GET % b"")
+            assert (await answer(reader))[0] == b"200"
+            writer.close()
+        for _, writer in silent:
+            writer.close()
+
+
+async def test_who_is_being_answered_keeps_the_place():
+    async with connected(Patient, connections=4) as (_, first):
+        busy = await opened(first, 2, GET % b"slow")
+        silent = await opened(first, 9, b"")
+        assert [(await answer(reader))[0] for reader, _ in busy] == [b"200"] * 2
+        for _, writer in (*busy, *silent):
+            writer.close()
 
 
 class Watched(Impatient):

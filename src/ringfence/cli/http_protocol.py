@@ -35,7 +35,8 @@ class BoundedHead(HttpToolsProtocol):
 
     And it cuts a target at ``#``, which no client may send: a proxy in front may have
     judged, or cached, all of it. Who asks for much and does not read it, a Slowloris
-    from the other end, is let go after a minute without progress.
+    from the other end, is let go after a minute without progress. Where all places are
+    taken, who is silent gives way to who comes.
 
     Source: CWE-400, CWE-770; CWE-444, RFC 9110 section 6.5.1 and RFC 9112 sections 3.2
     and 7.1.2; RFC 9110 section 15.5.9; RFC 6585 section 5.
@@ -63,8 +64,38 @@ class BoundedHead(HttpToolsProtocol):
     _earlier: Sequence[RequestResponseCycle] = ()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
+        self._make_room()
         super().connection_made(transport)
         self._set_deadline()
+
+    def _make_room(self) -> None:
+        """Where all places are taken, let go of who has waited the longest without
+        asking anything.
+
+        A laptop opens a thousand silent connections, and others as fast as these reach
+        their deadline; uvicorn would answer 503 to everybody else. Who asks at once
+        is no longer waiting when the next ones come.
+        """
+        if not self.limit_concurrency:
+            return
+        if len(self.connections) + 1 < self.limit_concurrency:
+            return
+        waiting = [
+            (ends, one)
+            for one in self.connections
+            if isinstance(one, BoundedHead) and (ends := one.waits_until()) is not None
+        ]
+        if waiting:
+            _, longest = min(waiting, key=lambda pair: pair[0])
+            longest.transport.abort()
+
+    def waits_until(self) -> float | None:
+        """Return when a client's time is up that has asked nothing, or not all of it;
+        ``None`` for one that is being answered."""
+        if self._is_answering() or self.transport.is_closing():
+            return None
+        timer = self.timeout_keep_alive_task or self._deadline
+        return None if timer is None else timer.when()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._lift_deadline()
