@@ -15,11 +15,14 @@ EXAMPLES = dict(re.findall(r"```python\n# (\w+)\.py\n(.*?)```", PAGE, re.DOTALL)
 
 @pytest.fixture
 def same_logging():
-    """Litestar sets the root logger, for the tests that follow too."""
-    level, handlers = logging.root.level, logging.root.handlers[:]
+    """Litestar sets the root logger and its own, for the tests that follow too."""
+    loggers = (logging.root, logging.getLogger("litestar"))
+    before = [(each.level, each.propagate, each.handlers[:]) for each in loggers]
     yield
-    logging.root.setLevel(level)
-    logging.root.handlers[:] = handlers
+    for each, (level, propagate, handlers) in zip(loggers, before, strict=True):
+        each.setLevel(level)
+        each.propagate = propagate
+        each.handlers[:] = handlers
 
 
 @pytest.fixture

@@ -51,7 +51,7 @@ def address(request):
             loop="asyncio",
             proxy_headers=False,
             server_header=False,
-            log_level="critical",
+            log_config=None,  # it would hold for all tests that follow
         )
         server = uvicorn.Server(config)
         thread = threading.Thread(
