@@ -87,6 +87,8 @@ class BoundedHead(HttpToolsProtocol):
         ]
         if waiting:
             _, longest = min(waiting, key=lambda pair: pair[0])
+            # Counted no more at once: uvloop tells of the end too late for who comes.
+            self.connections.discard(longest)
             longest.transport.abort()
 
     def waits_until(self) -> float | None:
