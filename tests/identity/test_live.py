@@ -280,3 +280,30 @@ async def test_the_sweeper_ends_with_the_house(house):
     await house.identity.stop()
     await house.identity.stop()
     assert not sweepers()
+
+
+async def test_a_sweep_that_fails_cuts_everything_and_goes_on(
+    house, ann, monkeypatch, caplog
+):
+    """Else nobody would hear of what another process ends, and nobody would notice."""
+    monkeypatch.setattr(live, "SWEEP_SECONDS", 0.001)
+    sessions = house.identity.sessions
+    await sessions.live.stop()
+    connection = await connect(house, ann)
+    failed = asyncio.Event()
+
+    async def fail(_):
+        failed.set()
+        raise RuntimeError("the store has lost its mind")
+
+    monkeypatch.setattr(sessions.live._store, "read_many", fail)
+    await sessions.live.start()
+    await asyncio.wait_for(failed.wait(), 5)
+    while not connection.ends:
+        await asyncio.sleep(0)
+    assert "are cut" in caplog.text
+    monkeypatch.undo()
+    later = await connect(house, ann)
+    await sessions.live.check()
+    assert not later.ends
+    assert not sessions.live._sweeper.done()

@@ -126,7 +126,7 @@ class Live:
     async def start(self) -> None:
         """Begin to look for sessions that have ended elsewhere."""
         self._asked_at = self._clock()
-        self._sweeper = asyncio.create_task(self._sweep())
+        self._begin_to_sweep()
 
     async def stop(self) -> None:
         """Stop looking. Idempotent. The server closes what is still open."""
@@ -135,6 +135,22 @@ class Live:
             sweeper.cancel()
             await asyncio.wait((sweeper,))
         self._of_account.clear()
+
+    def _begin_to_sweep(self) -> None:
+        self._sweeper = asyncio.create_task(self._sweep())
+        self._sweeper.add_done_callback(self._swept)
+
+    def _swept(self, sweeper: asyncio.Task[None]) -> None:
+        """Cut everything and begin anew where looking has failed: nobody would hear of
+        what another process ends."""
+        if sweeper.cancelled() or sweeper.exception() is None:
+            return
+        logger.error(
+            "open connections could not be checked and are cut",
+            exc_info=sweeper.exception(),
+        )
+        self._end(one for some in self._of_account.values() for one in some)
+        self._begin_to_sweep()
 
     async def _sweep(self) -> None:
         while True:
