@@ -1,6 +1,7 @@
 """What the adapters read, and what stops them."""
 
 import functools
+import sys
 from typing import Annotated
 
 import pytest
@@ -217,3 +218,10 @@ def test_a_partial_is_found_where_its_function_stands():
     partial = functools.partial(functools.partial(ordered, kind=1))
     assert place_of(partial).name.endswith("ordered")
     assert place_of(Through(None).__call__).name == "Through.__call__"
+
+
+def test_starlette_needs_no_fastapi(monkeypatch):
+    """Where it is not imported, no application below can be one of its own."""
+    monkeypatch.delitem(sys.modules, "fastapi")
+    app = Starlette(routes=[Route("/", marked)])
+    assert policies(app) == {"/": "signed_in"}

@@ -492,3 +492,15 @@ async def test_the_form_twin_answers_programs_too(house, ann):
         answer = await ann.post(f"/auth/sessions/{there}/end")
         assert answer.status_code == 204
         assert (await other.get("/auth/me")).status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [("ringfence.css", "text/css"), ("password.js", "text/javascript")],
+)
+async def test_what_pages_load_is_kept_by_browsers(browser, path, kind):
+    """And is what it says it is: under nosniff another type would not run."""
+    answer = await browser.get(f"/auth/assets/{path}")
+    assert answer.status_code == 200
+    assert answer.headers["content-type"].startswith(kind)
+    assert "immutable" in answer.headers["cache-control"]
