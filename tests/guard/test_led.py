@@ -15,6 +15,7 @@ async def told(request):
         {
             "endpoint": scope["endpoint"].__name__,
             "params": request.path_params,
+            "route": scope["route"].name,
             "router": isinstance(scope["router"], Router),
             "url": str(request.url_for("item", number=7).path),
         }

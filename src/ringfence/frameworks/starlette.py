@@ -326,6 +326,7 @@ def entrance(route: Route) -> Enter:
         def enter(scope: Scope) -> ASGIApp | None:
             if scope["path"] != path:
                 return None
+            scope["route"] = route
             scope["endpoint"] = route.endpoint
             above = scope.get("path_params")
             scope["path_params"] = dict(above) if above else {}
@@ -337,6 +338,7 @@ def entrance(route: Route) -> Enter:
         match, found = route.matches(scope)
         if match is not Match.FULL:
             return None
+        scope["route"] = route
         scope.update(found)
         return route.app
 
