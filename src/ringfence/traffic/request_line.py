@@ -239,6 +239,7 @@ def refuse_ambiguous(
             if denial is not None:
                 return denial
         values = b" ".join(headers.values())
+        length = headers.get(b"content-length")
         if (
             exchange.method in methods
             and tuple(headers) in shapes
@@ -247,7 +248,9 @@ def refuse_ambiguous(
             and b"\n" not in values
             and b"\r" not in values
             and len(scope["query_string"]) <= query_limit
-            and (b"content-length" not in headers or not judge_length(headers))
+            and (
+                length is None or (length.isdigit() and len(length) <= _LONGEST_LENGTH)
+            )
         ):
             return None
         return judge_new_rest(exchange)
