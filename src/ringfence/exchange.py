@@ -55,9 +55,10 @@ class Exchange:
     def __init__(self, scope: Scope, receive: Receive) -> None:
         self.scope = scope
         self.receive = receive  # guard; traffic and browser wrap it to cap or replay
-        self.kind: str = scope["type"]
+        kind: str = scope["type"]
+        self.kind = kind
         # A handshake's GET is not a method that a route could ask for.
-        self.method: str = scope["method"] if self.kind == "http" else "WEBSOCKET"
+        self.method: str = scope["method"] if kind == "http" else "WEBSOCKET"
         self.path: str = scope["path"]
         # The application gets a list of its own: uvicorn goes on appending to the one
         # it gave, and a trailer that comes late would reach the application as a

@@ -142,13 +142,13 @@ def way_of(scope: Scope) -> ASGIApp | None:
     """Return where a request goes, so that the framework need not search for the route
     that the guard has found; ``None`` to have it searched for.
 
-    Rehearsals are searched for: they show that the framework agrees. So is whatever a
-    middleware has changed on its way; its entry refuses it then.
+    Rehearsals, which have no plan, are searched for: they show that the framework
+    agrees. So is whatever a middleware has changed on its way; its entry refuses it.
     """
     exchange: Exchange | None = scope.get(SCOPE_KEY)
     if (
         exchange is None
-        or exchange.probe is not None
+        or exchange.plan is None
         or scope["path"] is not exchange.path
         or scope["type"] != "http"
         or scope["method"] != exchange.method
