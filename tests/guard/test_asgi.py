@@ -577,3 +577,16 @@ async def test_documentation_is_public_in_development(guarded):
     async with guarded(api) as started, started.client() as client:
         assert (await client.get("/docs")).status_code == 200
         assert (await client.get("/openapi.json")).status_code == 200
+
+
+@pytest.mark.anyio
+async def test_one_rule_may_cover_several_routes_of_a_path(guarded):
+    """It is not unused because another route has used it already."""
+    routes = [
+        Route("/private", unmarked, methods=["GET"]),
+        Route("/private", unmarked, methods=["POST"]),
+    ]
+    rules = [Rule("*", "/private", access.signed_in)]
+    async with guarded(Starlette(routes=routes), rules=rules) as started:
+        plans = [plan for plan in started.guard.plan if plan.path == "/private"]
+    assert [str(plan.policy) for plan in plans] == ["signed_in", "signed_in"]
