@@ -555,3 +555,42 @@ async def test_first_requests_that_come_together_start_the_guard_once(
     await guard._close()
     assert {answer.status_code for answer in answers} == {200}
     assert opened == [1]
+
+
+@pytest.mark.anyio
+async def test_hanging_up_is_seen_through_an_error_that_names_it(
+    settings, guarded, caplog
+):
+    """``raise ... from``: the cause is what has happened, the rest is words."""
+
+    async def rename(request):
+        try:
+            await request.body()
+        except ClientDisconnect as gone:
+            raise LookupError("nothing was sent") from gone
+
+    async with guarded(app_of(Route("/", rename, methods=["POST"]))) as started:
+        await started.call(POST, HALF, GONE)
+        assert started.guard._answers.hang_ups == 1
+    assert crashes(settings) == []
+
+
+@pytest.mark.anyio
+async def test_a_body_over_the_cap_is_answered_for_when_the_application_is_silent(
+    guarded, settings_of
+):
+    """It has swallowed the refusal and answers nothing; the client learns the reason."""
+
+    class Swallows:
+        async def __call__(self, scope, receive, send):
+            with contextlib.suppress(Exception):
+                while (await receive())["type"] == "http.request":
+                    pass
+
+    settings = settings_of(traffic={"max_body": 10})
+    app = app_of(Route("/", Swallows(), methods=["POST"]))
+    lines = [POST["headers"][0], (b"transfer-encoding", b"chunked")]
+    many = {"type": "http.request", "body": b"x" * 11, "more_body": True}
+    async with guarded(app, settings) as started:
+        (start, _) = await started.call({**POST, "headers": lines}, many)
+    assert start["status"] == 413
