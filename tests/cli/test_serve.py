@@ -154,17 +154,32 @@ def test_dev_begins_anew_when_a_file_changes(serve):
     served.end()
 
 
+WAITED_FOR = (
+    b"POST /auth/register HTTP/1.1\r\nHost: shop.example\r\nContent-Length: 9\r\n"
+    b"Content-Type: application/json\r\nExpect: 100-continue\r\n\r\n"
+)
+
+
 def test_more_connections_than_allowed_are_turned_away(serve, here):
     create_keys_file(here / "keys.json")
     served = serve(
         "serve",
         "garden:app",
         "--connections",
-        "2",
+        "3",
         RINGFENCE_KEYS_FILE=str(here / "keys.json"),
         RINGFENCE_PUBLIC_ORIGINS="https://shop.example",
         RINGFENCE_PROXIES="none",
     )
     address = ("127.0.0.1", served.port)
     with socket.create_connection(address), socket.create_connection(address):
+        # Silent ones give way to who asks.
+        assert served.get("/", Host="shop.example").status == 200
+    with (
+        socket.create_connection(address) as one,
+        socket.create_connection(address) as other,
+    ):
+        for busy in (one, other):
+            busy.sendall(WAITED_FOR)
+            assert busy.recv(12) == b"HTTP/1.1 100"
         assert served.get("/", Host="shop.example").status == 503
