@@ -137,7 +137,7 @@ def serve_target(  # noqa: PLR0913 - one argument an option
     loop
         auto, asyncio, uvloop, or a loop class as module:Class.
     connections
-        Most connections at once; more are answered with 503.
+        Most connections at once. Silent ones give way; if all are busy, 503.
     """
     listen = serve.Listen(host=host, port=port, loop=loop, connections=connections)
     return serve.production(target, listen, workers=workers)
