@@ -579,7 +579,7 @@ async def test_hanging_up_is_seen_through_an_error_that_names_it(
 async def test_a_body_over_the_cap_is_answered_for_when_the_application_is_silent(
     guarded, settings_of
 ):
-    """It has swallowed the refusal and answers nothing; the client learns the reason."""
+    """It has swallowed the refusal; the client learns the reason all the same."""
 
     class Swallows:
         async def __call__(self, scope, receive, send):

@@ -187,3 +187,9 @@ def test_a_wide_route_before_what_is_not_understood_is_no_alarm():
     """What an odd pattern matches below a mount is not guessed at."""
     odd = Mount("/{n:path}/x", routes=[declared("/y", ADMIN)])
     check_routes(declared("/z"), odd)
+
+
+def test_what_a_mount_answers_by_itself_loosens_nothing():
+    """Where none of its routes fits it says 404, whatever stands behind it."""
+    mount = Mount("/{tenant}/a", routes=[declared("/y", ADMIN)])
+    check_routes(mount, declared("/x/{rest:path}", ADMIN))
