@@ -299,8 +299,8 @@ async def test_a_sweep_that_fails_cuts_everything_and_goes_on(
     monkeypatch.setattr(sessions.live._store, "read_many", fail)
     await sessions.live.start()
     await asyncio.wait_for(failed.wait(), 5)
-    while not connection.ends:
-        await asyncio.sleep(0)
+    await settle()
+    assert connection.ends
     assert "are cut" in caplog.text
     monkeypatch.undo()
     later = await connect(house, ann)
