@@ -44,6 +44,7 @@ class Exchange:
 
     client = ""  # traffic.client_ip
     network = ""  # traffic.client_ip: the address, IPv6 grouped to /64
+    in_flight = False  # traffic.in_flight: counted in, to be counted out
     scheme = ""  # traffic.client_ip: "http" or "https", as the client saw it
     host = ""  # traffic.host: lower case, with the port if there was one
     credential = ""  # identity: "", "session" (ambient) or "bearer"

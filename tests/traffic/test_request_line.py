@@ -356,3 +356,26 @@ async def test_what_passes_is_canonical(raw):
         assert segments[-1] not in {".", ".."}
         assert "\\" not in path
         assert unquote(quote(path)) == path
+
+
+async def test_cookies_full_of_back_slashes_are_refused(exchange_of):
+    """Python's own parser takes quadratic time for them (CVE-2024-7592)."""
+    hostile = 'a="' + "\\" * 30_000 + '"'
+    denial = await STAGE(exchange_of(headers=[("cookie", hostile)]))
+    assert denial.code == "traffic.bad_cookie"
+
+
+async def test_a_cookie_or_agent_with_a_back_slash_is_honest(exchange_of):
+    headers = [("cookie", 'name="a\\054b"'), ("user-agent", "app (DOMAIN\\user)")]
+    assert await STAGE(exchange_of(headers=headers)) is None
+
+
+@pytest.mark.parametrize(
+    ("version", "code"), [("1.0", "traffic.coding_too_early"), ("1.1", None)]
+)
+async def test_an_old_client_has_no_transfer_coding(exchange_of, version, code):
+    """What one server takes for a body, the next may take for a request (CWE-444)."""
+    exchange = exchange_of(headers=[("transfer-encoding", "chunked")])
+    exchange.scope["http_version"] = version
+    denial = await STAGE(exchange)
+    assert (denial and denial.code) == code

@@ -46,6 +46,7 @@ from ringfence.identity.directory import Directory
 from ringfence.principal import Principal
 from ringfence.settings import Settings, refuse_unsafe
 from ringfence.traffic.blocklist import Blocklist
+from ringfence.traffic.in_flight import InFlight
 from ringfence.traffic.rate_limit import Limits
 
 IDENTITY_PREFIX = "/auth"
@@ -107,6 +108,7 @@ class Guard:
         )
         self._watch = rooms.identity.sessions.live.watch if rooms.identity else None
         limits = Limits(settings.traffic, rooms.counters)
+        self._in_flight = InFlight(settings.traffic.max_open)
         self._dry_run = DryRun(
             frozenset(settings.dry_run),
             settings.dry_run_ends,
@@ -114,7 +116,12 @@ class Guard:
             tell=self._answers.record_watched,
         )
         self._street = tuple(
-            map(step_of, street(settings, rooms.blocklist, limits, self._dry_run))
+            map(
+                step_of,
+                street(
+                    settings, rooms.blocklist, limits, self._in_flight, self._dry_run
+                ),
+            )
         )
         self._answers.street = self._street
         self._maker = StageMaker(
@@ -235,6 +242,8 @@ class Guard:
                 if outbound.lifeline is not None:
                     outbound.lifeline.release()
         finally:
+            if exchange.in_flight:
+                self._in_flight.leave(exchange)
             active.reset(token)
             # What points back to the exchange makes a ring of it, which only the
             # garbage collector opens, at tens of microseconds a request.

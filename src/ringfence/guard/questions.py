@@ -10,6 +10,7 @@ QUESTIONS: Mapping[str, str] = {
     "traffic.host": "is it for a host that is served here?",
     "traffic.blocklist": "is the address on the blocklist?",
     "traffic.rate_limit": "is a budget used up?",
+    "traffic.in_flight": "are too many requests of this client being answered?",
     "traffic.body_limit": "is the body small enough, and does it come fast enough?",
     "browser.cors": "which other origins may read the answer?",
     "browser.fetch_metadata": "does a browser send it from our own pages?",
@@ -73,6 +74,8 @@ REMEDIES: Mapping[str, str] = {
     "are meant.",
     "traffic.peer_rewritten": "Start the server with --no-proxy-headers; the guard "
     "reads the forwarding header itself.",
+    "traffic.too_many_open": "One address has too much open at once: slow bodies, "
+    "streams, WebSockets. Raise RINGFENCE_TRAFFIC_MAX_OPEN if that is meant.",
     "traffic.rate_limited": "The limit ends by itself; ringfence plan TARGET shows "
     "the limits of each route.",
     "traffic.remote_in_development": "Development answers this machine only: unset "

@@ -25,6 +25,7 @@ from ringfence.traffic.blocklist import Blocklist
 from ringfence.traffic.body_limit import limit_body, limit_messages
 from ringfence.traffic.client_ip import locate
 from ringfence.traffic.host import allow_hosts
+from ringfence.traffic.in_flight import InFlight
 from ringfence.traffic.rate_limit import Limits
 from ringfence.traffic.request_line import refuse_ambiguous
 
@@ -45,7 +46,11 @@ async def closed(_: Exchange) -> Denial:
 
 
 def street(
-    settings: Settings, blocklist: Blocklist, limits: Limits, dry_run: DryRun
+    settings: Settings,
+    blocklist: Blocklist,
+    limits: Limits,
+    in_flight: InFlight,
+    dry_run: DryRun,
 ) -> tuple[Stage, ...]:
     """Return what every request passes, whatever its route."""
     traffic, development = settings.traffic, settings.development
@@ -57,6 +62,7 @@ def street(
         ),
         blocklist.stage(),
         dry_run.watch("limits", limits.street()),
+        dry_run.watch("limits", in_flight.stage()),
     )
     return tuple(stage for stage in stages if stage is not None)
 

@@ -200,6 +200,13 @@ _UPGRADE_WITH_BODY = Denial(
     "A request that asks for another protocol must not have a body.",
     headers=_AND_CLOSE,
 )
+_CODING_TOO_EARLY = Denial(
+    400,
+    "traffic.coding_too_early",
+    "HTTP/1.0 has no transfer coding.",
+    headers=_AND_CLOSE,
+)
+_BAD_COOKIE = _denial(400, "bad_cookie", "The cookies are not as browsers write them.")
 _BAD_HEADER = _denial(400, "bad_header", "A header contains a control character.")
 _HEADER_TWIN = _denial(400, "header_twin", "A header is spelled with an underscore.")
 
@@ -247,6 +254,7 @@ def refuse_ambiguous(
             and len(values) < bytes_left
             and b"\n" not in values
             and b"\r" not in values
+            and b"\\" not in values
             and len(scope["query_string"]) <= query_limit
             and (
                 length is None or (length.isdigit() and len(length) <= _LONGEST_LENGTH)
@@ -313,7 +321,9 @@ def judge_rest(
         or judge_size(exchange.scope, settings)
         or settle_repeated(exchange)
         or judge_headers(exchange.headers)
+        or judge_cookie(exchange.headers.get(b"cookie", b""))
         or judge_length(exchange.headers)
+        or judge_coding(exchange)
     )
 
 
@@ -433,6 +443,27 @@ def judge_headers(headers: Mapping[bytes, bytes]) -> Denial | None:
     return None
 
 
+def judge_cookie(cookie: bytes) -> Denial | None:
+    """Refuse cookies full of back-slashes, which no browser writes (RFC 6265, 4.1.1).
+
+    Python's own cookie parser takes quadratic time to undo them before 3.11.10 and
+    3.12.6: 30 kB stop the event loop for more than a second (CVE-2024-7592).
+    """
+    return _BAD_COOKIE if cookie.count(b"\\") > _MOST_BACK_SLASHES else None
+
+
+def judge_coding(exchange: Exchange) -> Denial | None:
+    """Refuse a transfer coding from a client of HTTP/1.0, which has none: the next
+    server may take the body for the next request (RFC 9112, 6.1; CWE-444)."""
+    is_old = exchange.scope.get("http_version") == "1.0"
+    return (
+        _CODING_TOO_EARLY
+        if is_old and b"transfer-encoding" in exchange.headers
+        else None
+    )
+
+
+_MOST_BACK_SLASHES = 200
 _LONGEST_LENGTH = 18  # digits; more than any body has bytes, less than int() minds
 
 

@@ -94,6 +94,7 @@ _RANGES: Mapping[str, tuple[float, float, str]] = {
     "body_rate": (1, 1_000_000, "bytes a second"),
     "body_seconds": (1, 86_400, "seconds"),
     "max_message": (1, 2**30, "bytes or characters"),
+    "max_open": (0, 100_000, "requests of one client, 0 for no bound"),
     "path_limit": (1, 65_536, "bytes"),
     "query_limit": (0, 65_536, "bytes"),
     "header_count_limit": (1, 1_000_000, "lines"),
@@ -197,6 +198,12 @@ class TrafficSettings:
 
     extra_methods: tuple[str, ...] = ()
     """Methods besides GET, HEAD, POST, PUT, PATCH, DELETE and OPTIONS."""
+
+    max_open: int = 250
+    """Most requests of one client address (IPv6: network) that are answered at once,
+    WebSockets and streams among them, 1 to 100000; 0 for no bound. A quarter of the
+    places of ``ringfence serve``, so that one client cannot take them all, and more
+    than the people of a large office have open together."""
 
     limits_address: str = "3000/minute"
     """How often one client address (IPv6: network) may ask, whatever for; ``none`` for
