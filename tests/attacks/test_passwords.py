@@ -7,7 +7,7 @@ import sqlite3
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import argon2
@@ -159,7 +159,8 @@ def _await(condition):
 
 def plant(folder: Path, stored: str):
     """Write a hash into the database, as an import or an intruder would."""
-    with sqlite3.connect(folder / "ringfence.db", timeout=PATIENCE) as database:
+    opened = sqlite3.connect(folder / "ringfence.db", timeout=PATIENCE)
+    with closing(opened) as database, database:
         changed = database.execute(
             "UPDATE ringfence_accounts SET password_hash = ?", [stored]
         )

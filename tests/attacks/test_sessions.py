@@ -3,6 +3,7 @@ CWE-204, CWE-601)."""
 
 import re
 import sqlite3
+from contextlib import closing
 
 import pytest
 from tests.attacks.ranges import ALICE, BOB
@@ -137,7 +138,7 @@ def test_the_database_holds_no_session_that_works(off, on):
         files = [path for path in side.data.rglob("*") if path.is_file()]
         assert files
         if in_clear:
-            with sqlite3.connect(side.data / "range.db") as db:
+            with closing(sqlite3.connect(side.data / "range.db")) as db, db:
                 rows = db.execute("SELECT id FROM sessions").fetchall()
             db.close()
             assert (value,) in rows

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -35,7 +36,7 @@ def brought_in(data, tmp_path, capsys):
         file.write_text("\n".join(texts) + "\n", "utf-8")
         code = main(["accounts", "import", str(file)])
         printed = capsys.readouterr()
-        with sqlite3.connect(data / "ringfence.db") as database:
+        with closing(sqlite3.connect(data / "ringfence.db")) as database, database:
             stored = dict(
                 database.execute("SELECT email, password_hash FROM ringfence_accounts")
             )

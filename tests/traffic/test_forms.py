@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from litestar._multipart import parse_content_header
 from multipart import MultipartError, MultipartSegment, PushMultipartParser
 from starlette.exceptions import HTTPException
+from starlette.formparsers import MultiPartException
 from starlette.requests import Request
 
 from ringfence.denial import Denial
@@ -254,7 +255,7 @@ def parts_seen_by_starlette(content_type, body):
 
     try:
         return asyncio.run(count())
-    except (HTTPException, KeyError):
+    except (HTTPException, MultiPartException, KeyError):
         return 0
 
 
