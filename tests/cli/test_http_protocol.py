@@ -136,7 +136,10 @@ async def test_dripping_does_not_help():
                 break
             writer.write(bytes([letter]))
             await asyncio.wait([ended], timeout=0.02)
-        assert (await ended).startswith(b"HTTP/1.1 408 ")
+        # A letter under way may be answered by a reset, which swallows the 408.
+        with suppress(ConnectionResetError):
+            assert (await ended).startswith(b"HTTP/1.1 408 ")
+        assert ended.done()
 
 
 async def test_the_next_request_has_a_deadline_too():

@@ -162,7 +162,7 @@ def test_what_would_pass_is_said_and_so_are_limits(here, monkeypatch, capsys):
     (here / "open_for_why.py").write_text(source)
     assert main(["why", "--try", "GET /admin", "open_for_why:app"]) == 0
     told = capsys.readouterr().out
-    assert "limit      30/minute" in told
+    assert "limit 30/minute" in told
     assert "Nothing refuses it" in told
     assert main(["why", "--try", "GET /nowhere", "open_for_why:app"]) == 1
     assert "no route" in capsys.readouterr().out
@@ -189,3 +189,19 @@ def test_a_long_search_is_shown_to_whoever_waits(here, monkeypatch, capsys):
     monkeypatch.setattr("sys.stderr.isatty", lambda: True)
     assert main(["why", ID]) == 0
     assert "of 17 MiB" in capsys.readouterr().err
+
+
+def test_a_method_that_is_not_served_is_said(here, monkeypatch, capsys):
+    (here / "backend_for_why.py").write_text(APPLICATION)
+    assert main(["why", "--try", "PUT /admin", "backend_for_why:app"]) == 1
+    told = capsys.readouterr().out
+    assert "no route for this method" in told
+    assert "405" in told
+
+
+def test_production_without_origins_cannot_be_imagined(here, monkeypatch, capsys):
+    """Else the stage that asks for the host would be blamed."""
+    (here / "backend_for_why.py").write_text(APPLICATION)
+    monkeypatch.delenv("RINGFENCE_ENV")
+    assert main(["why", "--try", "GET /admin", "backend_for_why:app"]) == 2
+    assert "RINGFENCE_PUBLIC_ORIGINS" in capsys.readouterr().err

@@ -321,14 +321,21 @@ async def test_removing_says_whether_there_was_one(house):
 
 async def test_a_full_queue_refuses_before_any_work(tmp_path, work):
     async with gatehouse(tmp_path, hash_threads=1, hash_queue=1) as house:
+        opened = threading.Event()
+        pool = house.accounts._passwords.pool
+        full = [
+            asyncio.create_task(pool.run(lambda: opened.wait(20))) for _ in range(2)
+        ]
+        await asyncio.sleep(0)
         tries = [
             house.accounts.authenticate(f"{n}@example.com", PASSWORD, visit())
-            for n in range(10)
+            for n in range(8)
         ]
         results = await asyncio.gather(*tries, return_exceptions=True)
-    busy = [result for result in results if isinstance(result, StoreBusyError)]
-    assert len(busy) == 8
-    assert work == ["verify"] * 2
+        opened.set()
+        await asyncio.gather(*full)
+    assert all(isinstance(result, StoreBusyError) for result in results)
+    assert work == []
 
 
 async def test_passwords_and_hashes_are_not_in_representations(house):

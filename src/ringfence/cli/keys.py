@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from shlex import quote
 
 from ringfence.secrets.keyring import create_keys_file
 
@@ -17,7 +18,7 @@ def create(path: Path) -> int:
     create_keys_file(path)
     sys.stdout.write(
         f"{path} holds a fresh key. Use it with:\n"
-        f"  RINGFENCE_KEYS_FILE={path.absolute()}\n"
+        f"  RINGFENCE_KEYS_FILE={quote(str(path.absolute()))}\n"
         "Keep it out of the repository and of backups that others can read; without "
         "it every session ends.\n"
     )

@@ -21,7 +21,6 @@ from ringfence.settings import refuse_unsafe
 if TYPE_CHECKING:
     from ringfence.cli.uvicorn_server import UvicornServer
     from ringfence.guard.asgi import Guard
-    from ringfence.settings import Settings
 
 _HIGHEST_PORT = 65_535
 _BACKLOG = 512
@@ -96,7 +95,7 @@ def development(target: str, listen: Listen, *, workers: int, reload: bool) -> i
     with _bound(listen) as bound:
         ready = f"{_address(listen, bound)} (development, this machine only)"
         if guard.settings.identity.enabled:
-            ready += "\n" + _first_operator(guard.settings)
+            ready += "\n" + _first_account(guard)
         if reload:
             return server.run_reloading(target, bound, ready=ready)
         return _run(server, guard, bound, ready)
@@ -189,12 +188,16 @@ def _address(listen: Listen, bound: socket.socket) -> str:
     return f"http://{host}:{bound.getsockname()[1]}"
 
 
-def _first_operator(settings: Settings) -> str:
-    data = shlex.quote(str(settings.data.absolute()))
+def _first_account(guard: Guard) -> str:
+    """Return how to make an account, with a role that some route asks for."""
+    data = shlex.quote(str(guard.settings.data.absolute()))
+    roles = sorted({role for plan in guard.plan for role in plan.policy.roles()})
+    who = f"a first {roles[0]}" if roles else "an account"
+    role = f" --role {shlex.quote(roles[0])}" if roles else ""
     return (
-        "Make a first operator, from another terminal:\n"
+        f"Make {who}, from another terminal:\n"
         f"  RINGFENCE_DATA={data} {_this_command()} accounts create "
-        "--email you@example.com --role operator"
+        f"--email you@example.com{role}"
     )
 
 

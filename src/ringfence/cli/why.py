@@ -110,6 +110,7 @@ def consider(request: str, account: str, target: str, *, age: float = 0.0) -> in
     _say(
         f"{request.strip()} as {account or 'nobody who is signed in'}",
         *_where(said.plan),
+        *(f"  limit {limit}" for limit in said.plan.limits),
         *(
             _line(
                 _REFUSED if one.denial else _PASSED if one.decided else _DEPENDS,
@@ -118,8 +119,9 @@ def consider(request: str, account: str, target: str, *, age: float = 0.0) -> in
             for one in said.stages
         ),
     )
-    for limit in said.plan.limits:
-        _say(f"  limit      {limit}")
+    if said.plan.kind == "answer" and denial is None:
+        _say("  The framework answers by itself: 405, or the redirect of a slash.")
+        return _FOUND
     if denial is None:
         _say("  Nothing refuses it that can be asked before it is sent.")
         return 0
@@ -141,6 +143,9 @@ async def _principal(settings: Settings, email: str, signed_in_at: float) -> Pri
 def _where(plan: RoutePlan) -> Iterator[str]:
     if plan.kind == "nowhere":
         yield "  no route"
+        return
+    if plan.kind == "answer":
+        yield "  no route for this method, or for this path with or without its slash"
         return
     place = f", {plan.place}" if plan.place.name else ""
     yield f"  route {plan.path}, policy {plan.policy}{place}"

@@ -107,8 +107,13 @@ def imagined(method: str, address: str, settings: Settings) -> Exchange:
         settings: say where browsers reach the service.
 
     Raises:
-        SettingsError: the URL is none.
+        SettingsError: the URL is none, or nobody knows where browsers reach this.
     """
+    if not settings.public_origins and not settings.development:
+        raise SettingsError(
+            "public_origins is not set, so no request can be imagined; set "
+            "RINGFENCE_PUBLIC_ORIGINS as in production, or RINGFENCE_ENV=development"
+        )
     origin = (*settings.public_origins, "http://127.0.0.1:8000")[0]
     host, raw, query = _parts(address)
     host = host or urlsplit(origin).netloc

@@ -2,7 +2,8 @@
 
 A request crosses ``street`` before anything is known about its route, then the stages
 of its plan, then the application; the response crosses ``rewrite`` on its way out.
-Each stage returns ``None`` to let the request go on, or the ``Denial`` that ends it.
+Each stage returns ``None`` to let the request go on, or the ``Denial`` or ``Answer``
+that ends it.
 """
 
 from __future__ import annotations

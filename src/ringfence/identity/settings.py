@@ -106,7 +106,7 @@ class IdentitySettings:
     as long."""
 
     lock_longest: int = _HOUR
-    """Seconds of the longest lock, ``lock_shortest`` to a day. None is for ever."""
+    """Seconds of the longest lock, ``lock_shortest`` to a day. Every lock ends."""
 
     spray_accounts: int = 20
     """Accounts tried in vain from one address within ten minutes that make a spray, 2

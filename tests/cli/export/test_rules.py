@@ -4,6 +4,7 @@ import json
 import re
 
 import pytest
+from fastapi import FastAPI
 from starlette.applications import Starlette
 from starlette.convertors import CONVERTOR_TYPES, Convertor
 from starlette.responses import PlainTextResponse
@@ -68,6 +69,22 @@ def test_what_a_path_spells_cannot_leave_its_pattern(rules):
     pattern = route(rules, '/quote"$x/{rest:path}').pattern
     assert re.match(pattern, '/quote"$x/a/b')
     assert not re.match(pattern, "/quote")
+
+
+def test_what_is_closed_to_everybody_does_not_get_through(tmp_path):
+    """Documentation pages of a framework, in production."""
+    settings = Settings.load(
+        toml=None,
+        environ={},
+        env="production",
+        data=tmp_path,
+        public_origins=("https://shop.example",),
+        proxies=("none",),
+        identity={"enabled": False},
+    )
+    templates = {one.template for one in rules_of(Guard(FastAPI(), settings)).routes}
+    assert "/docs" not in templates
+    assert "/openapi.json" not in templates
 
 
 def test_a_blocked_address_is_a_network_as_it_is_behind(rules):

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 from urllib.parse import quote, urlsplit
 
+from ringfence.access.policy import Closed
 from ringfence.guard.asgi import Guard
 from ringfence.guard.plan import RoutePlan
 from ringfence.traffic.addresses import parse_network
@@ -101,7 +102,9 @@ def rules_of(guard: Guard) -> Rules:
         head_bytes=traffic.path_limit + traffic.query_limit,
         address=parse_optional_rate(traffic.limits_address, "traffic.limits_address"),
         blocked=tuple(str(parse_network(text)) for text in traffic.blocked),
-        routes=_routes(guard.plan),
+        routes=_routes(
+            [plan for plan in guard.plan if not isinstance(plan.policy, Closed)]
+        ),
     )
 
 
