@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol, runtime_checkable
 
@@ -286,11 +286,6 @@ class CounterStore(Protocol):
         """
 
 
-Tap = Callable[[float], bool]
-"""Takes a charge at a time and returns ``True``. ``False`` says nothing and changes
-nothing: ask ``ImmediateCounters.decide``."""
-
-
 @runtime_checkable
 class ImmediateCounters(Protocol):
     """Counters that need not wait, for whoever decides on every request."""
@@ -298,12 +293,11 @@ class ImmediateCounters(Protocol):
     def decide(self, charges: Sequence[Charge], now: float) -> Verdict:
         """Do what ``take`` of the same store does, at once."""
 
-    def tap(self, charge: Charge) -> Tap | None:
-        """Return what takes this one charge where that needs no more than a look;
-        ``None`` where it always needs more.
+    def passes(self, charge: Charge, now: float) -> bool:
+        """Take a single charge if that needs no more than a look, and return ``True``.
 
-        For the one question that every request asks, and that hardly ever has another
-        answer. To be kept for as long as the charge is.
+        ``False`` says nothing and changes nothing: ask ``decide``. For the one question
+        that every request asks, and that hardly ever has another answer.
         """
 
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from ringfence.stores.bounded import Bounded
-from ringfence.stores.contracts import Charge, Tap, Verdict
+from ringfence.stores.contracts import Charge, Verdict
 from ringfence.stores.distinct import Distinct
 
 _NEVER = float("-inf")
@@ -62,27 +62,23 @@ class MemoryCounters:
         """Take all charges or none."""
         return self.decide(charges, now)
 
-    def tap(self, charge: Charge) -> Tap | None:
-        """Return what takes one charge where a single look is enough."""
+    def passes(self, charge: Charge, now: float) -> bool:
+        """Take one charge where a single look is enough; else change nothing."""
         key, amount, period, exact, holds, burst, _ = charge
         if exact or holds:
-            return None
-        arrivals, step = self._arrivals, period / amount
-        ahead = step * ((burst or amount) - 1)
-
-        def passes(now: float) -> bool:
-            arrival = arrivals.get(key)
-            if arrival is None:
-                return False
-            if arrival < now:
-                arrivals[key] = now + step
-                return True
-            if arrival - now > ahead:
-                return False
-            arrivals[key] = arrival + step
+            return False
+        arrivals = self._arrivals
+        arrival = arrivals.get(key)
+        if arrival is None:
+            return False
+        step = period / amount
+        if arrival < now:
+            arrivals[key] = now + step
             return True
-
-        return passes
+        if arrival - now > step * ((burst or amount) - 1):
+            return False
+        arrivals[key] = arrival + step
+        return True
 
     def decide(self, charges: Sequence[Charge], now: float) -> Verdict:
         """Take all charges or none, without an event loop.

@@ -6,7 +6,7 @@ import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from functools import lru_cache
+from functools import lru_cache, partial
 from math import ceil
 from typing import Literal, NamedTuple, get_args
 
@@ -19,7 +19,6 @@ from ringfence.stores.contracts import (
     Charge,
     CounterStore,
     ImmediateCounters,
-    Tap,
     Verdict,
     counter_key,
 )
@@ -115,21 +114,6 @@ class Budget(NamedTuple):
         return Charge(key, amount, period, exact, (), self.burst, coarser)
 
 
-class Draw(NamedTuple):
-    """What one request takes.
-
-    Args:
-        charges: of the budgets, in their order.
-        tap: takes it all with one look, where that can be; ``None`` where it cannot.
-    """
-
-    charges: tuple[Charge, ...]
-    tap: Tap | None
-
-
-_NOTHING = Draw((), lambda _: True)
-
-
 class Limits:
     """Makes the stages that limit requests.
 
@@ -153,7 +137,9 @@ class Limits:
         self._site = _wide(settings, "ipv6_site")
         self._global = _wide(settings, "global")
         self._account = _wide(settings, "account")
-        self._of_account = lru_cache(_CLIENTS_REMEMBERED)(self._draw_of_account)
+        self._of_account = lru_cache(_CLIENTS_REMEMBERED)(
+            partial(_account_charges, self._account)
+        )
 
     def street(self) -> Stage | None:
         """Return the stage that every request passes before its route is looked for.
@@ -172,11 +158,9 @@ class Limits:
         known = tuple(one for one in (address, everybody, site) if one is not None)
         if not known:
             return None
-
-        @lru_cache(_CLIENTS_REMEMBERED)
-        def of_network(network: str) -> Draw:
-            return self._draw(_street_charges(address, everybody, site, network))
-
+        of_network = lru_cache(_CLIENTS_REMEMBERED)(
+            partial(_street_charges, address, everybody, site)
+        )
         return self._stage(lambda exchange: of_network(exchange.network), known)
 
     def route(self, marks: Sequence[Mark], route: str) -> Stage | None:
@@ -201,31 +185,20 @@ class Limits:
         )
         everywhere = self._everywhere
 
-        def draw_of(exchange: Exchange) -> Draw:
-            own = (make(exchange) for make in makers)
-            # What is left has to be told, so that a look is never enough.
-            return Draw((*own, *everywhere(exchange).charges), None)
+        def charges_of(exchange: Exchange) -> tuple[Charge, ...]:
+            return (*(make(exchange) for make in makers), *everywhere(exchange))
 
         if self._account is not None:
             budgets = (*budgets, self._account)
-        return self._stage(draw_of, budgets, tell=_teller(budgets))
+        return self._stage(charges_of, budgets, tell=_teller(budgets))
 
-    def _everywhere(self, exchange: Exchange) -> Draw:
+    def _everywhere(self, exchange: Exchange) -> tuple[Charge, ...]:
         principal = exchange.principal
-        return _NOTHING if principal is None else self._of_account(principal.id)
-
-    def _draw_of_account(self, account_id: str) -> Draw:
-        return self._draw(_account_charges(self._account, account_id))
-
-    def _draw(self, charges: tuple[Charge, ...]) -> Draw:
-        counters = self._counters
-        if len(charges) != 1 or not isinstance(counters, ImmediateCounters):
-            return Draw(charges, None)
-        return Draw(charges, counters.tap(charges[0]))
+        return () if principal is None else self._of_account(principal.id)
 
     def _stage(
         self,
-        draw_of: Callable[[Exchange], Draw],
+        charges_of: Callable[[Exchange], tuple[Charge, ...]],
         budgets: Sequence[Budget],
         tell: Callable[[Verdict, Exchange], None] | None = None,
     ) -> Stage:
@@ -240,20 +213,19 @@ class Limits:
             return None
 
         if isinstance(counters, ImmediateCounters):
-            decide = counters.decide
+            decide, passes, tells = counters.decide, counters.passes, tell is not None
 
             def rate_limit(exchange: Exchange) -> Denial | None:
-                charges, tap = draw_of(exchange)
-                now = clock()
-                if tap is not None and tap(now):
-                    return None
-                return judge(decide(charges, now), exchange)
+                charges, now = charges_of(exchange), clock()
+                if tells or len(charges) != 1 or not passes(charges[0], now):
+                    return judge(decide(charges, now), exchange)
+                return None
 
             return at_once(rate_limit)
         fallback = self._fallback
 
         async def wait_for_limit(exchange: Exchange) -> Denial | None:
-            charges, now = draw_of(exchange).charges, clock()
+            charges, now = charges_of(exchange), clock()
             try:
                 verdict = await counters.take(charges, now)
             except StoreError:
