@@ -116,8 +116,9 @@ class IdentitySettings:
     """Accounts tried in vain from anywhere within ten minutes that make a spray, 2 to
     1,000. Only told to the ledger."""
 
-    registrations_per_address: int = 30
-    """Registrations in any hour from one address (IPv6: /64), 1 to 1,000,000."""
+    registrations_per_address: int = 100
+    """Registrations in any hour from one address (IPv6: /64), 1 to 1,000,000. A course
+    or an office that is told to sign up today passes."""
 
     registrations_global: int = 1000
     """Registrations an hour in all, 1 to 1,000,000."""
