@@ -10,12 +10,13 @@ SOURCE = Path(__file__).parent.parent / "src" / "ringfence"
 
 # The dependencies of pyproject.toml, with what they bring along.
 CORE = {"ringfence", "argon2", "_argon2_cffi_bindings", "cffi", "_cffi_backend"}
-CORE |= {"cryptography", "msgspec"}
+CORE |= {"cryptography", "msgspec", "nh3", "sqlglot"}
 
 # Folders with files that are the home of an optional library. The folder itself, its
 # settings and what opens it must do without all the same.
-WITH_EXTRAS = {"cli", "console", "frameworks", "identity", "stores"}
+WITH_EXTRAS = {"cli", "console", "frameworks", "identity", "interpreters", "stores"}
 ALWAYS_BARE = {"__init__", "contracts", "open", "settings", "table"}
+ALWAYS_BARE |= {"arm", "hook", "sink", "untrusted"}
 
 SCRIPT = """
 import sys

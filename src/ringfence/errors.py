@@ -9,6 +9,7 @@
     ├── OutsideRequestError      the caller's misuse: no guarded request is running
     ├── BodyRefusedError         a request body was refused while it was read
     │   └── BodyTooLargeError    it passed its cap
+    ├── InjectionRefusedError    text was about to become code at an interpreter
     └── WrongPasswordError       a password does not fit its hash; never leaves identity
         └── UnusableHashError    the hash is damaged, unknown or costs too much
 
@@ -63,6 +64,21 @@ class StoreBusyError(StoreError):
     def __init__(self, message: str, *, retry_after: int) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+
+
+class InjectionRefusedError(RingfenceError):
+    """Text that a request has brought was about to become code at an interpreter. The
+    guard answers with the denial, whatever becomes of the exception.
+
+    Not an ``OSError``: libraries swallow these, and try again.
+
+    Args:
+        denial: how the request is refused.
+    """
+
+    def __init__(self, denial: object) -> None:
+        super().__init__(getattr(denial, "private", "") or str(denial))
+        self.denial = denial
 
 
 class OutsideRequestError(RingfenceError):

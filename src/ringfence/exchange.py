@@ -52,6 +52,10 @@ class Exchange:
     principal: Principal | None = None  # identity
     mint_csrf_token: Callable[[Exchange], str] | None = None  # browser.csrf
     permitted: object | None = None  # access: what the policy of the plan has allowed
+    sinks: Any = None  # guard: what interpreters are handed; None before the plan
+    received: list[bytes | str] = []  # noqa: RUF012 - replaced, never changed; guard
+    too_much = False  # guard: more was received than is remembered
+    inputs: object | None = None  # interpreters: what was brought, once it is read
 
     def __init__(self, scope: Scope, receive: Receive) -> None:
         self.scope = scope
@@ -122,6 +126,10 @@ async def settle(said: End | Awaitable[End | None] | None) -> End | None:
         return said
     return await said
 
+
+live: set[Exchange] = set()
+"""The requests that the application is answering, of all guards in this process: code
+of which nobody knows whom it works for may work for any of them. Kept by ``guard``."""
 
 active: ContextVar[Exchange | None] = ContextVar("ringfence_exchange", default=None)
 """The exchange that the running code belongs to. Set by ``guard``, read by

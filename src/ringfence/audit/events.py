@@ -76,6 +76,24 @@ class RequestFailed(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class InjectionStopped(Event):
+    """Text was about to become code. ``interpreter`` is what it was about to reach, by
+    ``driver``; ``place`` and ``field`` say where it came in, empty if that could not be
+    told; ``watched`` that it was let pass (dry run)."""
+
+    name: ClassVar[str] = "malicious_injection"
+    level: ClassVar[str] = "CRITICAL"
+
+    interpreter: str = ""
+    driver: str = ""
+    route: str = ""
+    place: str = ""
+    field: str = ""
+    private: str = ""
+    watched: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SignedIn(Event):
     """A sign-in succeeded."""
 

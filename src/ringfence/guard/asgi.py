@@ -22,6 +22,7 @@ from ringfence.exchange import (
     Send,
     Step,
     active,
+    live,
     settle,
     step_of,
 )
@@ -43,6 +44,8 @@ from ringfence.guard.reports import refuse_taken, reports_plan, with_reports
 from ringfence.guard.rooms import Rooms
 from ringfence.guard.stages import StageMaker, street
 from ringfence.identity.directory import Directory
+from ringfence.interpreters.arm import arm
+from ringfence.interpreters.sink import Sinks
 from ringfence.principal import Principal
 from ringfence.settings import Settings, refuse_unsafe
 from ringfence.traffic.blocklist import Blocklist
@@ -135,6 +138,11 @@ class Guard:
         self._end_of_dry_run: asyncio.TimerHandle | None = None
         self._starting = asyncio.Lock()
         self._started = self._stopped = False
+        self._sinks = Sinks(
+            settings.interpreters,
+            rooms.audit.record,
+            is_watched=partial(self._dry_run.covers, "sinks"),
+        )
         self._reports = reports_plan(settings.browser, rooms.counters, rooms.audit)
         self._guarded, self._own = self._compile()
         self._fixed: Mapping[str, Mapping[str, RoutePlan]] = {}
@@ -226,6 +234,8 @@ class Guard:
             # coroutine on the way costs as much as some stages.
             outbound = Outbound(exchange, send, self._answers, self._watch)
             scope[SCOPE_KEY] = exchange
+            exchange.sinks = self._sinks
+            live.add(exchange)
             try:
                 await exchange.plan.application(scope, outbound.receive, outbound.send)
             except Exception as error:  # nothing of the inside may leave
@@ -245,6 +255,7 @@ class Guard:
             if exchange.in_flight:
                 self._in_flight.leave(exchange)
             active.reset(token)
+            live.discard(exchange)
             # What points back to the exchange makes a ring of it, which only the
             # garbage collector opens, at tens of microseconds a request.
             scope.pop(SCOPE_KEY, None)
@@ -361,6 +372,7 @@ class Guard:
     async def _open(self) -> None:
         self._stopped = False
         refuse_unsafe(self.settings, debug=self._guarded.application.debug)
+        arm()
         await self._rooms.open()
 
     async def _close_plans(self) -> None:

@@ -57,6 +57,7 @@ class Outbound:
     _passing = False  # its body may follow as it is
     _replaced = False
     _input_refused = False
+    _remembered = 0  # bytes of what it has read
     _gone = False  # the application has been told that the client has hung up
     _whole = False  # it had read all of the body by then
     lifeline: Lifeline | None = None  # what stays open is tied to its session
@@ -84,9 +85,25 @@ class Outbound:
         kind = message["type"]
         if kind == "http.request":
             self._whole = not message.get("more_body", False)
+            self._remember(message.get("body"))
+        elif kind == "websocket.receive":
+            self._remember(message.get("text") or message.get("bytes"))
         elif kind in _DISCONNECTS:
             self._gone = True
         return message
+
+    def _remember(self, piece: bytes | str | None) -> None:
+        """Keep what the application gets to read, for the sinks that it may reach."""
+        exchange = self._exchange
+        if not piece or exchange.too_much or exchange.sinks is None:
+            return
+        self._remembered += len(piece)
+        if self._remembered > exchange.sinks.settings.max_input:
+            exchange.too_much = True
+        elif exchange.received:
+            exchange.received.append(piece)
+        else:
+            exchange.received = [piece]
 
     def send(self, message: Message) -> Awaitable[None]:
         """Take one message of the application's. What nearly every answer consists of

@@ -15,10 +15,11 @@ from ringfence.audit.settings import AuditSettings
 from ringfence.browser.settings import BrowserSettings
 from ringfence.errors import SettingsError
 from ringfence.identity.settings import IdentitySettings
+from ringfence.interpreters.settings import InterpretersSettings
 from ringfence.settings.load import load
 from ringfence.traffic.settings import TrafficSettings
 
-WATCHABLE = ("limits", "csrf", "csp")
+WATCHABLE = ("limits", "csrf", "csp", "sinks")
 """What a dry run may cover: checks that find out abuse. Which request this is, who sent
 it and what it may do is always enforced."""
 
@@ -64,8 +65,9 @@ class Settings:
     production. The same as ``traffic.proxies``."""
 
     dry_run: tuple[str, ...] = ()
-    """Checks that are only watched: ``limits``, ``csrf``, ``csp``. What they would have
-    refused passes and is written to the ledger as ``request_would_be_refused``."""
+    """Checks that are only watched: ``limits``, ``csrf``, ``csp``, and ``sinks`` (text
+    that reaches an interpreter). What they would have refused passes and is written to
+    the ledger as ``request_would_be_refused``, or with ``watched``."""
 
     dry_run_until: str = ""
     """The day on which they refuse again, ``2027-01-31`` (at 0:00 UTC); at most 90 days
@@ -82,6 +84,9 @@ class Settings:
 
     access: AccessSettings = field(default_factory=AccessSettings)
     """Settings of the doors."""
+
+    interpreters: InterpretersSettings = field(default_factory=InterpretersSettings)
+    """Settings of the tools."""
 
     audit: AuditSettings = field(default_factory=AuditSettings)
     """Settings of the ledger."""

@@ -1,0 +1,76 @@
+"""Put the guards into the libraries that reach interpreters, whenever these are
+imported: at once where they are there already, else as soon as they are."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Mapping, Sequence
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+
+from ringfence.interpreters.hook import NET, gather
+
+# A library, and our module that guards it: imported after the library, it has a
+# function ``arm()`` without arguments, called once.
+GUARDED: Mapping[str, str] = {}
+
+
+def arm() -> None:
+    """Guard what this process has imported and what it will import.
+
+    For the whole process and for good: the guards ask whether a request is in progress
+    and have nothing to say otherwise.
+    """
+    NET.install(gather())
+    if not any(isinstance(finder, _Arming) for finder in sys.meta_path):
+        sys.meta_path.insert(0, _Arming())
+        for library in GUARDED:
+            if library in sys.modules:
+                open_guard(library)
+
+
+def open_guard(library: str) -> None:
+    """Arm one library that has been imported."""
+    importlib.import_module(GUARDED[library]).arm()
+
+
+class _Arming(MetaPathFinder):
+    """Arms a library when it is imported later, by a handler say."""
+
+    def find_spec(
+        self,
+        fullname: str,
+        path: Sequence[str] | None,
+        target: ModuleType | None = None,
+    ) -> ModuleSpec | None:
+        if fullname not in GUARDED:
+            return None
+        for finder in sys.meta_path:
+            if finder is self:
+                continue
+            spec = finder.find_spec(fullname, path, target)
+            if spec is not None:
+                if spec.loader is not None:
+                    spec.loader = _Armed(spec.loader, fullname)
+                return spec
+        return None
+
+
+class _Armed(Loader):
+    """Loads as the other one does, then arms."""
+
+    def __init__(self, loader: Loader, library: str) -> None:
+        self._loader = loader
+        self._library = library
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._loader, name)
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
+        return self._loader.create_module(spec)
+
+    def exec_module(self, module: ModuleType) -> None:
+        self._loader.exec_module(module)
+        open_guard(self._library)

@@ -1,0 +1,377 @@
+"""What a request has brought: every value that its sender could choose.
+
+Nothing is parsed until a sink asks, and then once. A sink asks only about text that is
+not known to be the application's own, so that most requests are never looked at.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import contextlib
+import html
+import json
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import unquote, unquote_plus
+
+from ringfence.exchange import Exchange
+
+_MOST_VALUES = 20_000  # of one request; more than that is no honest form or document
+_DEEPEST = 4  # encodings within encodings that are undone
+_DEEPEST_TAIL = 16  # path segments before which one that takes the rest may begin
+_LONGEST_WHOLE = 65_536  # characters of a body that count as one value, too
+_SHORTEST_PIECE = 3  # characters; a part of a list that is shorter says nothing
+_MOST_PIECES = 512
+_SHORTEST_ENCODED = 8  # characters; shorter words happen to be base64
+_TEXT_IN_MARKUP = re.compile(r">([^<>]+)<")
+_CDATA = re.compile(r"<!\[CDATA\[(.*?)\]\]>", re.DOTALL)
+_QUOTED = re.compile(r'"((?:[^"\\]|\\.)+)"')
+_SEPARATORS = re.compile(r"[,;\r\n]")
+_BASE64 = re.compile(r"[A-Za-z0-9+/_-]{8,}={0,2}", re.ASCII)
+_BOUNDARY = re.compile(
+    r';\s*boundary=(?:"([^"\r\n]{1,200})"|([^\s;"]{1,200}))', re.IGNORECASE
+)
+_PARAMETER = re.compile(r';\s*(name|filename\*?)="?([^"\r\n]*)"?', re.IGNORECASE)
+# What no handler hands to an interpreter and every browser sends alike.
+_OF_THE_CONNECTION = frozenset(
+    {b"connection", b"content-length", b"transfer-encoding", b"upgrade"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """One value that a sender has chosen.
+
+    Args:
+        text: as it would reach a handler, or what stands in it when it is decoded.
+        place: ``query``, ``path``, ``header``, ``cookie``, ``body``, ``json``,
+            ``form``, ``file`` or ``message``.
+        name: of the field; JSON's with dots between.
+        route: the path pattern that it came to; empty while that is not known.
+    """
+
+    text: str
+    place: str
+    name: str = ""
+    route: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """An input, and where in a text it stands: from ``start`` up to ``end``."""
+
+    input: Input
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """What one request, or several, have brought.
+
+    Args:
+        values: each text once.
+        complete: nothing is missing; else not even the absence of a value in a text
+            shows that the text is the application's own.
+    """
+
+    values: tuple[Input, ...] = ()
+    complete: bool = True
+    _folded: tuple[tuple[str, Input], ...] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        folded = tuple((fold(value.text), value) for value in self.values)
+        object.__setattr__(self, "_folded", folded)
+
+    def found_in(self, text: str, *, least: int = 1) -> Iterator[Found]:
+        """Find every occurrence of every value in a text, without regard to case.
+
+        Args:
+            text: what reaches an interpreter.
+            least: characters a value must have to count.
+        """
+        folded = fold(text)
+        for value, given in self._folded:
+            if len(value) < least:
+                continue
+            start = folded.find(value)
+            while start >= 0:
+                end = start + len(value)
+                yield Found(given, start, end)
+                # From the next character on: occurrences may overlap (CWE-184).
+                start = folded.find(value, start + 1)
+
+    def brings(self, text: str) -> Input | None:
+        """Return the value that is this text, if one is."""
+        folded = fold(text)
+        return next((given for value, given in self._folded if value == folded), None)
+
+
+NOTHING = Inputs()
+UNKNOWN = Inputs(complete=False)
+
+
+def fold(text: str) -> str:
+    """Return text in which letters differ no more in case, each at its old place."""
+    lower = text.lower()
+    if len(lower) == len(text):
+        return lower
+    return "".join(
+        small if len(small := letter.lower()) == 1 else letter for letter in text
+    )
+
+
+def inputs_of(exchange: Exchange) -> Inputs:
+    """Return what a request has brought so far, read once.
+
+    Every duplicate counts, names as well as values, and what values become when they
+    are decoded: percent-encoding, base64, HTML entities, JSON within a string,
+    compatibility forms of Unicode; the parts of a list as well.
+
+    Not covered: values that the application changes otherwise before they reach an
+    interpreter (cut, reversed, decrypted, decompressed, put together from several);
+    the statement lock and the rules that hold without any input stand behind this.
+
+    Source: ASVS 5.0 V1.2; CWE-74, CWE-180.
+    """
+    known = exchange.inputs
+    amount = len(exchange.received) + len(exchange.scope.get("path_params") or ())
+    if isinstance(known, tuple) and known[0] == amount:
+        inputs: Inputs = known[1]
+        return inputs
+    reader = _Reader(getattr(exchange.plan, "path", ""))
+    reader.request(exchange)
+    inputs = Inputs(tuple(reader.values.values()), reader.complete)
+    exchange.inputs = (amount, inputs)
+    return inputs
+
+
+def inputs_of_all(exchanges: Iterable[Exchange]) -> Inputs:
+    """Return what several requests have brought, for code of which nobody knows which
+    of them it works for."""
+    each = [inputs_of(exchange) for exchange in exchanges]
+    values = {value.text: value for inputs in each for value in inputs.values}
+    return Inputs(tuple(values.values()), all(inputs.complete for inputs in each))
+
+
+class _Reader:
+    """Collects the values of one request."""
+
+    def __init__(self, route: str) -> None:
+        self.route = route
+        self.values: dict[str, Input] = {}
+        self.complete = True
+
+    def request(self, exchange: Exchange) -> None:
+        scope = exchange.scope
+        self.path(scope)
+        self.pairs(scope.get("query_string", b"").decode("latin-1"), "query")
+        for name, value in scope["headers"]:
+            self.header(name, value)
+        for sub in scope.get("subprotocols") or ():
+            self.add(sub, "header", "sec-websocket-protocol")
+        if exchange.too_much:
+            self.complete = False
+        if exchange.kind == "websocket":
+            for message in exchange.received:
+                self.document(_text(message), "message")
+        elif exchange.received:
+            content_type = exchange.headers.get(b"content-type", b"")
+            body = b"".join(
+                piece for piece in exchange.received if isinstance(piece, bytes)
+            )
+            self.body(body, content_type.decode("latin-1"))
+
+    def path(self, scope: Any) -> None:
+        raw = scope.get("raw_path") or b""
+        for path in (scope["path"], _text(raw)):
+            parts = [part for part in path.split("/") if part]
+            for place, part in enumerate(parts[:64]):
+                self.add(part, "path")
+                if 0 < place < _DEEPEST_TAIL:  # what a catch-all parameter takes
+                    self.add("/".join(parts[place:]), "path")
+            self.add(path, "path")
+        for name, value in (scope.get("path_params") or {}).items():
+            if isinstance(value, str):
+                self.add(value, "path", name)
+
+    def header(self, name: bytes, value: bytes) -> None:
+        if name in _OF_THE_CONNECTION:
+            return
+        text = value.decode("latin-1")
+        if name == b"cookie":
+            for pair in text.split(";"):
+                key, _, content = pair.strip().partition("=")
+                self.add(content.strip('"'), "cookie", key)
+                self.add(key, "cookie")
+            return
+        self.add(text, "header", name.decode("latin-1"))
+        utf8 = _text(value)
+        if utf8 != text:
+            self.add(utf8, "header", name.decode("latin-1"))
+
+    def pairs(self, text: str, place: str) -> None:
+        if not text:
+            return
+        self.add(text, place)
+        for separator in "&;":
+            for pair in text.split(separator):
+                key, _, value = pair.partition("=")
+                name = unquote_plus(key)
+                self.add(name, place)
+                self.add(unquote_plus(value), place, name)
+                self.add(unquote(value), place, name)
+                try:
+                    self.add(unquote_plus(value, "latin-1"), place, name)
+                except LookupError:  # pragma: no cover - the codec is always there
+                    return
+            if ";" not in text:
+                break
+
+    def body(self, body: bytes, content_type: str) -> None:
+        media_type = content_type.partition(";")[0].strip().lower()
+        if media_type == "multipart/form-data":
+            self.multipart(body, content_type)
+            return
+        text = _text(body)
+        if media_type == "application/x-www-form-urlencoded" or (
+            "json" not in media_type and "=" in text[:512]
+        ):
+            self.pairs(text, "form")
+        self.document(text, "json" if "json" in media_type else "body")
+
+    def document(self, text: str, place: str) -> None:
+        """Read a body or a message of which only the handler knows what it is."""
+        start = text.lstrip("\ufeff \t\r\n")[:1]
+        if start and start in '{["' and self.json(text, place):
+            return
+        if len(text) <= _LONGEST_WHOLE:
+            self.add(text, place)
+        for line in text.splitlines()[:_MOST_VALUES]:
+            self.add(line, place)
+        if start == "<":
+            for pattern in (_TEXT_IN_MARKUP, _CDATA, _QUOTED):
+                for match in pattern.finditer(text):
+                    self.add(match[1], place)
+
+    def json(self, text: str, place: str) -> bool:
+        """Read JSON with all its duplicates; return whether it is any."""
+        try:
+            parsed = json.loads(text.lstrip("\ufeff"), object_pairs_hook=_Pairs)
+        except RecursionError:
+            self.complete = False  # no value in it has been seen
+            return False
+        except ValueError:
+            return False
+        pending: list[tuple[object, str]] = [(parsed, "")]
+        while pending:
+            value, name = pending.pop()
+            if isinstance(value, str):
+                self.add(value, place, name)
+            elif isinstance(value, _Pairs):
+                for key, inner in value.pairs:
+                    self.add(key, place, name)
+                    pending.append((inner, f"{name}.{key}" if name else key))
+            elif isinstance(value, list):
+                pending.extend((inner, name) for inner in value)
+        return True
+
+    def multipart(self, body: bytes, content_type: str) -> None:
+        match = _BOUNDARY.search(content_type)
+        if match is None:
+            self.document(_text(body), "form")
+            return
+        delimiter = b"--" + (match[1] or match[2]).encode("latin-1")
+        for part in body.split(delimiter)[1:]:
+            head, _, content = part.partition(b"\r\n\r\n")
+            name = ""
+            for key, value in _PARAMETER.findall(_text(head)):
+                if key.lower() == "name":
+                    name = value
+                    self.add(value, "form")
+                else:
+                    self.add(value.rpartition("'")[2], "file", name)
+                    self.add(value, "file", name)
+            self.document(_text(content.removesuffix(b"\r\n")), "form")
+
+    def add(self, text: str, place: str, name: str = "", depth: int = 0) -> None:
+        if not text or text in self.values:
+            return
+        if len(self.values) >= _MOST_VALUES:
+            self.complete = False
+            return
+        self.values[text] = Input(text, place, name, self.route)
+        self.add(text.strip(), place, name, depth)
+        if depth < _DEEPEST:
+            for decoded in _decoded(text):
+                self.add(decoded, place, name, depth + 1)
+            if text[0] in "{[" and text[-1] in "]}":
+                self.json(text, place)
+        if depth == 0:
+            for piece in _pieces(text):
+                self.add(piece, place, name, 1)
+
+
+class _Pairs:
+    """A JSON object with all that was written in it: keys may come twice."""
+
+    __slots__ = ("pairs",)
+
+    def __init__(self, pairs: list[tuple[str, object]]) -> None:
+        self.pairs = pairs
+
+
+def _text(raw: bytes | str) -> str:
+    if isinstance(raw, str):
+        return raw
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return raw.decode("latin-1")
+
+
+def _decoded(text: str) -> Iterator[str]:
+    """Yield what a value becomes if a handler decodes it."""
+    if "%" in text:
+        yield unquote(text)
+    if "+" in text:
+        yield text.replace("+", " ")
+    if "&" in text:
+        yield html.unescape(text)
+    if "\\" in text:
+        with contextlib.suppress(ValueError):
+            yield json.loads(f'"{text}"')
+    if not text.isascii():
+        yield unicodedata.normalize("NFKC", text)
+    if len(text) >= _SHORTEST_ENCODED and text.isascii():
+        for word in text.split(".")[:3]:  # a JWT has three
+            yield from _from_base64(word)
+
+
+def _from_base64(word: str) -> Iterator[str]:
+    if _BASE64.fullmatch(word) is None:
+        return
+    padded = word.rstrip("=")
+    padded += "=" * (-len(padded) % 4)
+    try:
+        raw = base64.b64decode(padded.translate(_STANDARD), validate=True)
+        yield raw.decode()
+    except (binascii.Error, UnicodeDecodeError):
+        return
+
+
+_STANDARD = str.maketrans("-_", "+/")
+
+
+def _pieces(text: str) -> Iterator[str]:
+    """Yield the parts of a value that is a list: lines, columns to sort by, names."""
+    if _SEPARATORS.search(text) is None and '"' not in text:
+        return
+    pieces = [*_SEPARATORS.split(text), *_QUOTED.findall(text)][:_MOST_PIECES]
+    for piece in pieces:
+        if len(piece.strip()) >= _SHORTEST_PIECE:
+            yield piece.strip()
