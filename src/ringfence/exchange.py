@@ -55,6 +55,7 @@ class Exchange:
     sinks: Any = None  # guard: what interpreters are handed; None before the plan
     received: list[bytes | str] = []  # noqa: RUF012 - replaced, never changed; guard
     too_much = False  # guard: more was received than is remembered
+    has_body = False  # a stage has read all of the body into ``received``
     inputs: object | None = None  # interpreters: what was brought, once it is read
 
     def __init__(self, scope: Scope, receive: Receive) -> None:

@@ -85,7 +85,8 @@ class Outbound:
         kind = message["type"]
         if kind == "http.request":
             self._whole = not message.get("more_body", False)
-            self._remember(message.get("body"))
+            if not self._exchange.has_body:  # else this is only a replay
+                self._remember(message.get("body"))
         elif kind == "websocket.receive":
             self._remember(message.get("text") or message.get("bytes"))
         elif kind in _DISCONNECTS:

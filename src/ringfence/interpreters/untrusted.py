@@ -238,21 +238,20 @@ class _Reader:
             self.multipart(body, content_type)
             return
         text = _text(body)
-        if media_type == "application/x-www-form-urlencoded" or (
-            "json" not in media_type and "=" in text[:512]
-        ):
+        if media_type != "application/x-www-form-urlencoded":
+            self.document(text, "json" if "json" in media_type else "body")
+        if "json" not in media_type and "=" in text[:512]:
             self.pairs(text, "form")
-        self.document(text, "json" if "json" in media_type else "body")
 
-    def document(self, text: str, place: str) -> None:
+    def document(self, text: str, place: str, name: str = "") -> None:
         """Read a body or a message of which only the handler knows what it is."""
         start = text.lstrip("\ufeff \t\r\n")[:1]
         if start and start in '{["' and self.json(text, place):
             return
         if len(text) <= _LONGEST_WHOLE:
-            self.add(text, place)
+            self.add(text, place, name)
         for line in text.splitlines()[:_MOST_VALUES]:
-            self.add(line, place)
+            self.add(line, place, name)
         if start == "<":
             for pattern in (_TEXT_IN_MARKUP, _CDATA, _QUOTED):
                 for match in pattern.finditer(text):
@@ -296,7 +295,7 @@ class _Reader:
                 else:
                     self.add(value.rpartition("'")[2], "file", name)
                     self.add(value, "file", name)
-            self.document(_text(content.removesuffix(b"\r\n")), "form")
+            self.document(_text(content.removesuffix(b"\r\n")), "form", name)
 
     def add(self, text: str, place: str, name: str = "", depth: int = 0) -> None:
         if not text or text in self.values:
