@@ -146,9 +146,18 @@ def test_form():
     assert ("form", "email") in places(body, content_type=FORM)
 
 
-def test_json_under_another_type():
+@pytest.mark.parametrize(
+    "content_type", [b"", FORM, b"text/plain", b"multipart/form-data; boundary=x"]
+)
+def test_json_under_another_type(content_type):
     """A handler may read JSON whatever the content type says."""
-    assert ("body", "a") in places(json.dumps({"a": ATTACK}).encode())
+    body = b'{"a": "\\u0027 OR \\u00271\\u0027=\\u00271"}'
+    assert ("body", "a") in places(body, content_type=content_type)
+
+
+def test_form_under_another_type():
+    """And a form under JSON's."""
+    assert ("form", "a") in places(b"b=1&a=" + QUOTED, content_type=JSON)
 
 
 def test_multipart():

@@ -217,7 +217,8 @@ class _Reader:
     def pairs(self, text: str, place: str) -> None:
         if not text:
             return
-        self.add(text, place)
+        if len(text) <= _LONGEST_WHOLE:
+            self.add(text, place)
         for separator in "&;":
             for pair in text.split(separator):
                 key, _, value = pair.partition("=")
@@ -233,21 +234,22 @@ class _Reader:
                 break
 
     def body(self, body: bytes, content_type: str) -> None:
+        """Read a body as everything that a handler may take it for: what its type says
+        is the sender's choice, and many handlers do not look."""
         media_type = content_type.partition(";")[0].strip().lower()
         if media_type == "multipart/form-data":
             self.multipart(body, content_type)
-            return
         text = _text(body)
-        if media_type != "application/x-www-form-urlencoded":
-            self.document(text, "json" if "json" in media_type else "body")
-        if "json" not in media_type and "=" in text[:512]:
+        is_json = self.document(text, "json" if "json" in media_type else "body")
+        if not is_json and "=" in text:
             self.pairs(text, "form")
 
-    def document(self, text: str, place: str, name: str = "") -> None:
-        """Read a body or a message of which only the handler knows what it is."""
+    def document(self, text: str, place: str, name: str = "") -> bool:
+        """Read a body or a message of which only the handler knows what it is; return
+        whether it is JSON."""
         start = text.lstrip("\ufeff \t\r\n")[:1]
         if start and start in '{["' and self.json(text, place):
-            return
+            return True
         if len(text) <= _LONGEST_WHOLE:
             self.add(text, place, name)
         for line in text.splitlines()[:_MOST_VALUES]:
@@ -256,6 +258,7 @@ class _Reader:
             for pattern in (_TEXT_IN_MARKUP, _CDATA, _QUOTED):
                 for match in pattern.finditer(text):
                     self.add(match[1], place)
+        return False
 
     def json(self, text: str, place: str) -> bool:
         """Read JSON with all its duplicates; return whether it is any."""
