@@ -4,6 +4,7 @@ import os
 
 import pytest
 from hypothesis import settings
+from tests.servers.postgres import running_postgres
 
 from ringfence.identity.passwords import open as passwords
 from ringfence.identity.passwords.calibrate import UNMEASURED
@@ -26,3 +27,17 @@ def unmeasured():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(passwords, "calibrate", lambda *_, **__: UNMEASURED)
         yield
+
+
+@pytest.fixture(scope="session")
+def postgres_server():
+    """One PostgreSQL for all tests that ask for it."""
+    with running_postgres() as server:
+        yield server
+
+
+@pytest.fixture
+def postgres(postgres_server):
+    """An empty database of this test's own."""
+    with postgres_server.database() as database:
+        yield database
