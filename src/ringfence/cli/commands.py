@@ -10,7 +10,16 @@ from typing import Annotated, Literal
 from cyclopts import App, CycloptsError, Parameter
 from cyclopts.validators import Number
 
-from ringfence.cli import accounts, import_accounts, keys, passwords, plan, serve, why
+from ringfence.cli import (
+    accounts,
+    boundary_map,
+    import_accounts,
+    keys,
+    passwords,
+    plan,
+    serve,
+    why,
+)
 from ringfence.cli.export.command import export
 
 COULD_NOT_RUN = 2
@@ -87,6 +96,28 @@ def explain_refusal(
     if try_:
         return why.consider(try_, as_, request_or_target, age=age)
     return why.explain(request_or_target, file)
+
+
+@app.command(name="map")
+def show_map(
+    file: Annotated[Path, Parameter(help="What a guard has kept.")],
+    *,
+    format: Literal["text", "json", "svg"] = "text",  # noqa: A002 - the option's name
+) -> int:
+    """Show which input of which route has reached which interpreter, and how.
+
+    A guard keeps it while RINGFENCE_INTERPRETERS_BOUNDARY_MAP names a file, in a run
+    of the tests or under real traffic:
+
+    RINGFENCE_INTERPRETERS_BOUNDARY_MAP=map.json pytest
+    ringfence map map.json --format svg > map.svg
+
+    Parameters
+    ----------
+    format
+        A table, JSON for other programs, or a picture.
+    """
+    return boundary_map.show(file, format)
 
 
 @app.command(name="export")

@@ -45,6 +45,7 @@ from ringfence.guard.rooms import Rooms
 from ringfence.guard.stages import StageMaker, street
 from ringfence.identity.directory import Directory
 from ringfence.interpreters.arm import arm
+from ringfence.interpreters.boundary_map import BoundaryMap
 from ringfence.interpreters.sink import Sinks
 from ringfence.principal import Principal
 from ringfence.settings import Settings, refuse_unsafe
@@ -142,6 +143,7 @@ class Guard:
             settings.interpreters,
             rooms.audit.record,
             is_watched=partial(self._dry_run.covers, "sinks"),
+            boundary_map=BoundaryMap() if settings.interpreters.boundary_map else None,
         )
         self._reports = reports_plan(settings.browser, rooms.counters, rooms.audit)
         self._guarded, self._own = self._compile()
@@ -401,6 +403,7 @@ class Guard:
             self._end_of_dry_run.cancel()
         self._answers.tell_turned_away()
         await self._rooms.close()
+        self._sinks.save_map()
 
 
 def _unasked(

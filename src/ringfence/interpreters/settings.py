@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from ringfence.errors import SettingsError
 
@@ -21,6 +22,11 @@ class InterpretersSettings:
     """Bytes of one request, or of the messages of one WebSocket, that are remembered
     to be looked for where text reaches an interpreter; 1024 or more. Where a request
     has brought more, whatever is not static is refused."""
+
+    boundary_map: Path | None = None
+    """A file in which is kept which input of which route reaches which interpreter, for
+    ``ringfence map``. For tests and for looking at real traffic: it costs a look at
+    every value that is bound."""
 
     def __post_init__(self) -> None:
         if self.max_input < _LEAST_INPUT:

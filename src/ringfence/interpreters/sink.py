@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
 
 from ringfence.audit.events import Event, InjectionStopped
 from ringfence.denial import Denial
 from ringfence.errors import InjectionRefusedError
 from ringfence.exchange import Exchange, active, live
+from ringfence.interpreters.boundary_map import BoundaryMap, save
 from ringfence.interpreters.settings import InterpretersSettings
 from ringfence.interpreters.untrusted import (
     Input,
@@ -35,12 +35,6 @@ class Sink:
     driver: str
 
 
-class BoundaryMap(Protocol):
-    """Keeps which input of which route reached which interpreter."""
-
-    def reached(self, given: Input, sink: Sink, way: str) -> None: ...
-
-
 @dataclass(frozen=True, slots=True)
 class Sinks:
     """What one guard hands to all sinks; ``Exchange.sinks``.
@@ -56,6 +50,17 @@ class Sinks:
     record: Callable[[Event], None]
     is_watched: Callable[[], bool] = lambda: False
     boundary_map: BoundaryMap | None = None
+
+    def save_map(self) -> None:
+        """Write down what the boundary map holds, where one is kept.
+
+        Raises:
+            SettingsError: the file cannot be written.
+        """
+        path = self.settings.boundary_map
+        if self.boundary_map is not None and path is not None:
+            save(self.boundary_map, path)
+            self.boundary_map.crossings.clear()
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +138,9 @@ class Here:
         for text in texts:
             if isinstance(text, str):
                 for found in inputs.found_in(text, least=2):
-                    sinks.boundary_map.reached(found.input, sink, way)
+                    sinks.boundary_map.reached(
+                        found.input, sink.interpreter, sink.driver, way
+                    )
 
 
 def here() -> Here | None:
