@@ -1,0 +1,1 @@
+"""Where statements leave for a database: one file a driver."""
