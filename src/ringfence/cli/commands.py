@@ -13,6 +13,7 @@ from cyclopts.validators import Number
 from ringfence.cli import (
     accounts,
     boundary_map,
+    check,
     import_accounts,
     keys,
     passwords,
@@ -96,6 +97,24 @@ def explain_refusal(
     if try_:
         return why.consider(try_, as_, request_or_target, age=age)
     return why.explain(request_or_target, file)
+
+
+@app.command(name="check")
+def check_target(
+    target: Target,
+    *,
+    format: Literal["text", "json"] = "text",  # noqa: A002 - the option's name
+) -> int:
+    """Say what of an application the guards at interpreters cannot see.
+
+    Nothing is opened or started. The exit code is 1 if anything is found.
+
+    Parameters
+    ----------
+    format
+        Text for people, or JSON for other programs.
+    """
+    return check.check(target, as_json=format == "json")
 
 
 @app.command(name="map")

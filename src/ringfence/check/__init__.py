@@ -1,0 +1,1 @@
+"""The inspector: what about an application should be looked at."""
