@@ -220,6 +220,38 @@ def test_too_much_is_not_complete():
     assert not inputs_of(made).complete
 
 
+def members(*args, **kwargs):
+    found = inputs_of(exchange(*args, **kwargs)).members
+    return [(member.key, member.value, member.name) for member in found]
+
+
+def test_operators_in_json():
+    """Where a key stood, and what behind it: at any depth, and in JSON within text."""
+    inner = json.dumps({"sort": {"$natural": 1}})
+    body = json.dumps({"a": 1, "user": {"$ne": None}, "b": [{"$x": {"$y": [{}]}}]})
+    assert members(body.encode(), content_type=JSON) == [
+        ("a", 1, ""),
+        ("$x", {"$y": [{}]}, "b"),
+        ("$y", [{}], "b.$x"),
+        ("$ne", None, "user"),
+    ]
+    assert ("$natural", 1, "sort") in members(query=b"q=" + inner.encode())
+
+
+def test_operators_in_names_of_fields():
+    """Some handlers make objects of ``user[password][$ne]=1``."""
+    form = b"user[password][%24ne]=1&$or[0][a]=2&plain=$ne"
+    expected = [("$ne", "1", "user.password"), ("$or", ..., "")]
+    assert members(form, content_type=FORM) == expected
+    assert members(query=form) == expected
+
+
+def test_operators_nested_too_deep_stay_operators():
+    deep = 900
+    found = members(b'{"$a":' * deep + b"1" + b"}" * deep, content_type=JSON)
+    assert {key for key, _, _ in found} <= {"$a"}
+
+
 def test_several_requests():
     """Code that may work for any of them is judged by what all have brought."""
     found = inputs_of_all([exchange(query=b"a=one"), exchange(query=b"a=two")])

@@ -35,6 +35,7 @@ _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{8,}={0,2}", re.ASCII)
 _BOUNDARY = re.compile(
     r';\s*boundary=(?:"([^"\r\n]{1,200})"|([^\s;"]{1,200}))', re.IGNORECASE
 )
+_BRACKETS = re.compile(r"[\[\].]+")
 _PARAMETER = re.compile(r';\s*(name|filename\*?)="?([^"\r\n]*)"?', re.IGNORECASE)
 # What no handler hands to an interpreter and every browser sends alike.
 _OF_THE_CONNECTION = frozenset(
@@ -70,6 +71,25 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True)
+class Member:
+    """A key that a sender has written where a handler may take it for an operator: one
+    that begins with ``$``, or the first of an object (the name of a command).
+
+    Args:
+        key: as written.
+        value: what stands behind it, objects as ``dict``; ``...`` where that is not
+            known: a form has spread it over several fields, or it is nested too deep.
+        place: as in ``Input``.
+        name: of the field around it, with dots between; empty at the top.
+    """
+
+    key: str
+    value: object
+    place: str
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Inputs:
     """What one request, or several, have brought.
 
@@ -77,10 +97,12 @@ class Inputs:
         values: each text once.
         complete: nothing is missing; else not even the absence of a value in a text
             shows that the text is the application's own.
+        members: keys that a sender has written, of objects and of fields with brackets.
     """
 
     values: tuple[Input, ...] = ()
     complete: bool = True
+    members: tuple[Member, ...] = ()
     _folded: tuple[tuple[str, Input], ...] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -145,7 +167,9 @@ def inputs_of(exchange: Exchange) -> Inputs:
         return inputs
     reader = _Reader(getattr(exchange.plan, "path", ""))
     reader.request(exchange)
-    inputs = Inputs(tuple(reader.values.values()), reader.complete)
+    inputs = Inputs(
+        tuple(reader.values.values()), reader.complete, tuple(reader.members)
+    )
     exchange.inputs = (amount, inputs)
     return inputs
 
@@ -155,7 +179,9 @@ def inputs_of_all(exchanges: Iterable[Exchange]) -> Inputs:
     of them it works for."""
     each = [inputs_of(exchange) for exchange in exchanges]
     values = {value.text: value for inputs in each for value in inputs.values}
-    return Inputs(tuple(values.values()), all(inputs.complete for inputs in each))
+    members = tuple(member for inputs in each for member in inputs.members)
+    complete = all(inputs.complete for inputs in each)
+    return Inputs(tuple(values.values()), complete, members)
 
 
 class _Reader:
@@ -164,6 +190,7 @@ class _Reader:
     def __init__(self, route: str) -> None:
         self.route = route
         self.values: dict[str, Input] = {}
+        self.members: list[Member] = []
         self.complete = True
 
     def request(self, exchange: Exchange) -> None:
@@ -224,6 +251,7 @@ class _Reader:
                 key, _, value = pair.partition("=")
                 name = unquote_plus(key)
                 self.add(name, place)
+                self.brackets(name, unquote_plus(value), place)
                 self.add(unquote_plus(value), place, name)
                 self.add(unquote(value), place, name)
                 try:
@@ -275,12 +303,30 @@ class _Reader:
             if isinstance(value, str):
                 self.add(value, place, name)
             elif isinstance(value, _Pairs):
-                for key, inner in value.pairs:
+                for at, (key, inner) in enumerate(value.pairs):
                     self.add(key, place, name)
+                    if at == 0 or key[:1] == "$":
+                        self.member(Member(key, _plain_or_unknown(inner), place, name))
                     pending.append((inner, f"{name}.{key}" if name else key))
             elif isinstance(value, list):
                 pending.extend((inner, name) for inner in value)
         return True
+
+    def brackets(self, name: str, value: str, place: str) -> None:
+        """Take down the operators in the name of a field, ``password[$ne]``."""
+        if "$" not in name:
+            return
+        parts = [part for part in _BRACKETS.split(name) if part]
+        for at, part in enumerate(parts[:_DEEPEST_TAIL]):
+            if part[0] == "$":
+                inner = value if at + 1 == len(parts) else ...
+                self.member(Member(part, inner, place, ".".join(parts[:at])))
+
+    def member(self, member: Member) -> None:
+        if len(self.members) < _MOST_VALUES:
+            self.members.append(member)
+        else:
+            self.complete = False
 
     def multipart(self, body: bytes, content_type: str) -> None:
         match = _BOUNDARY.search(content_type)
@@ -298,7 +344,9 @@ class _Reader:
                 else:
                     self.add(value.rpartition("'")[2], "file", name)
                     self.add(value, "file", name)
-            self.document(_text(content.removesuffix(b"\r\n")), "form", name)
+            text = _text(content.removesuffix(b"\r\n"))
+            self.document(text, "form", name)
+            self.brackets(name, text, "form")
 
     def add(self, text: str, place: str, name: str = "", depth: int = 0) -> None:
         if not text or text in self.values:
@@ -321,10 +369,29 @@ class _Reader:
 class _Pairs:
     """A JSON object with all that was written in it: keys may come twice."""
 
-    __slots__ = ("pairs",)
+    __slots__ = ("pairs", "plain")
 
     def __init__(self, pairs: list[tuple[str, object]]) -> None:
         self.pairs = pairs
+        self.plain: dict[str, object] | None = None  # made once, when it is asked for
+
+
+def _plain_or_unknown(value: object) -> object:
+    try:
+        return _plain(value)
+    except RecursionError:
+        return ...
+
+
+def _plain(value: object) -> object:
+    """Return what a handler's parser makes of JSON: the last of several equal keys."""
+    if isinstance(value, list):
+        return [_plain(inner) for inner in value]
+    if not isinstance(value, _Pairs):
+        return value
+    if value.plain is None:
+        value.plain = {key: _plain(inner) for key, inner in value.pairs}
+    return value.plain
 
 
 def _text(raw: bytes | str) -> str:
