@@ -6,6 +6,7 @@ from ringfence.browser.overrides import headers
 from ringfence.denial import Denial
 from ringfence.frameworks.rule import Rule
 from ringfence.guard.asgi import Guard
+from ringfence.interpreters import paths
 from ringfence.principal import Principal
 from ringfence.secrets.secret import Secret
 from ringfence.settings import Settings
@@ -23,4 +24,5 @@ __all__ = [
     "current",
     "headers",
     "limit",
+    "paths",
 ]

@@ -1,0 +1,72 @@
+"""Whose code has called what is guarded: asked only once an input stands in it.
+
+A library that generates code, or opens its own files, may hit upon the same words as
+a request by chance. Frames tell it apart: nobody can forge them from outside.
+"""
+
+from __future__ import annotations
+
+import sys
+import sysconfig
+from collections.abc import Iterable, Iterator
+from types import FrameType
+
+_DEEPEST = 64  # frames that are looked at
+_DEEPEST_CONSTANT = 12  # frames of which a constant text may come
+_OWN = "ringfence.interpreters"
+_GUARD = "ringfence.guard"
+_IMPORTING = "<frozen importlib"
+_STANDARD = tuple(
+    {sysconfig.get_path("stdlib") + "/", sysconfig.get_path("platstdlib") + "/"}
+)
+_INSTALLED = ("/site-packages/", "/dist-packages/", "\\site-packages\\")
+
+
+def frames() -> Iterator[FrameType]:
+    """Yield the frames of who called, innermost first: without our own, and up to the
+    guard that the request came through."""
+    frame: FrameType | None = sys._getframe(1)  # noqa: SLF001 - inspect does the same
+    for _ in range(_DEEPEST):
+        if frame is None:
+            return
+        module = frame.f_globals.get("__name__") or ""
+        if module.startswith(_GUARD):
+            return
+        if not module.startswith(_OWN):
+            yield frame
+        frame = frame.f_back
+
+
+def is_standard(frame: FrameType) -> bool:
+    """Return whether this is code of Python's standard library."""
+    name = frame.f_code.co_filename
+    if name.startswith("<frozen "):
+        return True
+    return name.startswith(_STANDARD) and not any(part in name for part in _INSTALLED)
+
+
+def is_importing() -> bool:
+    """Return whether all this happens within an ``import``: then it is the text of a
+    module, and not of a request, that is carried out."""
+    return any(frame.f_code.co_filename.startswith(_IMPORTING) for frame in frames())
+
+
+def is_constant(text: str) -> bool:
+    """Return whether a text is written in the code that has led here, as a literal or
+    as a name of its module: then it is the application's own, whatever it is like."""
+    for depth, frame in enumerate(frames()):
+        if depth >= _DEEPEST_CONSTANT:
+            return False
+        if any(text == known for known in _texts(frame.f_code.co_consts)):
+            return True
+        if any(text == known for known in _texts(frame.f_globals.values())):
+            return True
+    return False
+
+
+def _texts(values: Iterable[object]) -> Iterator[str]:
+    for value in tuple(values):  # the names of a module may grow meanwhile
+        if type(value) is str:
+            yield value
+        elif type(value) is tuple or type(value) is list:
+            yield from (inner for inner in tuple(value) if type(inner) is str)
