@@ -56,7 +56,9 @@ class Exchange:
     received: list[bytes | str] = []  # noqa: RUF012 - replaced, never changed; guard
     too_much = False  # guard: more was received than is remembered
     has_body = False  # a stage has read all of the body into ``received``
+    accepted: tuple[tuple[object, object], ...] = ()  # interpreters: model and value
     inputs: object | None = None  # interpreters: what was brought, once it is read
+    trail: object | None = None  # interpreters.urls: where it leads our connections
 
     def __init__(self, scope: Scope, receive: Receive) -> None:
         self.scope = scope

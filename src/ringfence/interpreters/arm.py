@@ -11,6 +11,7 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 
 from ringfence.interpreters.hook import NET, gather
+from ringfence.interpreters.urls import egress
 
 # A library, and our module that guards it: imported after the library, it has a
 # function ``arm()`` without arguments, called once.
@@ -23,7 +24,7 @@ def arm() -> None:
     For the whole process and for good: the guards ask whether a request is in progress
     and have nothing to say otherwise.
     """
-    NET.install(gather())
+    NET.install(gather(egress.JUDGES), egress.WITNESSES)
     if not any(isinstance(finder, _Arming) for finder in sys.meta_path):
         sys.meta_path.insert(0, _Arming())
         for library in GUARDED:

@@ -20,10 +20,16 @@ Judge = Callable[[str, tuple[object, ...], Here], None]
 """Looks at one event: its name, its arguments, and for whom the code works. Raises
 through ``Here.refuse`` or returns."""
 
+Witness = Callable[[str, tuple[object, ...]], None]
+"""Learns from an event while nobody is being answered. Never raises."""
+
 _NET = Sink("process", "audit event")
 
 _judging: ContextVar[bool] = ContextVar("ringfence_judging", default=False)
 """What a judge does itself (an import, a file that is read) is not judged."""
+
+
+NOBODY: Mapping[str, Witness] = {}
 
 
 def gather(*tables: Mapping[str, Judge]) -> dict[str, tuple[Judge, ...]]:
@@ -37,12 +43,19 @@ def gather(*tables: Mapping[str, Judge]) -> dict[str, tuple[Judge, ...]]:
 
 def hook_of(
     judges: Mapping[str, tuple[Judge, ...]],
+    witnesses: Mapping[str, Witness] = NOBODY,
 ) -> Callable[[str, tuple[object, ...]], None]:
-    """Return the hook that asks ``judges``."""
+    """Return the hook that asks ``judges``, and tells ``witnesses`` what happens while
+    nobody is being answered; these only of events that are judged, too."""
 
     def hook(event: str, args: tuple[object, ...]) -> None:
         asked = judges.get(event)
-        if asked is None or (not live and active.get() is None):
+        if asked is None:
+            return
+        if not live and active.get() is None:
+            witness = witnesses.get(event)
+            if witness is not None:
+                witness(event, args)
             return
         judge_event(asked, event, args)
 
@@ -72,11 +85,15 @@ class Net:
     def __init__(self) -> None:
         self._installed = False
 
-    def install(self, judges: Mapping[str, tuple[Judge, ...]]) -> None:
+    def install(
+        self,
+        judges: Mapping[str, tuple[Judge, ...]],
+        witnesses: Mapping[str, Witness] = NOBODY,
+    ) -> None:
         """Install it, unless it is there already."""
         if not self._installed:
             self._installed = True
-            sys.addaudithook(hook_of(judges))
+            sys.addaudithook(hook_of(judges, witnesses))
 
 
 NET = Net()

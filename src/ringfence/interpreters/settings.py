@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ringfence.errors import SettingsError
+from ringfence.interpreters.urls.destinations import check_lines
 
 _LEAST_INPUT = 1_024
+_DEEPEST = 500  # Python's parsers end near 1000 calls within calls
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,7 +17,7 @@ class InterpretersSettings:
     """How what reaches an interpreter is judged.
 
     Raises:
-        SettingsError: a number out of its range.
+        SettingsError: a number out of its range, or a destination that is none.
     """
 
     max_input: int = 2_097_152
@@ -28,7 +30,30 @@ class InterpretersSettings:
     ``ringfence map``. For tests and for looking at real traffic: it costs a look at
     every value that is bound."""
 
+    egress: tuple[str, ...] = ()
+    """What may be dialled while a request is answered: ``public`` for the internet,
+    ``api.example.com``, ``10.0.0.0/8``, ``[fd00::1]:5432``, ... Empty leaves the public
+    internet open, and of the rest what no request has chosen. For names of which the
+    addresses change from one lookup to the next, declare the networks."""
+
+    egress_private: tuple[str, ...] = ()
+    """The application's own destinations that are not on the public internet, such as
+    ``db.internal:5432`` or ``10.0.0.5``: a request that follows a URL from outside may
+    dial them too, unless that URL names them. What is dialled at start-up is known
+    without."""
+
+    json_depth: int = 32
+    """Lists and objects of a JSON body that may stand in each other, 1 to 500. Deeper
+    ones are answered with 400."""
+
     def __post_init__(self) -> None:
+        if not 1 <= self.json_depth <= _DEEPEST:
+            message = (
+                f"interpreters.json_depth is {self.json_depth}; 1 to 500 it may be"
+            )
+            raise SettingsError(message)
+        check_lines("interpreters.egress", self.egress)
+        check_lines("interpreters.egress_private", self.egress_private)
         if self.max_input < _LEAST_INPUT:
             message = f"interpreters.max_input is {self.max_input}; 1024 is the least"
             raise SettingsError(message)

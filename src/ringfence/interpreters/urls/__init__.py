@@ -1,0 +1,1 @@
+"""Outgoing addresses: where a request may lead the connections of this process."""
