@@ -7,10 +7,13 @@ dependency: ``Depends(current.principal)``.
 from __future__ import annotations
 
 import secrets
+from typing import TypeVar, cast
 
 from ringfence.errors import OutsideRequestError
 from ringfence.exchange import Exchange, active
 from ringfence.principal import Principal
+
+Model = TypeVar("Model")
 
 
 def _exchange() -> Exchange:
@@ -77,6 +80,31 @@ def nonce() -> str:
     if not exchange.nonce:
         exchange.nonce = secrets.token_urlsafe(16)
     return exchange.nonce
+
+
+def accepted(model: type[Model]) -> Model:
+    """Return what this request has sent, as the model that ``accepts`` names::
+
+        @accepts(Order)
+        async def create(request):
+            order = current.accepted(Order)
+
+    Args:
+        model: the very one that stands in ``accepts(...)``, for the body or the query.
+
+    Raises:
+        OutsideRequestError: outside a guarded request, or the route does not accept
+            this model; a route that also answers GET has no body there.
+    """
+    for known, value in _exchange().accepted:
+        if known == model:
+            return cast("Model", value)
+    name = getattr(model, "__qualname__", repr(model))
+    message = (
+        f"this request was not checked against {name}; put accepts({name}) beside the "
+        "route, and ask only where a body was sent"
+    )
+    raise OutsideRequestError(message)
 
 
 def request_id() -> str:

@@ -3,6 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
+
+
+class Fault(NamedTuple):
+    """What is wrong with one field of what was sent, without its value.
+
+    Args:
+        place: names of fields and places in lists, from outside in.
+        kind: as pydantic names it: ``missing``, ``extra_forbidden``, ``int_type``.
+        limits: what the schema says: ``("max_length", 100)``.
+    """
+
+    place: tuple[str | int, ...]
+    kind: str
+    limits: tuple[tuple[str, float], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +36,7 @@ class Denial:
         remedy: what would help, for ``guard`` to lead to: ``confirm``, say.
         brief: many may come at once; a second's worth is written down, the others are
             counted and get the shortest answer.
+        faults: which fields are not as they should be.
 
     Source: RFC 9457 (problem details).
     """
@@ -32,6 +48,7 @@ class Denial:
     headers: tuple[tuple[bytes, bytes], ...] = ()
     remedy: str = ""
     brief: bool = False
+    faults: tuple[Fault, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

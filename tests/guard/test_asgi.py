@@ -15,7 +15,7 @@ from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 from starlette.testclient import TestClient
 
-from ringfence import Guard, Rule, Settings, access, current
+from ringfence import Guard, Rule, Settings, accepts, access, current
 from ringfence.errors import PlanError, SettingsError, StoreError
 from ringfence.secrets.keyring import create_keys_file
 
@@ -408,6 +408,7 @@ async def test_input_that_cannot_be_repeated_is_the_client_s_mistake(
     api = FastAPI()
 
     @api.post("/people")
+    @accepts.anything
     @access.require(access.public)
     async def create(body: Registration):
         return {}

@@ -16,6 +16,7 @@ from ringfence.access import Policy
 from ringfence.exchange import ASGIApp, Scope
 from ringfence.frameworks.sealed import RouteList
 from ringfence.frameworks.segments import EVERYWHERE, Reach
+from ringfence.interpreters.validation.intake import Takes
 from ringfence.marks import Mark
 
 Wrap = Callable[[ASGIApp], ASGIApp]
@@ -70,6 +71,8 @@ class Leaf:
             nobody has said anything about it in particular.
         host: the pattern of the Host header as text, empty for every host.
         marks: what else was declared beside the route, the outermost first.
+        takes: what the framework reads into models for this entry; ``None`` where it
+            reads nothing, or that cannot be known.
         enter: goes straight to this entry where the guard has found it already;
             ``None`` where the framework has to search for it again.
     """
@@ -88,6 +91,7 @@ class Leaf:
     is_docs: bool = False
     host: str = ""
     marks: tuple[Mark, ...] = ()
+    takes: Takes | None = None
     enter: Enter | None = None
 
 

@@ -21,6 +21,7 @@ from ringfence.browser.overrides import HeaderMaker
 from ringfence.clock import Clock, system_clock
 from ringfence.denial import Answer, Denial
 from ringfence.exchange import End, Exchange, Message, Send, Step
+from ringfence.guard.field_errors import tell_faults
 from ringfence.guard.plan import RoutePlan
 from ringfence.guard.refuse import brief, respond
 from ringfence.guard.rewrite import finish_start
@@ -128,7 +129,7 @@ class Answers:
             await self._turn_away(denial, exchange, send)
             return
         self.record_refusal(denial, exchange)
-        await self.respond(denial, exchange, send)
+        await self.respond(denial, exchange, send, tell_faults(denial.faults))
 
     async def _turn_away(self, denial: Denial, exchange: Exchange, send: Send) -> None:
         if exchange.kind != "http":

@@ -24,6 +24,7 @@ from ringfence.guard.plan import (
 from ringfence.guard.precedence import check_precedence
 from ringfence.guard.rehearse import rehearse
 from ringfence.guard.stages import StageMaker, no_route
+from ringfence.interpreters.validation.intake import intake_of
 from ringfence.traffic.rate_limit import described
 
 logger = logging.getLogger("ringfence")
@@ -102,6 +103,12 @@ def compile_guarded(
             where=f"{leaf.host}{leaf.path} {leaf.place}",
         )
 
+    intakes = {
+        id(leaf): intake_of(
+            terms[id(leaf)].marks, leaf.takes, methods=leaf.methods, kind=leaf.kind
+        )
+        for leaf in found
+    }
     headers_of = {id(leaf): made_by(headers, leaf) for leaf in found}
     by_leaf = {
         id(leaf): RoutePlan(
@@ -115,7 +122,11 @@ def compile_guarded(
             place=leaf.place,
             application=asgi,
             stages=maker.stages(
-                leaf.kind, leaf.methods, *terms[id(leaf)], route=_name(leaf)
+                leaf.kind,
+                leaf.methods,
+                *terms[id(leaf)],
+                route=_name(leaf),
+                intake=intakes[id(leaf)],
             ),
             body_limit=settings.traffic.max_body,
             document_headers=headers_of[id(leaf)].document,
@@ -126,6 +137,7 @@ def compile_guarded(
             input_errors=application.input_errors,
             is_own=is_own,
             marks=terms[id(leaf)].marks,
+            input="own" if is_own else intakes[id(leaf)].text,
             enter=leaf.enter,
             sharing=maker.sharing(leaf.methods, *terms[id(leaf)]),
         )

@@ -17,7 +17,7 @@ def describe(plans: Sequence[RoutePlan]) -> str:
     Args:
         plans: in the order in which the framework tries them.
     """
-    header = ("METHODS", "PATH", "KIND", "POLICY", "LIMITS", "CSRF", "HANDLER")
+    header = ("METHODS", "PATH", "KIND", "POLICY", "LIMITS", "CSRF", "INPUT", "HANDLER")
     rows = [
         (
             ", ".join(plan.methods) or "any",
@@ -26,6 +26,7 @@ def describe(plans: Sequence[RoutePlan]) -> str:
             str(plan.policy),
             "; ".join(plan.limits) or "-",
             plan.csrf,
+            plan.input,
             plan.place.name or "-",
         )
         for plan in plans
@@ -80,6 +81,7 @@ def describe_json(plans: Sequence[RoutePlan]) -> dict[str, object]:
                 "policy": str(plan.policy),
                 "limits": list(plan.limits),
                 "csrf": plan.csrf,
+                "input": plan.input,
                 "headers": dict(plan.overrides),
                 "cors": "" if plan.sharing is None else str(plan.sharing),
                 "endpoint": plan.place.name,

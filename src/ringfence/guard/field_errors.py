@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
+
+from ringfence.denial import Fault
 
 # Sentences for pydantic's error types. Its own messages are not sent: some repeat the
 # input ("found `hunter2` at 1"), and so may any validator's.
 _SENTENCES: Mapping[str, str] = {
     "missing": "Is required.",
     "extra_forbidden": "Is not expected here.",
+    "repeated": "May be sent only once.",
     "json_invalid": "Is not valid JSON.",
     "string_type": "Must be text.",
     "string_too_short": "Must have at least {min_length} characters.",
@@ -112,6 +115,14 @@ def tell_details(details: list[Any]) -> list[dict[str, str]]:
         _read_error(detail)
         for detail in details[:_MOST_ERRORS]
         if isinstance(detail, dict) and isinstance(detail.get("loc"), list | tuple)
+    ]
+
+
+def tell_faults(faults: Sequence[Fault]) -> list[dict[str, str]]:
+    """Return what a stage has found wrong with fields as the public may see it."""
+    return [
+        _read_error({"loc": place, "type": kind, "ctx": dict(limits)})
+        for place, kind, limits in faults[:_MOST_ERRORS]
     ]
 
 

@@ -56,6 +56,8 @@ class RoutePlan:
         input_errors: what the framework raises about input that it does not accept.
         is_own: a route of the guard itself, whose answers need no rewriting.
         marks: what was declared beside the route, the outermost first.
+        input: what is checked of what it takes: ``Order (strict)``, ``json``,
+            ``unvalidated``, ``-`` where it takes nothing.
         enter: goes straight to the endpoint, where the framework can be led.
         sharing: what pages of other origins may do here, ``None`` for nothing.
     """
@@ -79,6 +81,7 @@ class RoutePlan:
     input_errors: tuple[type[Exception], ...] = ()
     is_own: bool = False
     marks: tuple[Mark, ...] = ()
+    input: str = "-"
     enter: Enter | None = None
     sharing: Sharing | None = None
     steps: tuple[Step, ...] = field(init=False, repr=False)

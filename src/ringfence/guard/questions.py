@@ -18,6 +18,7 @@ QUESTIONS: Mapping[str, str] = {
     "browser.reports": "is it a report of a browser?",
     "identity.sessions": "whose session is it?",
     "access.stage": "may they use this route?",
+    "interpreters.validation.stage": "is what it brings what the route takes?",
     "guard.stages": "is there a route at all?",
 }
 """What each stage asks, by the file in which the stage stands."""
@@ -56,6 +57,14 @@ REMEDIES: Mapping[str, str] = {
     "identity.ambiguous_cookie": "The browser holds two session cookies with different "
     "values; one of them was planted. Clear them.",
     "identity.unavailable": "The database could not be used; the log says why.",
+    "interpreters.input_type": "The route accepts a model; let the client send "
+    "Content-Type: application/json.",
+    "interpreters.invalid_input": "The ledger names the fields. A field that is meant "
+    "belongs into the model; accepts.lenient lets others through.",
+    "interpreters.json_duplicate_key": "A client writes a key twice; parsers differ in "
+    "which one they read.",
+    "interpreters.json_too_deep": "Raise RINGFENCE_INTERPRETERS_JSON_DEPTH if such "
+    "documents are meant.",
     "traffic.bad_forwarding": "The proxy sends a forwarding header that is none; see "
     "its configuration.",
     "traffic.blocked": "The address is on the blocklist, for a time or by settings.",

@@ -54,6 +54,7 @@ def reports_plan(
         document_headers=(),
         data_headers=(),
         is_own=True,
+        input="own",
     )
     return (plan,)
 

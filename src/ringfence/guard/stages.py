@@ -20,6 +20,8 @@ from ringfence.browser.fetch_metadata import SAFE_METHODS, same_origin
 from ringfence.denial import Denial
 from ringfence.exchange import Exchange, Stage
 from ringfence.guard.dry_run import DryRun
+from ringfence.interpreters.validation.intake import UNVALIDATED, Intake
+from ringfence.interpreters.validation.stage import check_input
 from ringfence.marks import Mark
 from ringfence.settings import Settings
 from ringfence.traffic.blocklist import Blocklist
@@ -34,6 +36,7 @@ NO_ROUTE = Denial(404, "guard.no_route", "There is nothing at this address.")
 
 
 _PUBLIC = Public()
+_UNKNOWN_INTAKE = Intake(UNVALIDATED)
 
 
 async def no_route(_: Exchange) -> Denial:
@@ -88,7 +91,7 @@ class StageMaker:
     limits: Limits
     dry_run: DryRun
 
-    def stages(
+    def stages(  # noqa: PLR0913 - all that is declared beside a route
         self,
         kind: str,
         methods: AbstractSet[str] | None,
@@ -96,6 +99,7 @@ class StageMaker:
         marks: tuple[Mark, ...] = (),
         *,
         route: str = "",
+        intake: Intake = _UNKNOWN_INTAKE,
     ) -> tuple[Stage, ...]:
         """Return what a request passes once its route is known, in order.
 
@@ -106,6 +110,7 @@ class StageMaker:
             policy: who may use it.
             marks: what else holds for it, the outermost first.
             route: tells it from all others, for limits of its own.
+            intake: what it takes.
         """
         if isinstance(policy, Closed):
             return (closed,)
@@ -122,6 +127,7 @@ class StageMaker:
             watch("limits", self.limits.route(marks, route)),
             enforce(policy, self.hierarchy),
             watch("csrf", self._protect(sharing)),
+            check_input(intake, kind=kind, settings=settings.interpreters),
         )
         return tuple(stage for stage in stages if stage is not None)
 

@@ -1,0 +1,1 @@
+"""JSON that every parser reads alike, or none at all."""
