@@ -87,6 +87,7 @@ LIBRARIES = {
     "asyncpg": ("interpreters/sql/drivers/",),
     "aiomysql": ("interpreters/sql/drivers/",),
     "asyncmy": ("interpreters/sql/drivers/",),
+    "pymysql": ("interpreters/sql/drivers/",),
     "pymongo": ("interpreters/nosql/",),
     "bson": ("interpreters/nosql/",),
     "nh3": ("interpreters/html/",),

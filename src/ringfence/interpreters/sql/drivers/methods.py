@@ -24,7 +24,7 @@ ConnectionOf = Callable[[Any], object]
 
 Method = Callable[..., Any]
 
-_vouched: ContextVar[object] = ContextVar("ringfence_vouched", default=None)
+_vouched: ContextVar[object] = ContextVar("ringfence_judged_on", default=None)
 
 
 def ask_before(

@@ -31,24 +31,27 @@ def arm() -> None:
     Not covered: ``connection._execute_command``, which is the wire itself. None of
     this has been run against a real server: what is judged is known from the methods.
     """
-    for library, arm_library in _LIBRARIES.items():
+    for library, open_library in _LIBRARIES.items():
         if library in sys.modules:
-            arm_library()
+            open_library()
 
 
-def _arm_pymysql() -> None:
+def open_pymysql() -> None:
+    """Ask in PyMySQL, which has been imported."""
     connection = import_module("pymysql.connections").Connection
     _arm_cursor(import_module("pymysql.cursors").Cursor, "pymysql")
     _arm_connection(connection, "pymysql", {"query": "sql"}, "connect")
 
 
-def _arm_aiomysql() -> None:
+def open_aiomysql() -> None:
+    """Ask in aiomysql, which has been imported."""
     connection = import_module("aiomysql.connection").Connection
     _arm_cursor(import_module("aiomysql.cursors").Cursor, "aiomysql")
     _arm_connection(connection, "aiomysql", {"query": "sql"}, "_connect")
 
 
-def _arm_asyncmy() -> None:
+def open_asyncmy() -> None:
+    """Ask in asyncmy, which has been imported."""
     connection = import_module("asyncmy.connection").Connection
     statements = {"query": "sql", "prepare": "query"}
     _arm_connection(connection, "asyncmy", statements, "connect")
@@ -57,9 +60,9 @@ def _arm_asyncmy() -> None:
 
 
 _LIBRARIES: Mapping[str, Callable[[], None]] = {
-    "pymysql": _arm_pymysql,
-    "aiomysql": _arm_aiomysql,
-    "asyncmy": _arm_asyncmy,
+    "pymysql": open_pymysql,
+    "aiomysql": open_aiomysql,
+    "asyncmy": open_asyncmy,
 }
 
 
