@@ -29,7 +29,7 @@ _vouched: ContextVar[object] = ContextVar("ringfence_judged_on", default=None)
 
 def ask_before(
     owner: type,
-    statements: Mapping[str, str],
+    statements: Mapping[str, str] | Iterable[str],
     question: Question,
     *,
     connection_of: ConnectionOf | None = None,
@@ -39,7 +39,7 @@ def ask_before(
     Args:
         owner: the class that defines them.
         statements: names of methods, each with that of the argument which is, or
-            becomes part of, a statement.
+            becomes part of, a statement; without these, it is the first.
         question: called with the object, the statement, and what else was given. Not
             asked where the argument is left out.
         connection_of: where a method sends what it makes of the statement by other
@@ -48,13 +48,14 @@ def ask_before(
     Raises:
         SettingsError: the methods are not what they were in known releases.
     """
-    for name, argument in statements.items():
+    named = statements if isinstance(statements, Mapping) else {}
+    for name in statements:
         original = _method_of(owner, name)
         if _is_ours(original):
             continue
-        place = _place_of(owner, name, argument)
+        place, argument = _place_of(owner, name, named.get(name))
         sending = _vouching(original, connection_of) if connection_of else original
-        _replace(owner, name, _asking(original, sending, place, argument, question))
+        replace(owner, name, _asking(original, sending, place, argument, question))
 
 
 def vouch_for(owner: type, names: Iterable[str], connection_of: ConnectionOf) -> None:
@@ -72,7 +73,7 @@ def vouch_for(owner: type, names: Iterable[str], connection_of: ConnectionOf) ->
     for name in names:
         original = _method_of(owner, name)
         if not _is_ours(original):
-            _replace(owner, name, _vouching(original, connection_of))
+            replace(owner, name, _vouching(original, connection_of))
 
 
 def is_vouched(connection: object) -> bool:
@@ -90,31 +91,35 @@ def _vouched_for(connection: object) -> Iterator[None]:
 
 
 def _is_ours(method: Method) -> bool:
-    return hasattr(method, "ringfence_original")
+    return hasattr(method, "ringfence_asks")
 
 
-def _replace(owner: type, name: str, method: Method) -> None:
-    method.ringfence_original = vars(owner)[name]  # type: ignore[attr-defined]  # a mark
+def replace(owner: type, name: str, method: Method) -> None:
+    """Put a method into a class for good, marked as ours."""
+    method.ringfence_asks = vars(owner)[name]  # type: ignore[attr-defined]  # a mark
     setattr(owner, name, method)
 
 
 def _method_of(owner: type, name: str) -> Method:
     found: Method | None = vars(owner).get(name)
     if found is None or not callable(found):
-        raise _unknown(owner, name)
+        raise unknown(owner, name)
     return found
 
 
-def _place_of(owner: type, name: str, argument: str) -> int | None:
-    """Return at which place a method takes an argument; ``None``: by its name only."""
+def _place_of(owner: type, name: str, argument: str | None) -> tuple[int | None, str]:
+    """Return at which place a method takes an argument, and its name. No place: it is
+    taken by its name only; no name: the first is meant."""
     parameters = list(inspect.signature(vars(owner)[name]).parameters.values())
     for place, parameter in enumerate(parameters[1:]):
-        if parameter.name == argument:
-            return None if parameter.kind is parameter.KEYWORD_ONLY else place
-    raise _unknown(owner, name)
+        if argument in {None, parameter.name}:
+            by_name = parameter.kind is parameter.KEYWORD_ONLY
+            return None if by_name else place, parameter.name
+    raise unknown(owner, name)
 
 
-def _unknown(owner: type, name: str) -> SettingsError:
+def unknown(owner: type, name: str) -> SettingsError:
+    """Return what stops a start-up with a release of a driver that is not known."""
     library = owner.__module__.partition(".")[0]
     return SettingsError(
         f"{owner.__qualname__}.{name} of {library} is not what ringfence knows, so "

@@ -55,7 +55,7 @@ def open_asyncmy() -> None:
     connection = import_module("asyncmy.connection").Connection
     statements = {"query": "sql", "prepare": "query"}
     _arm_connection(connection, "asyncmy", statements, "connect")
-    if not hasattr(connection.cursor, "ringfence_original"):
+    if not hasattr(connection.cursor, "ringfence_asks"):
         connection.cursor = _with_asking_cursors(connection.cursor)
 
 
@@ -112,7 +112,7 @@ def _with_asking_cursors(original: Callable[..., Any]) -> Callable[..., Any]:
         kind = cursor or type(original(self))
         return original(self, _asking_kind(kind))
 
-    cursor.ringfence_original = original  # type: ignore[attr-defined]  # a mark
+    cursor.ringfence_asks = original  # type: ignore[attr-defined]  # a mark
     return cursor
 
 
