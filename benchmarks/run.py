@@ -18,7 +18,7 @@ from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
-from benchmarks import held, limits, requests, routes, sessions, signin
+from benchmarks import held, limits, requests, routes, sessions, signin, sinks
 from benchmarks.report import Section, summary
 
 RESULTS = Path(__file__).with_name("results.md")
@@ -63,6 +63,7 @@ def main() -> None:
         "held": partial(held.section, rounds=20 if quick else 60),
         "limits": limits.section,
         "sessions": sessions.section,
+        "sinks": sinks.section,
         "signin": partial(signin.section, rounds=2 if quick else 4),
     }
     sections = []
