@@ -6,7 +6,8 @@ from ringfence.browser.overrides import headers
 from ringfence.denial import Denial
 from ringfence.frameworks.rule import Rule
 from ringfence.guard.asgi import Guard
-from ringfence.interpreters import paths
+from ringfence.interpreters.validation import accepts
+from ringfence.interpreters import nosql, paths
 from ringfence.principal import Principal
 from ringfence.secrets.secret import Secret
 from ringfence.settings import Settings
@@ -19,10 +20,12 @@ __all__ = [
     "Rule",
     "Secret",
     "Settings",
+    "accepts",
     "access",
     "cors",
     "current",
     "headers",
     "limit",
+    "nosql",
     "paths",
 ]
