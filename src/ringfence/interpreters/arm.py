@@ -10,12 +10,20 @@ from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 
+from ringfence.interpreters import threads
 from ringfence.interpreters.hook import NET, gather
+from ringfence.interpreters.shell import events as shell_events
+from ringfence.interpreters.sql import foreign
 from ringfence.interpreters.urls import egress
 
 # A library, and our module that guards it: imported after the library, it has a
 # function ``arm()`` without arguments, called once.
-GUARDED: Mapping[str, str] = {}
+GUARDED: Mapping[str, str] = {
+    "sqlite3": "ringfence.interpreters.sql.drivers.sqlite",
+    "aiosqlite": "ringfence.interpreters.sql.drivers.aiosqlite",
+    "sqlalchemy": "ringfence.interpreters.sql.drivers.sqlalchemy",
+    "pymongo": "ringfence.interpreters.nosql.pymongo",
+}
 
 
 def arm() -> None:
@@ -24,7 +32,10 @@ def arm() -> None:
     For the whole process and for good: the guards ask whether a request is in progress
     and have nothing to say otherwise.
     """
-    NET.install(gather(egress.JUDGES), egress.WITNESSES)
+    NET.install(
+        gather(egress.JUDGES, shell_events.JUDGES, foreign.JUDGES), egress.WITNESSES
+    )
+    threads.arm()
     if not any(isinstance(finder, _Arming) for finder in sys.meta_path):
         sys.meta_path.insert(0, _Arming())
         for library in GUARDED:

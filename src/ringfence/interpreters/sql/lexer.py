@@ -1,0 +1,191 @@
+"""How an engine cuts a statement into tokens: where a literal begins and ends.
+
+sqlglot reads a dialect, and what an engine reads is not always the same. What stands
+here follows the engines; ``second_opinion`` asks sqlglot, and both have to agree.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_left
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+Kind = Literal[
+    "string",
+    "quoted",
+    "number",
+    "placeholder",
+    "word",
+    "line_comment",
+    "comment",
+    "live_comment",
+    "mark",
+    "unfinished",
+]
+
+_SPACE = r"[ \t\n\r\f\v]+"
+# Every engine takes whatever is beyond ASCII for a letter.
+_LETTER = r"A-Za-z_\u0080-\U0010ffff"
+_WORD = rf"[{_LETTER}][{_LETTER}0-9$]*"
+_NUMBER = (
+    r"(?:0[xX][0-9a-fA-F_]+|0[bBoO][0-7_]+"
+    r"|(?:[0-9][0-9_]*(?:\.[0-9_]*)?|\.[0-9][0-9_]*)(?:[eE][+-]?[0-9]+)?)"
+    rf"(?![{_LETTER}0-9])"
+)
+_PYFORMAT = r"%\([^()]*\)s|%s"
+_MARKS = r"->>|->|\|\||<<|>>|<=>|<=|<>|>=|==|!=|::|:=|."
+_PLAIN = "'[^']*(?:''[^']*)*'"
+_ESCAPED = r"'[^'\\]*(?:(?:''|\\.)[^'\\]*)*'"
+_DOUBLE = '"[^"]*(?:""[^"]*)*"'
+_DOUBLE_ESCAPED = r'"[^"\\]*(?:(?:""|\\.)[^"\\]*)*"'
+_BACKTICK = "`[^`]*(?:``[^`]*)*`"
+
+
+def _pattern(**groups: str) -> re.Pattern[str]:
+    named = "|".join(f"(?P<{name}>{pattern})" for name, pattern in groups.items())
+    return re.compile(named, re.DOTALL)
+
+
+def _sqlite() -> re.Pattern[str]:
+    return _pattern(
+        space=_SPACE,
+        line_comment=r"--[^\n]*",
+        comment=r"/\*.*?(?:\*/|\Z)",  # SQLite ends an open comment with the text
+        string=f"[xX]?{_PLAIN}",
+        quoted=rf"{_DOUBLE}|{_BACKTICK}|\[[^\]]*\]",
+        number=_NUMBER,
+        placeholder=rf"\?[0-9]*|(?<![:{_LETTER}0-9$])[:@$][{_LETTER}0-9$]+",
+        word=_WORD,
+        unfinished="['\"`\\[].*",
+        mark=_MARKS,
+    )
+
+
+def _postgres(*, backslash: bool) -> re.Pattern[str]:
+    plain = _ESCAPED if backslash else _PLAIN
+    return _pattern(
+        space=_SPACE,
+        line_comment=r"--[^\n\r]*",
+        comment=r"/\*",  # they nest: see ``_nested``
+        string=rf"[eE]{_ESCAPED}|(?:[nNbBxX]|[uU]&)?{plain}"
+        rf"|\$(?P<tag>(?:[{_LETTER}][{_LETTER}0-9]*)?)\$.*?\$(?P=tag)\$",
+        quoted=f"(?:[uU]&)?{_DOUBLE}",
+        placeholder=rf"\$[0-9]+|{_PYFORMAT}|(?<![:{_LETTER}0-9$]):[{_LETTER}0-9]+",
+        number=_NUMBER,
+        unfinished="['\"].*|[eE]'.*|/\\*.*"
+        rf"|\$(?:[{_LETTER}][{_LETTER}0-9]*)?\$.*",
+        word=_WORD,
+        mark=_MARKS,
+    )
+
+
+def _mysql(*, backslash: bool) -> re.Pattern[str]:
+    single = _ESCAPED if backslash else _PLAIN
+    double = _DOUBLE_ESCAPED if backslash else _DOUBLE
+    return _pattern(
+        space=_SPACE,
+        live_comment=r"/\*(?:!|M!|\+).*?\*/",  # the engine carries out what is in it
+        line_comment=r"(?:\#|--(?=[\x00-\x20]|\Z))[^\n]*",
+        comment=r"/\*.*?\*/",
+        string=rf"(?:[nNxXbB])?(?:{single}|{double})",
+        quoted=_BACKTICK,
+        placeholder=rf"\?|{_PYFORMAT}",
+        number=_NUMBER,
+        unfinished=r"['\"`].*|/\*.*",
+        word=rf"{_WORD}|@@?[{_LETTER}0-9$.]*",
+        mark=_MARKS,
+    )
+
+
+_PATTERNS = {
+    ("sqlite", False): _sqlite(),
+    ("postgres", False): _postgres(backslash=False),
+    ("postgres", True): _postgres(backslash=True),
+    ("mysql", True): _mysql(backslash=True),
+    ("mysql", False): _mysql(backslash=False),
+}
+USUAL = {"sqlite": False, "postgres": False, "mysql": True}
+"""Whether a back-slash escapes in a plain literal, as the engine is delivered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A token, from ``start`` up to ``end``; white space is none."""
+
+    kind: Kind
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """A statement as one engine, in one of its modes, reads it.
+
+    Args:
+        text: the statement.
+        all: its tokens, in order.
+        ends: where each ends.
+    """
+
+    text: str
+    all: tuple[Token, ...]
+    ends: tuple[int, ...]
+
+    def touched(self, start: int, end: int) -> tuple[int, int]:
+        """Return which tokens, from first up to last, stand between two places."""
+        first = bisect_left(self.ends, start + 1)
+        last = first
+        while last < len(self.all) and self.all[last].start < end:
+            last += 1
+        return first, last
+
+    def of(self, token: Token) -> str:
+        """Return what is written there."""
+        return self.text[token.start : token.end]
+
+
+def read(text: str, dialect: str, *, backslash: bool) -> Tokens:
+    """Cut a statement into tokens.
+
+    Args:
+        text: of any length; the time it takes grows with it.
+        dialect: ``sqlite``, ``postgres`` or ``mysql``.
+        backslash: whether one escapes what follows within a plain literal.
+
+    Source: SQLite's "tokenize.c" grammar as documented in "SQL As Understood By
+        SQLite"; PostgreSQL manual 4.1; MySQL manual 11.1 and 11.7.
+    """
+    pattern = _PATTERNS.get((dialect, backslash)) or _PATTERNS[dialect, USUAL[dialect]]
+    tokens = tuple(_tokens(pattern, text, nested=dialect == "postgres"))
+    return Tokens(text, tokens, tuple(token.end for token in tokens))
+
+
+def _tokens(pattern: re.Pattern[str], text: str, *, nested: bool) -> Iterator[Token]:
+    place = 0
+    while (match := pattern.match(text, place)) is not None:
+        kind = match.lastgroup
+        if kind == "tag":  # the inner group closes last
+            kind = "string"
+        place = match.end()
+        if kind == "space":
+            continue
+        if nested and kind == "comment":
+            place = _nested(text, match.start())
+            kind = "comment" if place else "unfinished"
+            place = place or len(text)
+        yield Token(kind, match.start(), place)  # type: ignore[arg-type]  # groups are named so
+
+
+_DELIMITER = re.compile(r"/\*|\*/")
+
+
+def _nested(text: str, start: int) -> int:
+    """Return where a comment that may hold others ends, or 0."""
+    depth = 0
+    for match in _DELIMITER.finditer(text, start):
+        depth += 1 if match[0] == "/*" else -1
+        if depth == 0:
+            return match.end()
+    return 0
