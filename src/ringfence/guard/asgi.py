@@ -45,6 +45,7 @@ from ringfence.guard.rooms import Rooms
 from ringfence.guard.stages import StageMaker, street
 from ringfence.identity.directory import Directory
 from ringfence.interpreters.arm import arm
+from ringfence.interpreters.loops import arm_loop
 from ringfence.interpreters.boundary_map import BoundaryMap
 from ringfence.interpreters.sink import Sinks
 from ringfence.principal import Principal
@@ -375,6 +376,7 @@ class Guard:
         self._stopped = False
         refuse_unsafe(self.settings, debug=self._guarded.application.debug)
         arm()
+        arm_loop(asyncio.get_running_loop())
         await self._rooms.open()
 
     async def _close_plans(self) -> None:

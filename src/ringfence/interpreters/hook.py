@@ -14,7 +14,7 @@ from contextvars import ContextVar
 
 from ringfence.errors import InjectionRefusedError
 from ringfence.exchange import active, live
-from ringfence.interpreters.sink import Here, Sink, here
+from ringfence.interpreters.sink import Here, Sink, here, starter
 
 Judge = Callable[[str, tuple[object, ...], Here], None]
 """Looks at one event: its name, its arguments, and for whom the code works. Raises
@@ -52,7 +52,7 @@ def hook_of(
         asked = judges.get(event)
         if asked is None:
             return
-        if not live and active.get() is None:
+        if not live and active.get() is None and starter.get() is None:
             witness = witnesses.get(event)
             if witness is not None:
                 witness(event, args)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextvars import ContextVar
 from dataclasses import dataclass
 
 from ringfence.audit.events import Event, InjectionStopped
@@ -17,6 +18,10 @@ from ringfence.interpreters.untrusted import (
     inputs_of,
     inputs_of_all,
 )
+
+starter: ContextVar[Exchange | None] = ContextVar("ringfence_starter", default=None)
+"""The request that has started the running thread, which may go on to work for others,
+and after it. Set by ``threads``."""
 
 _REFUSED = "Part of what was sent would have been carried out as code."
 
@@ -78,13 +83,13 @@ class Here:
     def inputs(self) -> Inputs:
         """What has been brought by the request, or by all that are in progress."""
         if self.exchange is None:
-            return inputs_of_all(tuple(live))
+            return inputs_of_all(_anybody())
         return inputs_of(self.exchange)
 
     @property
     def sinks(self) -> Sinks | None:
         """What the guard has handed to its sinks."""
-        exchange = self.exchange or next(iter(tuple(live)), None)
+        exchange = self.exchange or next(iter(_anybody()), None)
         found: Sinks | None = None if exchange is None else exchange.sinks
         return found
 
@@ -149,7 +154,14 @@ def here() -> Here | None:
     exchange = active.get()
     if exchange is not None:
         return Here(exchange) if exchange.sinks is not None else None
-    return Here(None) if live else None
+    return Here(None) if live or starter.get() is not None else None
+
+
+def _anybody() -> tuple[Exchange, ...]:
+    """Return whom code may work for that carries no request."""
+    begun_by = starter.get()
+    others = tuple(each for each in tuple(live) if each is not begun_by)
+    return others if begun_by is None else (begun_by, *others)
 
 
 def _event(

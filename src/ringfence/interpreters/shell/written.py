@@ -1,0 +1,56 @@
+"""What the application's own code says, word by word: that is not an input, even if a
+request happens to bring the same."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from types import FrameType
+
+from ringfence.interpreters.callers import frames, is_standard
+
+_MOST_FRAMES = 40
+_GAP = re.compile(r"%[-#0 +]*[0-9.*]*[sdrifx]|\{[^{}]*\}|\$\{?\w+\}?")
+
+Span = tuple[int, int]
+
+
+def written_in(text: str) -> list[Span]:
+    """Return the parts of a text that stand as they are in the code that has led here:
+    literals of its functions, names of its modules, and what surrounds the gaps of a
+    template.
+
+    Asked only once an input was found. Python's own modules do not count: ``/bin/sh``
+    stands in ``subprocess``.
+    """
+    spans: list[Span] = []
+    for constant in {known for frame in _frames() for known in _constants(frame)}:
+        start = text.find(constant)
+        while start >= 0:
+            spans.append((start, start + len(constant)))
+            start = text.find(constant, start + 1)
+    return spans
+
+
+def is_within(start: int, end: int, spans: Iterable[Span]) -> bool:
+    """Return whether one of the spans holds a part of a text."""
+    return any(first <= start and end <= last for first, last in spans)
+
+
+def _frames() -> Iterator[FrameType]:
+    return (frame for frame in islice(frames(), _MOST_FRAMES) if not is_standard(frame))
+
+
+def _constants(frame: FrameType) -> Iterator[str]:
+    for value in (*frame.f_code.co_consts, *tuple(frame.f_globals.values())):
+        if type(value) is str:
+            yield from _pieces(value)
+        elif type(value) in {tuple, frozenset}:
+            for inner in value:
+                if type(inner) is str:
+                    yield from _pieces(inner)
+
+
+def _pieces(constant: str) -> Iterator[str]:
+    yield from (piece for piece in {constant, *_GAP.split(constant)} if piece)
