@@ -6,9 +6,9 @@ a request by chance. Frames tell it apart: nobody can forge them from outside.
 
 from __future__ import annotations
 
+import os
 import sys
-import sysconfig
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from types import FrameType
 
 _DEEPEST = 64  # frames that are looked at
@@ -16,9 +16,7 @@ _DEEPEST_CONSTANT = 12  # frames of which a constant text may come
 _OWN = "ringfence.interpreters"
 _GUARD = "ringfence.guard"
 _IMPORTING = "<frozen importlib"
-_STANDARD = tuple(
-    {sysconfig.get_path("stdlib") + "/", sysconfig.get_path("platstdlib") + "/"}
-)
+_STANDARD = os.path.join(os.path.dirname(os.__file__), "")  # noqa: PTH118, PTH120 - text
 _INSTALLED = ("/site-packages/", "/dist-packages/", "\\site-packages\\")
 
 
@@ -51,10 +49,16 @@ def is_importing() -> bool:
     return any(frame.f_code.co_filename.startswith(_IMPORTING) for frame in frames())
 
 
-def is_constant(text: str) -> bool:
+def is_constant(text: str, *, beyond: Collection[str] = ()) -> bool:
     """Return whether a text is written in the code that has led here, as a literal or
-    as a name of its module: then it is the application's own, whatever it is like."""
-    for depth, frame in enumerate(frames()):
+    as a name of its module: then it is the application's own, whatever it is like.
+
+    Args:
+        text: what reaches an interpreter.
+        beyond: packages of the driver, which may be many calls deep.
+    """
+    callers = (frame for frame in frames() if _package(frame) not in beyond)
+    for depth, frame in enumerate(callers):
         if depth >= _DEEPEST_CONSTANT:
             return False
         if any(text == known for known in _texts(frame.f_code.co_consts)):
@@ -62,6 +66,10 @@ def is_constant(text: str) -> bool:
         if any(text == known for known in _texts(frame.f_globals.values())):
             return True
     return False
+
+
+def _package(frame: FrameType) -> str:
+    return str(frame.f_globals.get("__name__") or "").partition(".")[0]
 
 
 def _texts(values: Iterable[object]) -> Iterator[str]:
