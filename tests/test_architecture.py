@@ -96,9 +96,16 @@ LIBRARIES = {
     "defusedxml": ("interpreters/xml/",),
     "lxml": ("interpreters/xml/",),
     "httpx2": ("interpreters/urls/",),
+    "httpcore2": ("interpreters/urls/",),  # comes with httpx2, and dials for it
     "yaml": ("interpreters/deserialization/",),
     "alembic": ("stores/migrat",),
-    "jinja2": ("identity/pages/", "console/", "interpreters/html/"),
+    "jinja2": (
+        "identity/pages/",
+        "console/",
+        "interpreters/html/",
+        "interpreters/templates/",
+    ),
+    "mako": ("interpreters/templates/",),
     "cyclopts": ("cli/",),
     "rich": ("cli/",),
     "uvicorn": ("cli/",),

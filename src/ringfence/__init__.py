@@ -6,8 +6,16 @@ from ringfence.browser.overrides import headers
 from ringfence.denial import Denial
 from ringfence.frameworks.rule import Rule
 from ringfence.guard.asgi import Guard
+from ringfence.interpreters import (
+    archives,
+    expressions,
+    nosql,
+    paths,
+    spreadsheets,
+    templates,
+    urls,
+)
 from ringfence.interpreters.validation import accepts
-from ringfence.interpreters import nosql, paths
 from ringfence.principal import Principal
 from ringfence.secrets.secret import Secret
 from ringfence.settings import Settings
@@ -22,10 +30,15 @@ __all__ = [
     "Settings",
     "accepts",
     "access",
+    "archives",
     "cors",
     "current",
+    "expressions",
     "headers",
     "limit",
     "nosql",
     "paths",
+    "spreadsheets",
+    "templates",
+    "urls",
 ]

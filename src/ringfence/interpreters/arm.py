@@ -11,7 +11,9 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 
 from ringfence.interpreters import threads
+from ringfence.interpreters.deserialization import evaluation, pickles
 from ringfence.interpreters.hook import NET, gather
+from ringfence.interpreters.paths import events as path_events
 from ringfence.interpreters.shell import events as shell_events
 from ringfence.interpreters.sql import foreign
 from ringfence.interpreters.urls import egress
@@ -19,9 +21,20 @@ from ringfence.interpreters.urls import egress
 # A library, and our module that guards it: imported after the library, it has a
 # function ``arm()`` without arguments, called once.
 GUARDED: Mapping[str, str] = {
+    "re": "ringfence.interpreters.expressions.guard",
+    "tarfile": "ringfence.interpreters.archives.tar_guard",
+    "zipfile": "ringfence.interpreters.archives.zip_guard",
+    "yaml": "ringfence.interpreters.deserialization.yaml_tags",
+    "jinja2": "ringfence.interpreters.templates.jinja",
+    "mako.template": "ringfence.interpreters.templates.mako",
     "sqlite3": "ringfence.interpreters.sql.drivers.sqlite",
     "aiosqlite": "ringfence.interpreters.sql.drivers.aiosqlite",
     "sqlalchemy": "ringfence.interpreters.sql.drivers.sqlalchemy",
+    "psycopg": "ringfence.interpreters.sql.drivers.psycopg",
+    "asyncpg": "ringfence.interpreters.sql.drivers.asyncpg",
+    "pymysql": "ringfence.interpreters.sql.drivers.mysql",
+    "aiomysql": "ringfence.interpreters.sql.drivers.mysql",
+    "asyncmy": "ringfence.interpreters.sql.drivers.mysql",
     "pymongo": "ringfence.interpreters.nosql.pymongo",
 }
 
@@ -33,7 +46,15 @@ def arm() -> None:
     and have nothing to say otherwise.
     """
     NET.install(
-        gather(egress.JUDGES, shell_events.JUDGES, foreign.JUDGES), egress.WITNESSES
+        gather(
+            egress.JUDGES,
+            shell_events.JUDGES,
+            foreign.JUDGES,
+            path_events.JUDGES,
+            evaluation.JUDGES,
+            pickles.JUDGES,
+        ),
+        egress.WITNESSES,
     )
     threads.arm()
     if not any(isinstance(finder, _Arming) for finder in sys.meta_path):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import site
-import sysconfig
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -29,8 +29,8 @@ _PARENT = ".."
 
 def _library_folders() -> tuple[str, ...]:
     """Return where installed code stands, which libraries read at any time."""
-    names = ("stdlib", "platstdlib", "purelib", "platlib")
-    found = {sysconfig.get_path(name) for name in names} | {*site.getsitepackages()}
+    installed = (path for path in sys.path if path.endswith(_INSTALLED))
+    found = {os.path.dirname(os.__file__), *site.getsitepackages(), *installed}
     return tuple(
         {
             os.path.join(spelt, "")
@@ -40,6 +40,7 @@ def _library_folders() -> tuple[str, ...]:
     )
 
 
+_INSTALLED = ("site-packages", "dist-packages")
 _LIBRARIES = _library_folders()
 
 

@@ -1,0 +1,169 @@
+"""The net under pickles: a pickle names what is imported and called while it is read.
+
+Applications read pickles of their own (caches, processes that report back). So a name
+is refused only where the request has brought the pickle that holds it, or where it is
+one that no honest pickle holds at all.
+"""
+
+from __future__ import annotations
+
+import pickletools
+import re
+from collections.abc import Iterator, Mapping
+
+from ringfence.interpreters.callers import frames
+from ringfence.interpreters.deserialization.blobs import blobs_of
+from ringfence.interpreters.hook import Judge
+from ringfence.interpreters.sink import Here, Sink
+
+SINK = Sink("pickle", "pickle")
+MARSHAL = Sink("pickle", "marshal")
+
+_START = re.compile(rb"\x80[\x02-\x05]")
+_MOST_STEPS = 200_000  # operations of all pickles of a request that are looked at
+# What plain data consists of: making one of these does nothing.
+_PLAIN = frozenset(
+    {
+        *(("datetime", name) for name in ("date", "datetime", "time", "timedelta")),
+        *(("datetime", name) for name in ("timezone", "tzinfo")),
+        *(("collections", name) for name in ("OrderedDict", "Counter", "deque")),
+        *(
+            (module, name)
+            for module in ("builtins", "__builtin__")
+            for name in ("bytearray", "bytes", "complex", "dict", "float", "frozenset")
+        ),
+        *(
+            (module, name)
+            for module in ("builtins", "__builtin__")
+            for name in (
+                "int",
+                "list",
+                "object",
+                "range",
+                "set",
+                "slice",
+                "str",
+                "tuple",
+            )
+        ),
+        ("decimal", "Decimal"),
+        ("fractions", "Fraction"),
+        ("uuid", "UUID"),
+        ("_codecs", "encode"),
+        ("copyreg", "_reconstructor"),
+        ("copy_reg", "_reconstructor"),
+    }
+)
+# What runs programs or text, and stands in no pickle that somebody has written in
+# good faith.
+_RUNNERS = {
+    "os": r"system|popen.*|exec.*|spawn.*|posix_spawn.*|fork.*|startfile|remove|unlink",
+    "posix": r".*",
+    "nt": r".*",
+    "pty": r".*",
+    "subprocess": r"(?!CompletedProcess$|CalledProcessError$|TimeoutExpired$).*",
+    "builtins": r"eval|exec|compile|__import__|open|breakpoint|input",
+    "__builtin__": r"eval|exec|execfile|compile|__import__|open|file",
+    "runpy": r".*",
+    "code": r".*",
+    "codeop": r".*",
+    "timeit": r".*",
+    "bdb": r".*",
+    "pdb": r".*",
+    "profile": r".*",
+    "cProfile": r".*",
+    "shutil": r"rmtree|move|copy.*|unpack_archive",
+    "importlib": r"import_module|__import__|reload",
+    "ctypes": r".*",
+    "webbrowser": r"open.*",
+    "pydoc": r"pipepager|tempfilepager|locate",
+    "marshal": r".*",
+    "types": r"CodeType|FunctionType",
+}
+_RUNNER_OF = {module: re.compile(names) for module, names in _RUNNERS.items()}
+_NAMING = frozenset({"GLOBAL", "INST"})
+
+
+def runs_something(module: str, name: str) -> bool:
+    """Return whether a global runs programs or text, and is no part of any data."""
+    names = _RUNNER_OF.get(module)
+    return names is not None and names.fullmatch(name) is not None
+
+
+def judge_find_class(event: str, args: tuple[object, ...], whom: Here) -> None:
+    """Judge ``pickle.find_class``: the module and the name that a pickle asks for.
+
+    Raises:
+        InjectionRefusedError: the request has brought a pickle with this name, or the
+            name is one that runs programs or text.
+
+    Source: CWE-502; ASVS 5.0 1.5.2.
+    """
+    module, name = str(args[0]), str(args[1])
+    if (module, name) in _PLAIN:
+        return
+    if runs_something(module, name):
+        whom.refuse(SINK, "a pickle that runs something")
+    elif whom.exchange is not None and not whom.inputs.complete:
+        whom.refuse(SINK, "a pickle, in a request that is not known in full")
+    elif any(names(blob, module, name) for blob in blobs_of(whom)):
+        whom.refuse(SINK, "a pickle that the request has brought")
+
+
+def names(blob: bytes, module: str, name: str) -> bool:
+    """Return whether bytes hold a pickle that asks for a global."""
+    asked = f"{module}\n{name}\n".encode("utf-8", "backslashreplace")
+    if asked in blob:  # as text, wherever it begins
+        return True
+    last = name.rpartition(".")[2].encode("utf-8", "backslashreplace")
+    # Else nothing in it could be the name: text may be written in escapes.
+    return (last in blob or b"\\" in blob) and _asks_for(blob, module, name)
+
+
+def _asks_for(blob: bytes, module: str, name: str) -> bool:
+    starts = {0, *(match.start() for match in _START.finditer(blob))}
+    steps = 0
+    for start in sorted(starts):
+        texts: set[str] = set()
+        for operation, value in _operations(blob[start:]):
+            steps += 1
+            if (
+                steps > _MOST_STEPS  # made to be too long to look at
+                or (operation in _NAMING and value == f"{module} {name}")
+                or (operation == "STACK_GLOBAL" and {module, name} <= texts)
+            ):
+                return True
+            if isinstance(value, str):
+                texts.add(value)
+    return False
+
+
+def _operations(raw: bytes) -> Iterator[tuple[str, object]]:
+    """Yield what a pickle does, up to where it is none any more."""
+    try:
+        for operation, value, _ in pickletools.genops(raw):
+            yield operation.name, value
+    except (ValueError, KeyError, IndexError, UnicodeError, OverflowError):
+        return
+
+
+def judge_marshal(event: str, args: tuple[object, ...], whom: Here) -> None:
+    """Judge ``marshal.loads``, which makes code objects: imports do so all the time.
+
+    Raises:
+        InjectionRefusedError: the request has brought these bytes.
+    """
+    raw = args[0] if args else None
+    if not isinstance(raw, bytes) or not raw:
+        return
+    caller = next(frames(), None)
+    if caller is not None and caller.f_code.co_filename.startswith("<frozen "):
+        return
+    if any(raw in blob for blob in blobs_of(whom)):
+        whom.refuse(MARSHAL, "marshalled code that the request has brought")
+
+
+JUDGES: Mapping[str, Judge] = {
+    "pickle.find_class": judge_find_class,
+    "marshal.loads": judge_marshal,
+}
