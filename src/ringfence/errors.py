@@ -6,6 +6,7 @@
     │   └── MissingExtraError    an optional library that is not installed
     ├── StoreError               the world's failure: a store is down, slow or full
     │   └── StoreBusyError       a bounded queue is full; come again later
+    ├── FetchError               the world's failure: nothing usable at an address
     ├── OutsideRequestError      the caller's misuse: no guarded request is running
     ├── BodyRefusedError         a request body was refused while it was read
     │   └── BodyTooLargeError    it passed its cap
@@ -79,6 +80,10 @@ class InjectionRefusedError(RingfenceError):
     def __init__(self, denial: object) -> None:
         super().__init__(getattr(denial, "private", "") or str(denial))
         self.denial = denial
+
+
+class FetchError(RingfenceError):
+    """At an address from outside there was no answer, or one too slow or too large."""
 
 
 class OutsideRequestError(RingfenceError):

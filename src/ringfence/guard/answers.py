@@ -81,6 +81,7 @@ class Answers:
                 readable=settings.browser.readable_cookies,
                 tell=logger.warning if settings.development else None,
             ),
+            origins=settings.public_origins,
         )
         self._respond = partial(
             respond,

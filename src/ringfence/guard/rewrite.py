@@ -12,6 +12,7 @@ from ringfence.denial import Denial
 from ringfence.exchange import Exchange, Headers, Message
 from ringfence.guard.field_errors import read_errors
 from ringfence.guard.plan import Ending, RoutePlan
+from ringfence.interpreters.urls.redirects import judge_location
 
 # Only the guard says these: two values would be two opinions, of which browsers take
 # either the first, the last or none. A policy of the application's is the exception:
@@ -75,6 +76,7 @@ _ENDINGS = 64  # remembered of a route; an application may take types from visit
 _NO_CONTENT = 204
 _REDIRECTS = 3  # hundred
 _NOT_MODIFIED = 304
+_SENT_ON = frozenset({300, 301, 302, 303, 307, 308})
 _FAILURES = 400
 _UNPROCESSABLE = 422
 _SERVER_ERRORS = 500
@@ -89,6 +91,7 @@ def finish_start(
     plan: RoutePlan,
     *,
     harden: Callable[[bytes], bytes],
+    origins: Sequence[str] = (),
 ) -> Message:
     """Return the start of the application's answer as it may leave.
 
@@ -101,9 +104,11 @@ def finish_start(
         exchange: the request that is answered.
         plan: of its route.
         harden: completes a ``Set-Cookie`` value.
+        origins: of this service.
 
     Raises:
         ValueError: a line break in a header (response splitting, CVE-2020-7695).
+        InjectionRefusedError: it sends the browser where an input has named.
 
     Source: ASVS 5.0 V3.4, V14.3.2, V13.4.6; CWE-113, CWE-525.
     """
@@ -117,6 +122,8 @@ def finish_start(
     status = message.get("status")
     if status is None:  # websocket.accept shows nothing
         return {**message, "headers": kept + own}
+    if status in _SENT_ON and b"location" in headers:
+        judge_location(headers[b"location"].decode("latin-1"), exchange, origins)
     kept += _protection(exchange, plan, headers.get(b"content-type", b""), status)
     if plan.caching is not None and status < _FAILURES:
         # A nonce that a shared cache hands out is known to everybody.
@@ -175,6 +182,8 @@ def _ending(status: int, headers: Mapping[bytes, bytes], exchange: Exchange) -> 
 
 def _remember(added: Headers, ending: Ending, plan: RoutePlan) -> None:
     """Keep what was added to an answer that may leave as it is."""
+    if ending[0] in _SENT_ON:
+        return  # where to is looked at each time
     if len(plan.endings) < _ENDINGS and (plan.is_own or ending[0] in UNTOUCHED):
         plan.endings[ending] = added
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from ringfence.errors import SettingsError
 from ringfence.interpreters.urls.destinations import check_lines
@@ -46,7 +47,32 @@ class InterpretersSettings:
     """Lists and objects of a JSON body that may stand in each other, 1 to 500. Deeper
     ones are answered with 400."""
 
+    redirects: tuple[str, ...] = ()
+    """Hosts to which an answer may send a browser although an input names them, such as
+    ``pay.example.com``; with a dot in front, ``.example.com``, also all below. Those of
+    ``public_origins`` and what no input names need no mention."""
+
+    sql_lock: Path | None = None
+    """The file of the statement lock: the shapes of the SQL statements that the
+    application puts together, for ``ringfence lock``."""
+
+    sql_lock_mode: Literal["off", "learn", "enforce"] = "off"
+    """``learn`` adds to that file what runs, while tests run; ``enforce`` refuses a
+    statement that is put together in a request and whose shape is not in it."""
+
     def __post_init__(self) -> None:
+        if self.sql_lock_mode != "off" and self.sql_lock is None:
+            message = (
+                f"interpreters.sql_lock_mode is {self.sql_lock_mode}, without a file:"
+                " set interpreters.sql_lock, to statements.lock say"
+            )
+            raise SettingsError(message)
+        if self.sql_lock_mode == "enforce" and not self._lock_is_there():
+            message = (
+                f"interpreters.sql_lock is {self.sql_lock}, and there is no such file;"
+                " learn it with: ringfence lock TARGET --learn 'pytest'"
+            )
+            raise SettingsError(message)
         if not 1 <= self.json_depth <= _DEEPEST:
             message = (
                 f"interpreters.json_depth is {self.json_depth}; 1 to 500 it may be"
@@ -57,3 +83,6 @@ class InterpretersSettings:
         if self.max_input < _LEAST_INPUT:
             message = f"interpreters.max_input is {self.max_input}; 1024 is the least"
             raise SettingsError(message)
+
+    def _lock_is_there(self) -> bool:
+        return self.sql_lock is not None and self.sql_lock.is_file()

@@ -150,7 +150,7 @@ class Trail:
             named
             for named in self._named()
             if named.is_about(port)
-            and (named.host == folded or not wanted.isdisjoint(named.addresses))
+            and (named.is_host(folded) or not wanted.isdisjoint(named.addresses))
         ]
         if not found and wanted and strict(host) is None:
             given = self.inputs.brings(host)  # 127.1 alone

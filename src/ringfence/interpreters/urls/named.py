@@ -60,7 +60,8 @@ class Named:
     """A host that an input names.
 
     Args:
-        host: folded; brackets and the last dot are off.
+        host: folded; brackets and the last dot are off. With a dot in front it is the
+            end of one.
         ports: that it can be about; empty for any.
         addresses: that the host is, whoever reads it; empty for a name.
         given: the input.
@@ -72,6 +73,12 @@ class Named:
     addresses: tuple[Address, ...]
     given: Input
     exactly: bool
+
+    def is_host(self, folded: str) -> bool:
+        """Return whether it names a host, or the end of it."""
+        return folded == self.host or (
+            self.host.startswith(".") and folded.endswith(self.host)
+        )
 
     def is_about(self, port: int | None) -> bool:
         """Return whether it can be about a port, where one is known."""
@@ -117,9 +124,9 @@ def _label(label: str) -> str:
 
 
 def _hosts(given: Input) -> Iterator[Named]:
-    text = given.text
+    text = given.text.translate(_DROPPED)
     if "//" in text or ":" in text or "\\" in text:
-        for match in _URL.finditer(text.translate(_DROPPED)):
+        for match in _URL.finditer(text):
             scheme = (match[1] or match[3] or "").lower()
             yield from _in_authority(match[2] or match[4], scheme, given)
     bare = _BARE.match(text.strip())
@@ -156,7 +163,7 @@ def _is_host(text: str) -> bool:
     if text.isdigit():
         return len(text) >= _LEAST_DIGITS
     folded = fold_host(text)
-    if _NAME.fullmatch(folded) is not None:
+    if _NAME.fullmatch(folded.removeprefix(".")) is not None:
         return True
     # Prices and versions are short spellings of addresses, too: 10.5, 1.2.3.
     return bool(readings(text)) and (
