@@ -16,6 +16,7 @@ from ringfence.cli import (
     check,
     import_accounts,
     keys,
+    lock,
     passwords,
     plan,
     serve,
@@ -137,6 +138,23 @@ def show_map(
         A table, JSON for other programs, or a picture.
     """
     return boundary_map.show(file, format)
+
+
+@app.command(name="lock")
+def lock_statements(target: Target, *, learn: str = "", check: bool = False) -> int:
+    """Show, learn or check which SQL statements an application puts together.
+
+    ringfence lock module:app --learn "pytest -q"
+
+    Parameters
+    ----------
+    learn
+        A command that runs the tests; what they put together is added to the file
+        that interpreters.sql_lock names, statements.lock by default.
+    check
+        Say whether the file is in order; the exit code is 1 if it is not.
+    """
+    return lock.lock(target, learn=learn, check=check)
 
 
 @app.command(name="export")

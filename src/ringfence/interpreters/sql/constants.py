@@ -6,10 +6,10 @@ without an alarm: what was stored or sent encoded would become static that way.
 
 from __future__ import annotations
 
+import os
 import re
 import sys
-import sysconfig
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import CodeType, FrameType, FunctionType, ModuleType
@@ -144,23 +144,38 @@ class Constants:
     def _look(self, frame: FrameType | None) -> None:
         """Take in what has been loaded, and what is running from ``frame`` up."""
         self.scan()
-        for _ in range(_MOST_FRAMES):
-            if frame is None:
-                break
-            code = frame.f_code
-            if id(code) not in self._code:
-                package = str(frame.f_globals.get("__name__", "")).partition(".")[0]
-                own = package != _OURS and (
-                    package in self._roots or not _is_library(code.co_filename)
-                )
-                self.add(code, of_application=own)
-            frame = frame.f_back
+        for one, own in running(frame, self._roots):
+            if id(one.f_code) not in self._code:
+                self.add(one.f_code, of_application=own)
 
     def _is_application(self, name: str, module: ModuleType) -> bool:
         if name.partition(".")[0] in self._roots:
             return True
         file = getattr(module, "__file__", None)
         return isinstance(file, str) and not _is_library(file)
+
+
+def running(
+    frame: FrameType | None, roots: Container[str] = ()
+) -> Iterator[tuple[FrameType, bool]]:
+    """Yield the functions that are running, from one up, each with whether it is the
+    application's own.
+
+    SQLAlchemy's asyncio runs the synchronous half in a greenlet: what waits for it is
+    its parent.
+    """
+    greenlet = sys.modules.get("greenlet")
+    waiting = None if greenlet is None else greenlet.getcurrent().parent
+    for _ in range(_MOST_FRAMES):
+        if frame is None:
+            if waiting is None:
+                return
+            frame, waiting = waiting.gr_frame, waiting.parent
+            continue
+        package = str(frame.f_globals.get("__name__", "")).partition(".")[0]
+        own = package in roots or not _is_library(frame.f_code.co_filename)
+        yield frame, own and package != _OURS
+        frame = frame.f_back
 
 
 def _flat(constants: Iterable[object]) -> Iterator[object]:
@@ -171,19 +186,13 @@ def _flat(constants: Iterable[object]) -> Iterator[object]:
             yield constant
 
 
-_LIBRARIES = tuple(
-    {
-        str(Path(path).resolve())
-        for name, path in sysconfig.get_paths().items()
-        if name in {"stdlib", "platstdlib", "purelib", "platlib"}
-    }
-)
+_STANDARD = str(Path(os.__file__).parent)
 
 
 def _is_library(file: str) -> bool:
     """Return whether code was installed, or is Python's own."""
     return (
-        file.startswith((*_LIBRARIES, "<frozen"))
+        file.startswith((_STANDARD, "<frozen"))
         or "site-packages" in file
         or "dist-packages" in file
     )
