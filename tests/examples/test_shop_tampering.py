@@ -79,7 +79,7 @@ async def test_quantities_that_are_none_are_refused(ada):
     for quantity in (0, -1, 100, 1.0, 1.5, "1", True, None, [1], 10**30):
         new = {"product_id": "kale", "quantity": quantity}
         answer = await ada.api.post("/api/orders", json=new)
-        assert answer.status_code == 422, quantity
+        assert answer.status_code == (400 if quantity == 10**30 else 422), quantity
     assert (await ada.api.get("/api/orders")).json() == []
 
 
@@ -105,6 +105,11 @@ async def test_a_refusal_names_the_field_and_does_not_repeat_it(ada):
     new = {"product_id": "kale", "quantity": 100, "password": "hunter2"}
     answer = await ada.api.post("/api/orders", json=new)
     assert "hunter2" not in answer.text
+    assert answer.json()["errors"][0]["field"] == "body.password"
+    answer = await ada.api.post("/api/orders", json={**new, "password": None})
+    assert answer.status_code == 422
+    del new["password"]
+    answer = await ada.api.post("/api/orders", json=new)
     assert "quantity" in answer.text
     assert "at most 99" in answer.text
 
@@ -180,7 +185,7 @@ async def test_amounts_that_are_none_are_refused(ada, bob):
     for amount in amounts:
         new = {"to": bob.email, "amount": amount}
         answer = await ada.api.post("/api/transfers", json=new)
-        assert answer.status_code == 422, amount
+        assert answer.status_code == (400 if amount == 10**30 else 422), amount
     for amount in ("-1", "0", "1e3", "0x10", "1.234", "1,234.00", "٣", "", "NaN"):
         answer = await ada.post("/transfers", to=bob.email, amount=amount)
         assert answer.status_code == 400, amount

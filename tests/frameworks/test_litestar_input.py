@@ -100,7 +100,9 @@ def client(tmp_path):
 def test_fields_are_told_without_their_values(client, path, body, field, kind):
     answer = client().post(path, json=body)
     assert answer.status_code == 422
-    assert answer.json()["code"] == "guard.invalid_input"
+    by_stage = kind == "int_type"  # which Litestar would read from text
+    room = "interpreters" if by_stage else "guard"
+    assert answer.json()["code"] == f"{room}.invalid_input"
     (error,) = answer.json()["errors"]
     assert (error["field"], error["type"]) == (field, kind)
     assert SECRET not in answer.text

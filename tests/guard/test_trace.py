@@ -49,7 +49,7 @@ async def test_the_stages_stand_in_their_order(refused):
         "traffic.host",
     ]
     assert "identity.sessions" in event["passed"]
-    assert event["unasked"] == ["browser.csrf"]
+    assert event["unasked"] == ["browser.csrf", "interpreters.validation.stage"]
 
 
 @pytest.mark.anyio

@@ -30,6 +30,7 @@ from ringfence.access.marks import PolicyDependency
 from ringfence.errors import PlanError
 from ringfence.exchange import ASGIApp, Receive, Scope, Send
 from ringfence.frameworks.declared import NOTHING, Declared, declared_on
+from ringfence.frameworks.fastapi_input import takes_of
 from ringfence.frameworks.place import place_of
 from ringfence.frameworks.reference import reference_page
 from ringfence.frameworks.sealed import RouteList
@@ -139,7 +140,8 @@ class FastAPIReader(StarletteReader):
         if isinstance(original, APIRoute):
             refuse_overrides(original, APIRoute, MATCHING, above)
             owner = original if effective is None else effective
-            return self.route(owner, owner, _declared(original, owner), above)
+            leaf = self.route(owner, owner, _declared(original, owner), above)
+            return replace(leaf, takes=takes_of(owner))
         chosen: Any = original
         if effective is not None and effective.starlette_route is not None:
             chosen = effective.starlette_route

@@ -17,7 +17,7 @@ from pathlib import Path
 from types import MethodType
 from typing import Any
 
-from litestar import Litestar, WebSocket, asgi, get, post, websocket
+from litestar import Litestar, Request, WebSocket, asgi, get, post, websocket
 from litestar._asgi import ASGIRouter
 from litestar.connection import ASGIConnection
 from litestar.enums import MediaType
@@ -38,7 +38,9 @@ from ringfence.access.marks import PolicyGuard
 from ringfence.errors import PlanError
 from ringfence.exchange import ASGIApp, active
 from ringfence.frameworks.declared import NOTHING, Declared, declared_on
+from ringfence.frameworks.late_json import read_strictly
 from ringfence.frameworks.litestar_input import tell_by_guard
+from ringfence.frameworks.litestar_models import takes_of
 from ringfence.frameworks.place import place_of
 from ringfence.frameworks.reference import reference_page
 from ringfence.frameworks.sealed import RouteList
@@ -83,6 +85,7 @@ def read(app: Litestar) -> Application:
             reached, or a version of Litestar that works differently.
     """
     _self_test()
+    read_strictly(Request)
     return _Reader(app).application()
 
 
@@ -244,6 +247,7 @@ class _Reader:
             sample=_sample(route, is_mount=is_mount),
             is_docs=_makes_docs(handler) and not spoken_of,
             marks=declared.marks,
+            takes=takes_of(handler) if kind == "http" else None,
         )
         for way in ways:
             self._chosen[id(way.app)] = leaf

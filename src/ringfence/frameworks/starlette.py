@@ -15,6 +15,7 @@ from functools import partial
 from typing import Any, TypeGuard
 
 from starlette.applications import Starlette
+from starlette.requests import Request
 from starlette.routing import (
     BaseRoute,
     Host,
@@ -30,6 +31,7 @@ from starlette.routing import (
 from ringfence.errors import PlanError
 from ringfence.exchange import ASGIApp, Receive, Scope, Send
 from ringfence.frameworks.declared import NOTHING, Declared, declared_on
+from ringfence.frameworks.late_json import read_strictly
 from ringfence.frameworks.place import place_of
 from ringfence.frameworks.sealed import RouteList
 from ringfence.frameworks.segments import Reach, Tail
@@ -92,6 +94,7 @@ class StarletteReader:
 
     def application(self, app: Starlette | Router) -> Application:
         """Read the application at the top."""
+        read_strictly(Request)
         table = self.table(app, Above())
         middleware = getattr(app, "user_middleware", ())
         return Application(

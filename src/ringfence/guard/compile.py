@@ -24,7 +24,7 @@ from ringfence.guard.plan import (
 from ringfence.guard.precedence import check_precedence
 from ringfence.guard.rehearse import rehearse
 from ringfence.guard.stages import StageMaker, no_route
-from ringfence.interpreters.validation.intake import intake_of
+from ringfence.interpreters.validation.intake import UNVALIDATED, intake_of
 from ringfence.traffic.rate_limit import described
 
 logger = logging.getLogger("ringfence")
@@ -137,7 +137,7 @@ def compile_guarded(
             input_errors=application.input_errors,
             is_own=is_own,
             marks=terms[id(leaf)].marks,
-            input="own" if is_own else intakes[id(leaf)].text,
+            input=_input(intakes[id(leaf)].text, is_own=is_own),
             enter=leaf.enter,
             sharing=maker.sharing(leaf.methods, *terms[id(leaf)]),
         )
@@ -164,6 +164,11 @@ def compile_guarded(
             if headers.later is not None
         ),
     )
+
+
+def _input(text: str, *, is_own: bool) -> str:
+    """The guard's own pages read their forms by themselves."""
+    return "own" if is_own and text == UNVALIDATED else text
 
 
 def _name(leaf: Leaf) -> str:

@@ -89,6 +89,8 @@ class _Maker:
         if isinstance(
             info, (inspect.StructType, inspect.DataclassType, inspect.TypedDictType)
         ):
+            if hasattr(info.cls, "__pydantic_core_schema__"):  # its aliases count
+                return self._foreign(info.cls)
             return self._fields(info)
         if isinstance(info, inspect.DictType):
             bounds = self._bounds

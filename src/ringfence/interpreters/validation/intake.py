@@ -136,6 +136,8 @@ def _model(annotation: object, *, lenient: bool) -> Model:
 def _text(body: object, query: object, takes: Takes | None, *, lenient: bool) -> str:
     """Return what is checked, model by model."""
     how = "lenient" if lenient else "strict"
+    if body is None and takes is not None and takes.has_files:
+        how = "lenient"  # files go through in a stream, and their form with them
     parts = []
     if body is not None:
         parts.append(f"{name_of(body)} ({how})")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from msgspec import inspect
 
+_MODULES = re.compile(r"(?:\w+\.|<locals>\.)+(?=\w)")
 _WITH_FIELDS = (inspect.StructType, inspect.DataclassType, inspect.TypedDictType)
 _LISTS = (
     inspect.ListType,
@@ -20,7 +22,7 @@ def name_of(annotation: object) -> str:
     """Return how a model is printed: ``Order``, ``dict[str, int]``."""
     if isinstance(annotation, type) and not getattr(annotation, "__args__", ()):
         return annotation.__qualname__.rpartition(".<locals>.")[2]
-    return str(annotation).replace("typing.", "")
+    return _MODULES.sub("", str(annotation))
 
 
 def fields_of(annotation: object) -> Mapping[str, bool] | None:
