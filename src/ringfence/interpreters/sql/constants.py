@@ -55,6 +55,7 @@ class Constants:
     names: set[str] = field(default_factory=set)
     """Names in its code: columns of object mappers are attributes."""
     _pieces: dict[str, set[str]] = field(default_factory=dict)
+    _derived: set[str] = field(default_factory=set)
     _code: dict[int, CodeType] = field(default_factory=dict)
     _modules: set[str] = field(default_factory=set)
     _adopted: set[str] = field(default_factory=set)
@@ -90,6 +91,13 @@ class Constants:
                 if words:
                     key = max(words, key=len).lower()
                     self._pieces.setdefault(key, set()).add(piece)
+
+    def derive(self, text: str, *, most: int) -> None:
+        """Count a text as a constant that was made of constants alone."""
+        if text not in self._derived and len(self._derived) < most:
+            self._derived.add(text)
+            self.statements.add(text)
+            self.texts.add(text)
 
     def pieces_in(self, statement: str) -> Iterator[tuple[int, int]]:
         """Yield where constants of the application stand in a statement."""
@@ -133,20 +141,22 @@ class Constants:
     def is_running(self, statement: str, frame: FrameType | None) -> bool:
         """Return whether a statement is a constant, of loaded modules or of the code
         that is running: from ``frame`` up."""
-        self._look(frame)
+        if statement not in self.statements:
+            self._look(frame)
         return statement in self.statements
 
     def says(self, text: str, frame: FrameType | None) -> bool:
         """Return whether a text, of any kind, is a constant of the application."""
-        self._look(frame)
+        if text not in self.texts:
+            self._look(frame)
         return text in self.texts
 
     def _look(self, frame: FrameType | None) -> None:
         """Take in what has been loaded, and what is running from ``frame`` up."""
         self.scan()
-        for one, own in running(frame, self._roots):
+        for one in running(frame):
             if id(one.f_code) not in self._code:
-                self.add(one.f_code, of_application=own)
+                self.add(one.f_code, of_application=is_own(one, self._roots))
 
     def _is_application(self, name: str, module: ModuleType) -> bool:
         if name.partition(".")[0] in self._roots:
@@ -155,11 +165,8 @@ class Constants:
         return isinstance(file, str) and not _is_library(file)
 
 
-def running(
-    frame: FrameType | None, roots: Container[str] = ()
-) -> Iterator[tuple[FrameType, bool]]:
-    """Yield the functions that are running, from one up, each with whether it is the
-    application's own.
+def running(frame: FrameType | None) -> Iterator[FrameType]:
+    """Yield the functions that are running, from one up.
 
     SQLAlchemy's asyncio runs the synchronous half in a greenlet: what waits for it is
     its parent.
@@ -172,10 +179,16 @@ def running(
                 return
             frame, waiting = waiting.gr_frame, waiting.parent
             continue
-        package = str(frame.f_globals.get("__name__", "")).partition(".")[0]
-        own = package in roots or not _is_library(frame.f_code.co_filename)
-        yield frame, own and package != _OURS
+        yield frame
         frame = frame.f_back
+
+
+def is_own(frame: FrameType, roots: Container[str] = ()) -> bool:
+    """Return whether a function is the application's: no library's, and not ours."""
+    package = str(frame.f_globals.get("__name__", "")).partition(".")[0]
+    return package != _OURS and (
+        package in roots or not _is_library(frame.f_code.co_filename)
+    )
 
 
 def _flat(constants: Iterable[object]) -> Iterator[object]:

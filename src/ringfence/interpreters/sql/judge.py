@@ -75,7 +75,7 @@ def vouch(statement: str | None) -> None:
 def is_static(text: str) -> bool:
     """Return whether a text is a constant of the application, as far as its modules
     have been loaded, or of the code that is running."""
-    return text in _STATIC or KNOWN.is_running(text, inspect.currentframe())
+    return KNOWN.is_running(text, inspect.currentframe())
 
 
 def _judge(

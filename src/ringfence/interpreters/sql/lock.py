@@ -20,7 +20,7 @@ from threading import Lock
 
 from ringfence.errors import SettingsError
 from ringfence.interpreters.sink import Here
-from ringfence.interpreters.sql.constants import running
+from ringfence.interpreters.sql.constants import is_own, running
 from ringfence.interpreters.sql.shapes import shape_of
 
 _VERSION = 1
@@ -199,8 +199,8 @@ LEARNING = Learning()
 def _place() -> str:
     """Return which function of the application the statement came from. Without its
     line, which changes with every edit above it."""
-    for frame, own in running(inspect.currentframe()):
-        if own:
+    for frame in running(inspect.currentframe()):
+        if is_own(frame):
             file = Path(frame.f_code.co_filename)
             if file.is_relative_to(Path.cwd()):
                 file = file.relative_to(Path.cwd())
