@@ -40,6 +40,7 @@ _encode = msgspec.json.Encoder().encode
 _pack = msgspec.msgpack.Encoder().encode
 _BYTE = re.compile(r"\(byte (\d+)\)")
 _NO_NUMBER = re.compile(rb"-?(?:NaN|Infinity)")
+_HALF_PAIR = re.compile(rb"\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])")
 _HIDDEN_QUOTE = b"\\u0022"
 _MARKS = (b"\xef\xbb\xbf", b"\xfe\xff", b"\xff\xfe")
 
@@ -135,7 +136,9 @@ def _why(body: bytes, error: ValueError) -> Denial:
     if body.startswith(_MARKS) or b"\x00" in body[:4]:
         return ENCODING
     text = str(error)
-    if isinstance(error, UnicodeDecodeError) or "surrogate" in text:
+    if isinstance(error, UnicodeDecodeError) or _HALF_PAIR.search(body):
+        return ENCODING
+    if "surrogate" in text:
         return ENCODING
     if "out of range" in text:
         return NUMBER

@@ -1,0 +1,59 @@
+"""A body that was read ahead reaches the application as it came."""
+
+from __future__ import annotations
+
+import pytest
+
+from ringfence.exchange import Exchange
+from ringfence.interpreters.json.body import read_body
+
+pytestmark = pytest.mark.anyio
+
+
+def exchange(*messages):
+    pending = list(messages)
+
+    async def receive():
+        return pending.pop(0)
+
+    return Exchange(
+        {"type": "http", "method": "POST", "path": "/", "headers": []}, receive
+    )
+
+
+def piece(body, more=False):
+    return {"type": "http.request", "body": body, "more_body": more}
+
+
+GONE = {"type": "http.disconnect"}
+
+
+async def test_a_body_is_given_back_and_then_what_comes_next():
+    given = exchange(piece(b"{}"), GONE)
+    assert await read_body(given) == b"{}"
+    assert await given.receive() == piece(b"{}")
+    assert await given.receive() == GONE
+    assert given.received == [b"{}"]
+    assert given.has_body
+
+
+async def test_pieces_come_back_as_one():
+    given = exchange(piece(b"[1", True), piece(b"", True), piece(b",2]"), GONE)
+    assert await read_body(given) == b"[1,2]"
+    assert await given.receive() == piece(b"[1,2]")
+    assert await given.receive() == GONE
+
+
+async def test_who_hangs_up_halfway_has_sent_no_document():
+    """The application hears of it as if nobody had read ahead."""
+    given = exchange(piece(b'{"a":', True), GONE)
+    assert await read_body(given) is None
+    assert await given.receive() == piece(b'{"a":', True)
+    assert await given.receive() == GONE
+    assert await given.receive() == GONE
+
+
+async def test_no_body_is_no_value():
+    given = exchange(piece(b""), GONE)
+    assert await read_body(given) == b""
+    assert given.received == []
