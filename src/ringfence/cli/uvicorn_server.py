@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import sys
 from contextlib import suppress
+from importlib.util import find_spec
 
 import uvicorn
 from uvicorn.supervisors import ChangeReload
@@ -17,6 +18,7 @@ _BACKLOG = 512
 _KEEP_ALIVE_SECONDS = 5
 _GRACE_SECONDS = 10
 _MESSAGE_BYTES = 1_048_576
+_GUARDED_LOOP = "ringfence.interpreters.loops.guarded:GuardedLoop"
 
 
 class UvicornServer:
@@ -28,12 +30,13 @@ class UvicornServer:
     compressed text tells what it holds (CVE-2012-4929).
 
     Args:
-        loop: ``auto``, ``asyncio``, ``uvloop`` or ``module:Class``.
+        loop: ``auto``, ``asyncio``, ``uvloop`` or ``module:Class``. Where that is
+            uvloop, it is the one that announces what it does.
         connections: most at once; more are answered with 503.
     """
 
     def __init__(self, *, loop: str, connections: int) -> None:
-        self._loop = loop
+        self._loop = _seen(loop)
         self._connections = connections
 
     def run(self, app: ASGIApp, bound: socket.socket, *, ready: str) -> int:
@@ -76,6 +79,14 @@ class UvicornServer:
             ws_max_size=_MESSAGE_BYTES,
             ws_per_message_deflate=False,
         )
+
+
+def _seen(loop: str) -> str:
+    """Return a loop whose doings the guards at interpreters see: uvloop's own starts
+    programs and connects without an audit event (CWE-78, CWE-918)."""
+    if loop == "uvloop" or (loop == "auto" and find_spec("uvloop") is not None):
+        return _GUARDED_LOOP
+    return loop
 
 
 class _Telling(uvicorn.Server):
