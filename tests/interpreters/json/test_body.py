@@ -21,7 +21,7 @@ def exchange(*messages):
     )
 
 
-def piece(body, more=False):
+def piece(body, *, more=False):
     return {"type": "http.request", "body": body, "more_body": more}
 
 
@@ -38,7 +38,9 @@ async def test_a_body_is_given_back_and_then_what_comes_next():
 
 
 async def test_pieces_come_back_as_one():
-    given = exchange(piece(b"[1", True), piece(b"", True), piece(b",2]"), GONE)
+    given = exchange(
+        piece(b"[1", more=True), piece(b"", more=True), piece(b",2]"), GONE
+    )
     assert await read_body(given) == b"[1,2]"
     assert await given.receive() == piece(b"[1,2]")
     assert await given.receive() == GONE
@@ -46,9 +48,9 @@ async def test_pieces_come_back_as_one():
 
 async def test_who_hangs_up_halfway_has_sent_no_document():
     """The application hears of it as if nobody had read ahead."""
-    given = exchange(piece(b'{"a":', True), GONE)
+    given = exchange(piece(b'{"a":', more=True), GONE)
     assert await read_body(given) is None
-    assert await given.receive() == piece(b'{"a":', True)
+    assert await given.receive() == piece(b'{"a":', more=True)
     assert await given.receive() == GONE
     assert await given.receive() == GONE
 

@@ -133,18 +133,28 @@ def _pairs_written(body: bytes) -> int:
 
 
 def _why(body: bytes, error: ValueError) -> Denial:
-    if body.startswith(_MARKS) or b"\x00" in body[:4]:
-        return ENCODING
     text = str(error)
-    if isinstance(error, UnicodeDecodeError) or _HALF_PAIR.search(body):
+    if _is_in_another_encoding(body, error) or "surrogate" in text:
         return ENCODING
-    if "surrogate" in text:
-        return ENCODING
-    if "out of range" in text:
-        return NUMBER
-    place = _BYTE.search(text)
-    if place is not None and _NO_NUMBER.match(body, max(int(place[1]) - 1, 0)):
-        return NUMBER
-    if place is not None and _NO_NUMBER.match(body, int(place[1])):
+    if "out of range" in text or _is_no_number(body, text):
         return NUMBER
     return MALFORMED
+
+
+def _is_in_another_encoding(body: bytes, error: ValueError) -> bool:
+    return (
+        body.startswith(_MARKS)
+        or b"\x00" in body[:4]
+        or isinstance(error, UnicodeDecodeError)
+        or _HALF_PAIR.search(body) is not None
+    )
+
+
+def _is_no_number(body: bytes, text: str) -> bool:
+    """Look where the decoder stopped, which is behind the sign if there is one."""
+    found = _BYTE.search(text)
+    if found is None:
+        return False
+    place = int(found[1])
+    starts = (max(place - 1, 0), place)
+    return any(_NO_NUMBER.match(body, start) for start in starts)
