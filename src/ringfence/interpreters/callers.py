@@ -76,5 +76,5 @@ def _texts(values: Iterable[object]) -> Iterator[str]:
     for value in tuple(values):  # the names of a module may grow meanwhile
         if type(value) is str:
             yield value
-        elif type(value) is tuple or type(value) is list:
-            yield from (inner for inner in tuple(value) if type(inner) is str)
+        elif type(value) is tuple:  # a list may be where requests are written down
+            yield from (inner for inner in value if type(inner) is str)

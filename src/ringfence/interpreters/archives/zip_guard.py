@@ -16,6 +16,7 @@ from ringfence.interpreters.sink import Sink, here
 
 SINK = Sink("archive", "zipfile")
 
+JUDGED_BY_ITS_READER = "ringfence_judges_members"
 _ARMED = "_ringfence_armed"
 
 
@@ -28,7 +29,7 @@ def arm() -> None:
     @functools.wraps(plain)
     def init(self: zipfile.ZipFile, *args: Any, **kwargs: Any) -> None:
         plain(self, *args, **kwargs)
-        if here() is not None:
+        if here() is not None and not hasattr(self, JUDGED_BY_ITS_READER):
             judge(self)
 
     setattr(init, _ARMED, True)

@@ -143,7 +143,7 @@ def _operations(raw: bytes) -> Iterator[tuple[str, object]]:
     try:
         for operation, value, _ in pickletools.genops(raw):
             yield operation.name, value
-    except (ValueError, KeyError, IndexError, UnicodeError, OverflowError):
+    except (ValueError, KeyError, IndexError, OverflowError, Warning):
         return
 
 
