@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from ringfence.errors import SettingsError
-from ringfence.interpreters.urls.destinations import check_lines
+from ringfence.interpreters.destinations import check_lines
 
 _LEAST_INPUT = 1_024
 _DEEPEST = 500  # Python's parsers end near 1000 calls within calls

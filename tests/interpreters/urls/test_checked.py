@@ -1,7 +1,7 @@
 """A URL from outside is one that everybody reads alike, and leads to the internet."""
 
 import pytest
-from tests.interpreters.urls.test_addresses import LOOPBACK
+from tests.interpreters.test_addresses import LOOPBACK
 
 from ringfence import urls
 from ringfence.errors import InjectionRefusedError

@@ -7,9 +7,9 @@ from tests.interpreters.test_untrusted import exchange
 
 from ringfence.errors import InjectionRefusedError
 from ringfence.exchange import live
+from ringfence.interpreters.addresses import strict
 from ringfence.interpreters.settings import InterpretersSettings
 from ringfence.interpreters.sink import Here, Sinks
-from ringfence.interpreters.urls.addresses import strict
 from ringfence.interpreters.urls.egress import Egress, judge_request, vouch
 
 DATABASE = ("10.0.0.5", 5432)

@@ -2,8 +2,8 @@
 
 import pytest
 
+from ringfence.interpreters.addresses import strict
 from ringfence.interpreters.untrusted import Input
-from ringfence.interpreters.urls.addresses import strict
 from ringfence.interpreters.urls.named import fold_host, hosts_of
 
 

@@ -11,15 +11,15 @@ from typing import NoReturn
 
 from ringfence.denial import Denial
 from ringfence.errors import InjectionRefusedError
-from ringfence.interpreters.objection import object_to
-from ringfence.interpreters.sink import Sink, here
-from ringfence.interpreters.urls.addresses import (
+from ringfence.interpreters.addresses import (
     Address,
     not_public,
     readings,
     strict,
 )
-from ringfence.interpreters.urls.destinations import declared
+from ringfence.interpreters.destinations import declared
+from ringfence.interpreters.objection import object_to
+from ringfence.interpreters.sink import Sink, here
 
 SINK = Sink("url", "ringfence.urls")
 SCHEMES = ("https", "http")

@@ -39,18 +39,18 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from ringfence.exchange import Exchange, live
-from ringfence.interpreters.hook import Judge
-from ringfence.interpreters.settings import InterpretersSettings
-from ringfence.interpreters.sink import Here, Sink
-from ringfence.interpreters.untrusted import Inputs, inputs_of
-from ringfence.interpreters.urls.addresses import (
+from ringfence.interpreters.addresses import (
     Address,
     is_metadata,
     not_public,
     readings,
     strict,
 )
-from ringfence.interpreters.urls.destinations import declared
+from ringfence.interpreters.destinations import declared
+from ringfence.interpreters.hook import Judge
+from ringfence.interpreters.settings import InterpretersSettings
+from ringfence.interpreters.sink import Here, Sink
+from ringfence.interpreters.untrusted import Inputs, inputs_of
 from ringfence.interpreters.urls.named import Named, fold_host, hosts_of
 
 SINK = Sink("url", "socket")

@@ -20,10 +20,10 @@ import httpcore2
 import httpx2
 
 from ringfence.errors import FetchError, SettingsError
+from ringfence.interpreters.addresses import Address, not_public, strict
+from ringfence.interpreters.destinations import declared
 from ringfence.interpreters.objection import object_to
-from ringfence.interpreters.urls.addresses import Address, not_public, strict
 from ringfence.interpreters.urls.checked import SCHEMES, SINK, check
-from ringfence.interpreters.urls.destinations import declared
 from ringfence.interpreters.urls.egress import vouch
 
 Resolver = Callable[[str, int], Awaitable[Sequence[str]]]

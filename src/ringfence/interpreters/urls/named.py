@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 
+from ringfence.interpreters.addresses import Address, readings, strict
 from ringfence.interpreters.untrusted import Input
-from ringfence.interpreters.urls.addresses import Address, readings, strict
 
 _LOOPBACK = (IPv4Address("127.0.0.1"), IPv6Address("::1"))
 _DEFAULT_PORTS = {

@@ -11,7 +11,7 @@ from functools import lru_cache
 from ipaddress import ip_network
 
 from ringfence.errors import SettingsError
-from ringfence.interpreters.urls.addresses import (
+from ringfence.interpreters.addresses import (
     Address,
     Network,
     not_public,

@@ -4,7 +4,7 @@ from ipaddress import ip_address
 
 import pytest
 
-from ringfence.interpreters.urls.addresses import (
+from ringfence.interpreters.addresses import (
     is_metadata,
     not_public,
     readings,
