@@ -93,13 +93,16 @@ def served(
     make_app: Callable[[int], ASGIApp],
     *,
     protocol: type[HttpToolsProtocol] = HttpToolsProtocol,
+    loop: str = "auto",
 ) -> Iterator[Server]:
-    """Serve ``make_app(port)`` from a thread, over real HTTP."""
+    """Serve ``make_app(port)`` from a thread, over real HTTP, on uvloop if not said
+    otherwise."""
     with listener() as bound:
         port = bound.getsockname()[1]
         config = uvicorn.Config(
             make_app(port),
             http=protocol,
+            loop=loop,
             log_config=None,
             proxy_headers=False,
             server_header=False,
