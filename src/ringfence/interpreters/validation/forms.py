@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from urllib.parse import unquote_to_bytes
@@ -97,3 +98,25 @@ def gather(
         else:
             values[name] = value
     return values, faults
+
+
+def json_like(value: object) -> object:
+    """Return an object whose lists are lists, as JSON would have brought it."""
+    if not isinstance(value, dict):
+        return value
+    return {
+        name: list(one) if isinstance(one, (tuple, set, frozenset)) else one
+        for name, one in value.items()
+    }
+
+
+def beyond_json(value: object) -> list[Fault]:
+    """Return the fields whose numbers no JSON could have brought: text is read as
+    ``nan``, ``inf`` and whole numbers of any length."""
+    return [
+        Fault((name,), "finite_number")
+        for name, one in (value.items() if isinstance(value, dict) else ())
+        for number in (one if isinstance(one, list) else [one])
+        if (isinstance(number, float) and not math.isfinite(number))
+        or (isinstance(number, int) and not -(2**63) <= number < 2**64)
+    ]

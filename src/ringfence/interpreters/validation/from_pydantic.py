@@ -40,7 +40,7 @@ _SCALARS: Mapping[str, Check] = {
 _AROUND = frozenset(
     {"custom-error", "default", "function-after", "json-or-python", "lax-or-strict"}
 )
-_LISTS = frozenset({"frozenset", "generator", "list", "set"})
+_LISTS = frozenset({"deque", "frozenset", "generator", "list", "set"})
 
 
 def shape_of(schema: Schema) -> Check:
@@ -217,8 +217,8 @@ _STRUCTURES: Mapping[str, Callable[[_Maker, Schema, Schema], Check]] = {
 
 def _inner(schema: Schema) -> Schema:
     """Return what stands in a schema that only puts something around another."""
-    if schema["type"] == "json-or-python":  # frameworks hand over what json.loads gives
-        inner: Schema = schema["python_schema"]
+    if schema["type"] == "json-or-python":
+        inner: Schema = schema["json_schema"]
     elif schema["type"] == "lax-or-strict":
         inner = schema["lax_schema"]
     else:

@@ -27,7 +27,9 @@ from ringfence.interpreters.validation.forms import (
     MULTIPART,
     URLENCODED,
     Pair,
+    beyond_json,
     gather,
+    json_like,
     multipart,
     urlencoded,
 )
@@ -250,7 +252,8 @@ def _accept_pairs(
         read_as = msgspec.convert(values, model.annotation, strict=False)
     except msgspec.ValidationError as error:
         return _below(place, [fault_of(str(error))])
-    faults = model.check(msgspec.to_builtins(read_as)) or []
+    plain = json_like(msgspec.to_builtins(read_as))
+    faults = beyond_json(plain) or model.check(plain) or []
     if faults:
         return _below(place, faults)
     exchange.accepted = (*exchange.accepted, (model.annotation, read_as))
