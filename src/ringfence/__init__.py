@@ -6,7 +6,17 @@ from ringfence.browser.overrides import headers
 from ringfence.denial import Denial
 from ringfence.frameworks.rule import Rule
 from ringfence.guard.asgi import Guard
-from ringfence.interpreters import archives, expressions, ldap, nosql, paths, spreadsheets, sql, templates, urls
+from ringfence.interpreters import (
+    archives,
+    expressions,
+    ldap,
+    nosql,
+    paths,
+    spreadsheets,
+    sql,
+    templates,
+    urls,
+)
 from ringfence.interpreters.validation import accepts
 from ringfence.principal import Principal
 from ringfence.secrets.secret import Secret

@@ -35,6 +35,7 @@ GUARDED: Mapping[str, str] = {
     "pymysql": "ringfence.interpreters.sql.drivers.mysql",
     "aiomysql": "ringfence.interpreters.sql.drivers.mysql",
     "asyncmy": "ringfence.interpreters.sql.drivers.mysql",
+    "ldap3": "ringfence.interpreters.ldap.ldap3",
     "pymongo": "ringfence.interpreters.nosql.pymongo",
 }
 

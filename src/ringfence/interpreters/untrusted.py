@@ -41,6 +41,8 @@ _PARAMETER = re.compile(r';\s*(name|filename\*?)="?([^"\r\n]*)"?', re.IGNORECASE
 _OF_THE_CONNECTION = frozenset(
     {b"connection", b"content-length", b"transfer-encoding", b"upgrade"}
 )
+_NEGOTIATING = (b"accept", b"if-")
+_ANYTHING = frozenset({"*", "*/*"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,6 +232,8 @@ class _Reader:
         if name in _OF_THE_CONNECTION:
             return
         text = value.decode("latin-1")
+        if text in _ANYTHING and name.startswith(_NEGOTIATING):
+            return  # "I take anything": Node's fetch sends it with every request
         if name == b"cookie":
             for pair in text.split(";"):
                 key, _, content = pair.strip().partition("=")
