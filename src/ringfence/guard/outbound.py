@@ -7,11 +7,13 @@ from collections.abc import Awaitable, Mapping, Sequence
 from typing import cast
 
 from ringfence.denial import Denial
+from ringfence.errors import InjectionRefusedError
 from ringfence.exchange import Exchange, Message, Send
 from ringfence.guard.answers import Answers
 from ringfence.guard.field_errors import refused_input
 from ringfence.guard.lifeline import Lifeline, SessionEnded, Watch
 from ringfence.guard.plan import RoutePlan
+from ringfence.guard.reflected import reflection_of
 from ringfence.guard.rewrite import (
     APPLICATION_ERROR,
     INVALID_INPUT,
@@ -20,6 +22,7 @@ from ringfence.guard.rewrite import (
     everyday_start,
     must_rewrite,
 )
+from ringfence.interpreters.html.reflected import Reflection
 
 INTERNAL_ERROR = 1011  # RFC 6455, section 7.4.1
 _SWITCHING_PROTOCOLS = 101
@@ -55,6 +58,9 @@ class Outbound:
     _start: Message | None = None  # as it has left
     complete = False  # the application's own answer is out, whole
     _passing = False  # its body may follow as it is
+    _reflection: Reflection | None = None  # looks at it, piece by piece
+    _held: Message | None = None  # its start, until its first piece has been looked at
+    _cut = False  # half of it is out, and the rest must not follow
     _replaced = False
     _input_refused = False
     _remembered = 0  # bytes of what it has read
@@ -127,6 +133,9 @@ class Outbound:
             start = everyday_start(message, exchange, plan)
             if start is None and (plan.is_own or message["status"] in UNTOUCHED):
                 start = self._answers.finish_start(message, exchange, plan)
+                reflection = reflection_of(start, exchange)
+                if reflection is not None:
+                    return self._hold(start, reflection)
             if start is not None:
                 self._start, self._passing = start, True
                 return self._send(start)
@@ -139,6 +148,8 @@ class Outbound:
         if self.lifeline is not None and self.lifeline.cut:
             self._gone = True
             raise SessionEnded
+        if self._reflection is not None and await self._show(self._reflection, message):
+            return
         if kind in _STARTS:
             if not await self._replace(message):
                 finished = self._answers.finish_start(
@@ -157,6 +168,61 @@ class Outbound:
         elif kind == "websocket.close":
             self.complete = True
         await self._send(message)
+
+    async def _hold(self, start: Message, reflection: Reflection) -> None:
+        """Keep the start of a page back: what is found in its first piece is answered
+        with a refusal, and not with half a page."""
+        try:
+            concerned = reflection.concerns()
+        except InjectionRefusedError:
+            await self._refuse(cast("Denial", self._objection()))
+            return
+        self._held = start
+        if concerned:
+            self._reflection = reflection
+        else:
+            await self._let_go()
+            self._passing = True
+
+    async def _let_go(self) -> None:
+        if self._held is not None:
+            self._start, self._held = self._held, None
+            await self._send(self._start)
+
+    async def _show(self, reflection: Reflection, message: Message) -> bool:
+        """Send a piece of a page, unless it would carry out what was sent; return
+        whether that is done with."""
+        more = message.get("more_body", False)
+        if message["type"] == "http.response.body":
+            try:
+                reflection.look(message.get("body", b""), more=more)
+            except InjectionRefusedError:
+                await self._withhold(more=more)
+                return True
+        if self._cut:
+            raise InjectionRefusedError(self._objection())
+        if self._held is not None and self._objection() is not None:
+            await self._withhold(more=more)
+            return True
+        await self._let_go()
+        if more and self._watch is not None:
+            self._tie(self._watch)
+        return False
+
+    async def _withhold(self, *, more: bool) -> None:
+        """Answer otherwise if nothing is out yet; else break off, and drop what comes.
+
+        Raises:
+            InjectionRefusedError: a stream would go on for nobody, or is broken off.
+        """
+        denial = cast("Denial", self._objection())
+        if self._held is not None:
+            self._held = None
+            await self._refuse(denial)
+        else:
+            self._cut = True
+        if self._cut or more:
+            raise InjectionRefusedError(denial)
 
     def _tie(self, watch: Watch) -> None:
         """Tie what stays open to its session."""
@@ -229,6 +295,8 @@ class Outbound:
         if self._start is not None:
             if denial is not None:  # found out too late to answer
                 self._answers.record_refusal(denial, self._exchange)
+            if self._cut:
+                raise InjectionRefusedError(denial)  # the server drops the connection
         elif denial is None:
             await self._respond(APPLICATION_ERROR)
         else:
@@ -236,6 +304,11 @@ class Outbound:
 
     async def give_up(self, error: Exception) -> bool:
         """The application has raised: return whether the client has a whole answer."""
+        if self._cut:
+            self._answers.record_refusal(
+                cast("Denial", self._objection()), self._exchange
+            )
+            return False
         if self._start is None and not self._replaced:
             await self._answer_for(error)
             return True

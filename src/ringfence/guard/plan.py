@@ -86,9 +86,11 @@ class RoutePlan:
     sharing: Sharing | None = None
     steps: tuple[Step, ...] = field(init=False, repr=False)
     """The stages as they are called."""
-    endings: dict[Ending, Headers] = field(init=False, repr=False, default_factory=dict)
-    """What ``guard.rewrite`` has added to everyday answers; cleared when the headers
-    change."""
+    endings: dict[Ending, tuple[Headers, bool]] = field(
+        init=False, repr=False, default_factory=dict
+    )
+    """What ``guard.rewrite`` has added to everyday answers, and whether they are pages;
+    cleared when the headers change."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "steps", tuple(map(step_of, self.stages)))

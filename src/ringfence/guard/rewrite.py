@@ -12,6 +12,7 @@ from ringfence.denial import Denial
 from ringfence.exchange import Exchange, Headers, Message
 from ringfence.guard.field_errors import read_errors
 from ringfence.guard.plan import Ending, RoutePlan
+from ringfence.guard.reflected import is_page, is_suspect
 from ringfence.interpreters.urls.redirects import judge_location
 
 # Only the guard says these: two values would be two opinions, of which browsers take
@@ -156,9 +157,9 @@ def everyday_start(
     headers: dict[bytes, bytes] = dict(lines)
     # As in ``_ending``: calling it would take as long.
     kind = message["status"], headers.get(b"content-type"), exchange.principal is None
-    added = plan.endings.get(kind)
+    known = plan.endings.get(kind)
     if (
-        added is None
+        known is None
         or exchange.response_headers
         or exchange.nonce
         or not _EVERYDAY.issuperset(headers)
@@ -168,6 +169,9 @@ def everyday_start(
     values = b"".join(headers.values())
     if b"\n" in values or b"\r" in values:
         return None
+    added, page = known
+    if page and is_suspect(exchange):
+        return None  # to be looked at
     return {**message, "headers": [*lines, *added]}
 
 
@@ -185,7 +189,7 @@ def _remember(added: Headers, ending: Ending, plan: RoutePlan) -> None:
     if ending[0] in _SENT_ON:
         return  # where to is looked at each time
     if len(plan.endings) < _ENDINGS and (plan.is_own or ending[0] in UNTOUCHED):
-        plan.endings[ending] = added
+        plan.endings[ending] = added, is_page(ending[1] or b"")
 
 
 def _refuse_line_breaks(parts: Iterable[bytes]) -> None:

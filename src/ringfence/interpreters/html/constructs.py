@@ -1,0 +1,181 @@
+"""What a page carries out: scripts, handlers, addresses that are code."""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from urllib.parse import unquote
+
+from ringfence.interpreters.html.tags import Attribute, Tag
+
+# Elements that load or are code, and the attribute that says from where.
+_LOADING = {
+    "applet": ("code", "archive", "codebase"),
+    "base": ("href",),
+    "embed": ("src",),
+    "fencedframe": ("config",),
+    "frame": ("src",),
+    "iframe": ("src",),
+    "link": ("href",),
+    "meta": ("http-equiv",),
+    "object": ("data", "codebase"),
+    "portal": ("src",),
+    "script": ("src", "href", "xlink:href"),
+}
+_LINKS_THAT_LOAD = ("stylesheet", "import")
+_FROM_ELSEWHERE = frozenset({"base", "embed", "object", "script"})
+_ABSOLUTE = re.compile(r"(?:https?:)?[/\\]{2}")
+_RAW = frozenset({"script", "style"})
+_ADDRESSES = frozenset(
+    {
+        "action",
+        "background",
+        "by",
+        "data",
+        "formaction",
+        "from",
+        "href",
+        "src",
+        "to",
+        "values",
+        "xlink:href",
+    }
+)
+_PICTURES = frozenset({"img", "image", "input", "video", "audio", "source"})
+_HANDLER = re.compile(r"on[a-z]")
+_SKIPPED = re.compile(r"[\x00-\x20\x7f-\xa0\u2028\u2029\ufeff\"']+")
+_CODE = re.compile(r"(?:javascript|vbscript|livescript):")
+_DATA = re.compile(r"data:[^,]*(?:html|xml|svg|script)")
+_INERT = frozenset({"", ";", "void(0)", "void(0);", "void0", "//", "undefined"})
+_NO_SCRIPT = ("json", "template", "text/html", "text/plain", "text/markdown")
+_TARGET = re.compile(r"<\?xml-stylesheet[^>]*>")
+
+_FIRST = 2_000  # characters of a script that are compared with what was sent
+SHORT, LONG = 12, 24  # characters alike that are no accident
+
+
+@dataclass(frozen=True, slots=True)
+class Construct:
+    """Something in a page that a browser carries out or loads.
+
+    Args:
+        what: for the ledger.
+        head: how it begins: what nobody writes by accident together with ``rest``.
+        rest: what is carried out, or from where it comes; not empty.
+        enough: characters of ``rest`` after which likeness is no accident.
+        code: the script in it, decoded; ``""`` if it is none.
+        nonce: of its element.
+    """
+
+    what: str
+    head: str
+    rest: str
+    enough: int = LONG
+    code: str = ""
+    nonce: str = ""
+
+
+def canonical(text: str) -> str:
+    """Return text without what browsers skip and without quotes, which come and go
+    when markup is written anew, its entities decoded."""
+    if "&" in text:
+        text = html.unescape(text).lower()
+    text = "".join(text.split())
+    return _SKIPPED.sub("", text) if _SKIPPED.search(text) else text
+
+
+def constructs_of(text: str, tag: Tag, *, is_xml: bool) -> Iterator[Construct]:
+    """Yield what one complete tag has a browser carry out.
+
+    Args:
+        text: the page, folded.
+        tag: of it; of an element with raw text, the end of that has come, too.
+        is_xml: entities are decoded in scripts, too.
+    """
+    if tag.name in _RAW:
+        yield from _raw(text, tag, is_xml=is_xml)
+    for attribute in tag.attributes:
+        if _HANDLER.match(attribute.name):
+            yield from _handler(text, attribute)
+        elif attribute.name in _ADDRESSES:
+            yield from _address(tag, attribute)
+        elif attribute.name == "srcdoc":
+            yield from _loading(text, tag, attribute)
+        if attribute.name in _LOADING.get(tag.name, ()) and _loads(tag):
+            yield from _loading(text, tag, attribute)
+
+
+def instructions_of(text: str) -> Iterator[Construct]:
+    """Yield what XML loads besides its tags: style sheets, which may be programs."""
+    for match in _TARGET.finditer(text):
+        yield Construct("a style sheet", "<?xml-stylesheet", canonical(match[0])[16:])
+
+
+def is_complete(text: str, tag: Tag) -> bool:
+    """Return whether a tag has come whole, and what it carries out, too."""
+    return tag.end >= 0 and (tag.name not in _RAW or _end_of_raw(text, tag) >= 0)
+
+
+def _end_of_raw(text: str, tag: Tag) -> int:
+    return text.find(f"</{tag.name}", tag.end)
+
+
+def _raw(text: str, tag: Tag, *, is_xml: bool) -> Iterator[Construct]:
+    content = text[tag.end : _end_of_raw(text, tag)]
+    head, rest = canonical(text[tag.start : tag.end]), canonical(content[:_FIRST])
+    if len(rest) < LONG:  # so many blanks before it
+        rest = canonical(content)
+    if not rest or not _is_carried_out(tag):
+        return
+    code = ""
+    if tag.name == "script":
+        code = html.unescape(content) if is_xml else content
+    nonce = tag.value_of("nonce")
+    yield Construct(f"<{tag.name}>", head, rest, code=code, nonce=nonce)
+
+
+def _is_carried_out(tag: Tag) -> bool:
+    kind = tag.value_of("type")
+    return not any(word in kind for word in _NO_SCRIPT)
+
+
+def _handler(text: str, attribute: Attribute) -> Iterator[Construct]:
+    written = canonical(text[attribute.start : attribute.value_end])
+    head, _, rest = written.partition("=")
+    if rest:
+        code = html.unescape(attribute.value)
+        yield Construct("a handler", f"{head}=", rest, SHORT, code)
+
+
+def _address(tag: Tag, attribute: Attribute) -> Iterator[Construct]:
+    written = canonical(attribute.value)
+    for address in written.split(";") if attribute.name == "values" else [written]:
+        scheme = _CODE.match(address)
+        if scheme is not None:
+            rest = address[scheme.end() :]
+            if rest not in _INERT:
+                code = unquote(html.unescape(attribute.value).partition(":")[2])
+                what = "an address that is code"
+                yield Construct(what, scheme[0], rest, SHORT, code)
+        elif tag.name not in _PICTURES and _DATA.match(address):
+            yield Construct("an address that is a page", "data:", address[5:])
+
+
+def _loading(text: str, tag: Tag, attribute: Attribute) -> Iterator[Construct]:
+    rest = canonical(attribute.value)
+    if rest:
+        head = canonical(text[tag.start : attribute.value_start])
+        yield Construct(f"<{tag.name}>", head, rest, nonce=tag.value_of("nonce"))
+        if tag.name in _FROM_ELSEWHERE and _ABSOLUTE.match(rest):
+            yield Construct("the address of a script", "", rest)
+
+
+def _loads(tag: Tag) -> bool:
+    if tag.name == "link":
+        relation = tag.value_of("rel")
+        return any(word in relation for word in _LINKS_THAT_LOAD)
+    if tag.name == "meta":
+        return tag.value_of("http-equiv") in {"refresh", "content-security-policy"}
+    return tag.name != "base" or bool(tag.value_of("href"))

@@ -1,0 +1,111 @@
+"""Reading tags out of a page, wherever a browser might see one.
+
+A browser's parser is in one of many states at each character, and templates, fragments
+and foreign markup (SVG) shift them. No state is kept here: every ``<`` before a letter
+is read as a tag, also within comments, scripts and values. What is found besides real
+tags does no harm, since only what a request has brought counts.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+_NAME = re.compile(r"<([a-z][^\t\n\f\r />]*)")
+_GAP = re.compile(r"[\t\n\f\r /]*")
+_ATTRIBUTE = re.compile(
+    r"""
+    ([^\t\n\f\r />][^\t\n\f\r />=]*)
+    (?:[\t\n\f\r ]*=[\t\n\f\r ]*(?:"([^"]*)"|'([^']*)'|(?!["'])([^\t\n\f\r >]*)))?
+    """,
+    re.VERBOSE,
+)
+_LEFT_OPEN = re.compile(r"""[\t\n\f\r ]*=[\t\n\f\r ]*(?:["']|$)""")
+
+
+@dataclass(frozen=True, slots=True)
+class Attribute:
+    """One attribute of a tag.
+
+    Args:
+        name: folded.
+        start: of the name, in the text.
+        value: as written, folded, with its entities.
+        value_start: of the value, after its quote.
+    """
+
+    name: str
+    start: int
+    value: str
+    value_start: int
+
+    @property
+    def value_end(self) -> int:
+        """Where the value ends, before its quote."""
+        return self.value_start + len(self.value)
+
+
+@dataclass(frozen=True, slots=True)
+class Tag:
+    """A tag that opens an element.
+
+    Args:
+        name: folded.
+        start: of its ``<``.
+        end: after its ``>``; ``-1`` while that has not come.
+        attributes: in their order.
+    """
+
+    name: str
+    start: int
+    end: int
+    attributes: tuple[Attribute, ...]
+
+    def value_of(self, name: str) -> str:
+        """Return the value of the first attribute of this name, or ``""``."""
+        found = (each.value for each in self.attributes if each.name == name)
+        return next(found, "")
+
+
+def tags_of(text: str) -> Iterator[Tag]:
+    """Yield every tag of a folded text.
+
+    Each place where an attribute may begin is read once, however many tags claim it:
+    a thousand tags within one another would else be read a million times (CWE-407).
+    """
+    read: set[int] = set()
+    for match in _NAME.finditer(text):
+        if match.start() not in read:
+            yield _tag_at(text, match, read)
+
+
+def _tag_at(text: str, match: re.Match[str], read: set[int]) -> Tag:
+    name, place = match[1], match.end()
+    attributes: list[Attribute] = []
+    while True:
+        place = _end_of_gap(text, place)
+        if place >= len(text):
+            return Tag(name, match.start(), -1, tuple(attributes))
+        if text[place] == ">":
+            return Tag(name, match.start(), place + 1, tuple(attributes))
+        if place in read:  # by another tag, whose attributes these are as well
+            end = text.find(">", place)
+            return Tag(name, match.start(), end + (end >= 0), tuple(attributes))
+        read.add(place)
+        found = _ATTRIBUTE.match(text, place)
+        if found is None or (
+            found.lastindex == 1 and _LEFT_OPEN.match(text, found.end())
+        ):
+            return Tag(name, match.start(), -1, tuple(attributes))
+        group = found.lastindex or 1
+        value, start = (
+            (found[group], found.start(group)) if group > 1 else ("", found.end())
+        )
+        attributes.append(Attribute(found[1], place, value, start))
+        place = found.end()
+
+
+def _end_of_gap(text: str, place: int) -> int:
+    match = _GAP.match(text, place)
+    return place if match is None else match.end()
