@@ -1,0 +1,344 @@
+"""SQL injection on a real PostgreSQL, through each driver and on both loops (CWE-89).
+
+The guide's handler, and one for each place of a statement that input gets written to.
+"""
+
+import time
+from contextlib import asynccontextmanager
+
+import asyncpg
+import httpx2
+import psycopg
+import pytest
+from sqlalchemy import NullPool, create_engine, text
+from sqlalchemy.ext.asyncio import create_async_engine
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+from tests.attacks.serving import RAISED, lifespan
+
+from ringfence import Guard, Settings, access
+
+LOOPS = {"asyncio": {}, "uvloop": {"use_uvloop": True}}
+_Q = "'"
+SECRET = "admins-own-key"
+TABLES = f"""
+DROP TABLE IF EXISTS users, secrets;
+CREATE TABLE users (id int, email text);
+INSERT INTO users VALUES (1, 'alice@example.com'), (2, 'admin@example.com');
+CREATE TABLE secrets (id int, value text);
+INSERT INTO secrets VALUES (1, '{SECRET}');
+"""
+
+# How developers write input into a statement; the first is the guide's.
+WRITTEN = {
+    "login": lambda v: f"SELECT * FROM users WHERE email='{v}'",
+    "number": lambda v: f"SELECT * FROM users WHERE id={v}",
+    "like": lambda v: f"SELECT * FROM users WHERE email LIKE '%{v}%'",
+    "list": lambda v: f"SELECT * FROM users WHERE id IN ({v})",
+    "sorted": lambda v: f"SELECT id FROM users ORDER BY {v}",
+    "limited": lambda v: f"SELECT * FROM users WHERE id > 8 LIMIT {v}",
+    "quoted": lambda v: 'SELECT * FROM users WHERE id > 8 ORDER BY "' + v + '"',
+    "dollars": lambda v: f"SELECT * FROM users WHERE email=$${v}$$",
+    "tagged": lambda v: f"SELECT * FROM users WHERE email=$q${v}$q$",
+    "doubled": lambda v: f"SELECT * FROM users WHERE email=E'{v.replace(_Q, _Q * 2)}'",
+    "remark": lambda v: f"SELECT * FROM users WHERE id > 8 /* for {v} */",
+    "line": lambda v: f"SELECT * FROM users WHERE id > 8 -- for {v}",
+}
+
+LEAKS = [
+    ("login", "' OR '1'='1"),  # the guide's
+    ("login", "' UNION SELECT id, value FROM secrets --"),
+    ("login", "' UNION/**/SELECT/**/id,value/**/FROM/**/secrets--"),
+    ("login", "'||(SELECT value FROM secrets)::int||'"),  # told by the error
+    ("number", "0 OR 1=1"),
+    ("number", "0 UNION SELECT id, value FROM secrets"),
+    ("like", "%' OR email LIKE '"),
+    ("list", "0) UNION SELECT id, value FROM secrets --"),
+    ("sorted", "(SELECT value FROM secrets)::int"),
+    ("limited", "(SELECT value::int FROM secrets)"),
+    ("quoted", 'id" LIMIT (SELECT value::int FROM secrets) --'),
+    ("dollars", "$$ OR $$1$$=$$1"),
+    ("tagged", "$q$ UNION SELECT id, value FROM secrets --"),
+    ("doubled", "\\' OR 1=1 --"),
+    ("remark", "*/ OR 1=1 /*"),
+    ("line", "me\n OR 1=1"),
+]
+# What only drivers can do that send without preparing.
+DROPS = [
+    ("login", "'; DROP TABLE users; --"),  # the guide's
+    ("number", "0; DROP TABLE users"),
+    ("sorted", "id; DROP TABLE users"),
+    ("dollars", "$$; DROP TABLE users; --"),
+]
+SLEPT = 0.1  # seconds
+SLEEP = f"' OR (SELECT pg_sleep({SLEPT})) IS NULL --"
+
+HONEST = [
+    "alice@example.com",
+    "O'Brien",
+    "🧑🏽‍🌾 Ζωή, 張 & Ngũgĩ",
+    "In SQL, ' OR '1'='1 makes a condition true",
+    "'; DROP TABLE users; -- is the classic",
+    "C:\\temp\\new",
+    "1 or 2",
+    "100%",
+    "$$",
+    "$1 %s :name ?",
+    "",
+]
+
+
+class Statements:
+    """A driver as an application uses it: a statement as text, and bound values."""
+
+    stacks = True
+
+    def __init__(self, database):
+        self.database = database
+
+    async def rows(self, statement, *values):
+        raise NotImplementedError
+
+
+class PsycopgInThreads(Statements):
+    bound = "SELECT %s"
+
+    def at_once(self, statement, values):
+        with psycopg.connect(self.database.dsn) as connection:
+            return connection.execute(statement, values or None).fetchall()
+
+    async def rows(self, statement, *values):
+        return await run_in_threadpool(self.at_once, statement, values)
+
+
+class PsycopgClientCursors(PsycopgInThreads):
+    """They write the values into the text themselves."""
+
+    def at_once(self, statement, values):
+        with psycopg.connect(self.database.dsn) as connection:
+            cursor = psycopg.ClientCursor(connection)
+            return cursor.execute(statement, values or None).fetchall()
+
+
+class PsycopgAsync(Statements):
+    bound = "SELECT %s"
+
+    async def rows(self, statement, *values):
+        connecting = psycopg.AsyncConnection.connect(self.database.dsn)
+        async with await connecting as connection:
+            cursor = await connection.execute(statement, values or None)
+            return await cursor.fetchall()
+
+
+class Asyncpg(Statements):
+    bound = "SELECT $1::text"
+    stacks = False
+
+    async def rows(self, statement, *values):
+        connection = await asyncpg.connect(**self.database.arguments)
+        try:
+            return [tuple(row) for row in await connection.fetch(statement, *values)]
+        finally:
+            await connection.close()
+
+
+class AsyncpgSimple(Asyncpg):
+    """Without values, ``execute`` speaks the simple protocol: many statements."""
+
+    stacks = True
+
+    async def rows(self, statement, *values):
+        if not values:
+            connection = await asyncpg.connect(**self.database.arguments)
+            try:
+                await connection.execute(statement)
+            finally:
+                await connection.close()
+        return await super().rows(statement, *values)
+
+
+class SqlalchemyInThreads(Statements):
+    bound = "SELECT :value"
+
+    def at_once(self, statement, values):
+        engine = create_engine(self.database.url("psycopg"), poolclass=NullPool)
+        given = {"value": values[0]} if values else {}
+        with engine.connect() as connection:
+            found = connection.execute(text(statement), given)
+            rows = found.all() if found.returns_rows else []
+            connection.commit()
+        return rows
+
+    async def rows(self, statement, *values):
+        return await run_in_threadpool(self.at_once, statement, values)
+
+
+class SqlalchemyWithPsycopg(Statements):
+    bound = "SELECT :value"
+    driver = "psycopg"
+
+    async def rows(self, statement, *values):
+        url = self.database.url(self.driver)
+        engine = create_async_engine(url, poolclass=NullPool)
+        given = {"value": values[0]} if values else {}
+        async with engine.connect() as connection:
+            found = await connection.execute(text(statement), given)
+            rows = found.all() if found.returns_rows else []
+            await connection.commit()
+        return rows
+
+
+class SqlalchemyWithAsyncpg(SqlalchemyWithPsycopg):
+    bound = "SELECT CAST(:value AS text)"
+    driver = "asyncpg"
+    stacks = False
+
+
+DRIVERS = {
+    "psycopg in threads": PsycopgInThreads,
+    "psycopg's client cursors": PsycopgClientCursors,
+    "psycopg": PsycopgAsync,
+    "asyncpg": Asyncpg,
+    "asyncpg's simple protocol": AsyncpgSimple,
+    "SQLAlchemy in threads": SqlalchemyInThreads,
+    "SQLAlchemy on psycopg": SqlalchemyWithPsycopg,
+    "SQLAlchemy on asyncpg": SqlalchemyWithAsyncpg,
+}
+
+
+def routes(driver):
+    async def vulnerable(request):
+        value = (await request.json())["value"]
+        statement = WRITTEN[request.path_params["place"]](value)
+        try:
+            return JSONResponse([list(row) for row in await driver.rows(statement)])
+        except Exception as error:  # noqa: BLE001 - as debug pages do
+            return JSONResponse(str(error))
+
+    async def bound(request):
+        value = (await request.json())["value"]
+        found = await driver.rows(driver.bound, value)
+        return JSONResponse(found[0][0])
+
+    return [
+        Route("/written/{place}", vulnerable, methods=["POST"]),
+        Route("/bound", bound, methods=["POST"]),
+    ]
+
+
+@asynccontextmanager
+async def client_of(app):
+    transport = httpx2.ASGITransport(app)
+    async with (
+        lifespan(app),
+        httpx2.AsyncClient(transport=transport, base_url="http://localhost") as client,
+    ):
+        yield client
+
+
+# Where a thread does the work, the loop makes no difference.
+ASYNCHRONOUS = [name for name in DRIVERS if "thread" not in name and "'" not in name]
+SIDES = [("asyncio", name) for name in DRIVERS]
+SIDES += [("uvloop", name) for name in ASYNCHRONOUS]
+
+
+@pytest.fixture(params=SIDES, ids="-".join)
+def side(request):
+    return request.param
+
+
+@pytest.fixture
+def anyio_backend(side):
+    return "asyncio", LOOPS[side[0]]
+
+
+@pytest.fixture
+def driver(side, postgres):
+    return DRIVERS[side[1]](postgres)
+
+
+@pytest.fixture
+async def off(driver):
+    """The handlers as their developer wrote them."""
+    async with client_of(Starlette(routes=routes(driver))) as client:
+        yield client
+
+
+@pytest.fixture
+async def on(driver, tmp_path):
+    """The same behind the guard."""
+    settings = Settings.load(environ=RAISED, env="development", data=tmp_path)
+    app = Starlette(routes=access.routes(routes(driver), access.public))
+    async with client_of(Guard(app, settings)) as client:
+        yield client
+
+
+def tables(driver):
+    with psycopg.connect(driver.database.dsn) as connection:
+        connection.execute(TABLES)
+
+
+def is_whole(driver):
+    with psycopg.connect(driver.database.dsn) as connection:
+        found = connection.execute("SELECT to_regclass('users')").fetchone()
+    return found != (None,)
+
+
+def leaked(answer):
+    """What comes from rows that nobody has asked for."""
+    return SECRET in answer.text or "admin@" in answer.text
+
+
+async def send(client, place, value):
+    return await client.post(f"/written/{place}", json={"value": value})
+
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_attacks(driver, off, on):
+    """Input that is more than one value does what it likes, until it is refused."""
+    tables(driver)
+    for place, attack in LEAKS:
+        assert leaked(await send(off, place, attack)), (place, attack)
+        answer = await send(on, place, attack)
+        assert answer.status_code == 403, (place, attack, answer.text)
+        assert answer.json()["code"] == "interpreters.sql"
+    before = time.perf_counter()
+    await send(
+        off, "login", SLEEP
+    )  # what is not shown can be asked by how long it takes
+    assert time.perf_counter() - before >= SLEPT
+    assert (await send(on, "login", SLEEP)).status_code == 403
+    for place, attack in DROPS:
+        assert (await send(on, place, attack)).status_code == 403, (place, attack)
+        assert is_whole(driver)
+        await send(off, place, attack)
+        assert is_whole(driver) is not driver.stacks, (place, attack)
+        tables(driver)
+
+
+async def test_honest_values(driver, off, on):
+    """Bound, everything passes as it is; written into a literal, what stays in it."""
+    tables(driver)
+    for value in HONEST:
+        answer = await on.post("/bound", json={"value": value})
+        assert (answer.status_code, answer.json()) == (200, value)
+    for place, value in [
+        ("login", "alice@example.com"),
+        ("number", "1"),
+        ("number", 1),
+        ("like", "alice"),
+        ("list", "1, 7"),
+        ("dollars", "alice@example.com"),
+        ("doubled", "alice@example.com"),
+    ]:
+        there, here = await send(off, place, value), await send(on, place, value)
+        assert here.json() == there.json() == [[1, "alice@example.com"]], (
+            place,
+            here.text,
+        )
+    for place, value in [("doubled", "O'Brien"), ("remark", "me"), ("limited", "3")]:
+        assert (await send(on, place, value)).json() == [], (place, value)
