@@ -38,6 +38,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from ringfence.errors import InjectionRefusedError
 from ringfence.exchange import Exchange, live
 from ringfence.interpreters.addresses import (
     Address,
@@ -219,9 +220,17 @@ class Egress:
         if isinstance(address, (str, bytes)):
             _judge_path(_text(address), whom)
             return
-        dialled = _read(sock, address, is_stream=event == "socket.connect")
-        if dialled is not None:
+        is_stream = event == "socket.connect"
+        dialled = _read(sock, address, is_stream=is_stream)
+        if dialled is None:
+            return
+        try:
             self._judge(dialled, whom)
+        except InjectionRefusedError:
+            # Clients close what failed by an OSError, and nothing else.
+            if is_stream and isinstance(sock, socket.socket):
+                sock.close()
+            raise
 
     def noticed(self, event: str, args: tuple[object, ...]) -> None:
         """Learn what the application dials while it starts: it is its own."""

@@ -100,7 +100,9 @@ def hosts_of(inputs: Iterable[Input]) -> tuple[Named, ...]:
         if given.place == "header" and given.name in _NOT_FOLLOWED:
             continue
         for named in _hosts(given):
-            found.setdefault((named.host, named.ports), named)
+            known = found.get((named.host, named.ports))
+            if known is None or (given.name and not known.given.name):
+                found[named.host, named.ports] = named
     return tuple(found.values())
 
 
