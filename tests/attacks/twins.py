@@ -32,13 +32,14 @@ class Twins:
 
 @contextmanager
 def twins(
-    make_routes: Callable[[], Sequence[BaseRoute]], data: Path
+    make_routes: Callable[[], Sequence[BaseRoute]], data: Path, *, loop: str = "auto"
 ) -> Iterator[Twins]:
     """Serve handlers that anybody may call, once without and once with a guard.
 
     Args:
         make_routes: returns public ones, for each side its own.
         data: a folder for what the guard writes.
+        loop: ``asyncio`` or ``uvloop``.
     """
 
     def bare(port: int) -> Starlette:
@@ -50,8 +51,8 @@ def twins(
         return Guard(Starlette(routes=marked), settings)
 
     with (
-        served(bare) as off,
-        served(guarded) as on,
+        served(bare, loop=loop) as off,
+        served(guarded, loop=loop) as on,
         httpx2.Client(base_url=off.url, timeout=PATIENCE, verify=NO_TLS) as bare_client,
         httpx2.Client(base_url=on.url, timeout=PATIENCE, verify=NO_TLS) as client,
     ):

@@ -2,8 +2,11 @@
 
 from examples.range.target import Target
 from examples.range.targets import (
+    assignment,
+    code,
     disclosure,
     endless,
+    files,
     forgery,
     markup,
     permission,
@@ -13,10 +16,13 @@ from examples.range.targets import (
 
 TARGETS: tuple[Target, ...] = (
     *permission.TARGETS,
+    *assignment.TARGETS,
     *markup.TARGETS,
     *forgery.TARGETS,
     *sharing.TARGETS,
     *sessions.TARGETS,
     *endless.TARGETS,
     *disclosure.TARGETS,
+    *files.TARGETS,
+    *code.TARGETS,
 )

@@ -38,6 +38,7 @@ LED = [
     ("file:///etc/passwd", "/etc/passwd"),
     ("file:/etc/passwd", "/etc/passwd"),
     ("/ETC/Passwd", "/etc/passwd"),
+    ("../../other/a.txt", "/srv/files/../../other"),
 ]
 NOT_LED = [
     ("report.pdf", "/srv/files/report.pdf"),
@@ -55,6 +56,7 @@ NOT_LED = [
     ("/data", "/data/x.pdf"),
     ("~", str(Path("~/x").expanduser())),
     ("../index.html", "/srv/templates/index.html"),
+    ("../index.html", "/srv/app/../templates/index.html"),
     ("/srv", str(Path.cwd() / "x")),
     ("*/*", "/srv/a/b"),
     ("http://example.com/a", "/srv/a"),

@@ -3,7 +3,6 @@
 import csv
 import io
 
-import openpyxl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -94,10 +93,3 @@ def test_writer():
         ["'=1+1", "-3"],
         ["Ann; Bob", "-4.5"],
     ]
-
-
-def test_a_real_reader_sees_text():
-    """Openpyxl takes the same signs for a formula."""
-    sheet = openpyxl.Workbook().active
-    sheet.append(["=1+1", spreadsheets.as_text("=1+1")])
-    assert [cell.data_type for cell in sheet[1]] == ["f", "s"]

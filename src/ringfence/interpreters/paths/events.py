@@ -202,6 +202,9 @@ def _spellings(text: str) -> Iterator[str]:
         yield unquote(text[5:].removeprefix("//").removeprefix("localhost"))
     if os.sep != "/" and "/" in text:
         yield text.replace("/", os.sep)
+    above = os.path.dirname(text)  # whose folder is listed
+    if above.startswith(_PARENT) and os.path.basename(above) != _PARENT:
+        yield above
 
 
 def _traveller(given: Input, text: str) -> Iterator[Traveller]:
