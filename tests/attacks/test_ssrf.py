@@ -7,6 +7,7 @@ import threading
 import urllib.request
 from contextlib import ExitStack, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from ipaddress import IPv4Address
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -24,10 +25,12 @@ from tests.attacks.serving import NO_TLS, served
 
 from ringfence import Guard, Settings, access, urls
 from ringfence.interpreters.loops.guarded import GuardedLoop
+from ringfence.interpreters.urls.egress import vouch
 
 SECRET = "the machine's own credentials"
 NEWS, REBOUND = "news.example", "rebind.example"
 PATIENCE = 30.0
+HERE = IPv4Address("127.0.0.1")
 
 
 class RebindingLoop(GuardedLoop):
@@ -256,13 +259,15 @@ class World:
         }
 
     def get(self, path, **query):
-        return httpx2.get(
-            f"{self.server.url}{path}",
-            params=query,
-            verify=NO_TLS,
-            timeout=PATIENCE,
-            follow_redirects=False,
-        )
+        # The test's own thread is one that carries no context: a request that has been
+        # answered and is still in progress would be judged for it.
+        with vouch(HERE, self.server.port):
+            return httpx2.get(
+                f"{self.server.url}{path}",
+                params=query,
+                verify=NO_TLS,
+                timeout=PATIENCE,
+            )
 
 
 @contextmanager
