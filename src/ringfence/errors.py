@@ -7,6 +7,7 @@
     ├── StoreError               the world's failure: a store is down, slow or full
     │   └── StoreBusyError       a bounded queue is full; come again later
     ├── FetchError               the world's failure: nothing usable at an address
+    ├── CommandError             a program could not be started, or has failed
     ├── OutsideRequestError      the caller's misuse: no guarded request is running
     ├── BodyRefusedError         a request body was refused while it was read
     │   └── BodyTooLargeError    it passed its cap
@@ -65,6 +66,10 @@ class StoreBusyError(StoreError):
     def __init__(self, message: str, *, retry_after: int) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+
+
+class CommandError(RingfenceError):
+    """A program could not be started, has failed, took too long or said too much."""
 
 
 class InjectionRefusedError(RingfenceError):

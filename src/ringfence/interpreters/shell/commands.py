@@ -77,7 +77,9 @@ _READING_AGAIN = (
     _JOINING
     | _AWK
     | _OTHER_SHELLS
-    | frozenset({"xargs", "trap", "alias", "source", ".", "su", "script", "flock", "parallel"})
+    | frozenset(
+        {"xargs", "trap", "alias", "source", ".", "su", "script", "flock", "parallel"}
+    )
 )
 
 _VERSION = re.compile(r"(?<=[a-z])[\d.]+$|\.exe$")
