@@ -10,7 +10,7 @@ from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 
-from ringfence.interpreters import threads
+from ringfence.interpreters import lines, threads
 from ringfence.interpreters.deserialization import evaluation, pickles
 from ringfence.interpreters.hook import NET, gather
 from ringfence.interpreters.paths import events as path_events
@@ -49,6 +49,7 @@ def arm() -> None:
     NET.install(
         gather(
             egress.JUDGES,
+            lines.JUDGES,
             shell_events.JUDGES,
             foreign.JUDGES,
             path_events.JUDGES,
