@@ -10,13 +10,13 @@ import asyncpg
 import httpx2
 import psycopg
 import pytest
-from sqlalchemy import NullPool, create_engine, text
+from sqlalchemy import create_engine, text
 from sqlalchemy.ext.asyncio import create_async_engine
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse
 from starlette.routing import Route
-from tests.attacks.serving import RAISED, lifespan
+from tests.attacks.serving import lifespan
 
 from ringfence import Guard, Settings, access
 
@@ -90,58 +90,67 @@ HONEST = [
 ]
 
 
-class Statements:
+class Driver:
     """A driver as an application uses it: a statement as text, and bound values."""
 
     stacks = True
 
     def __init__(self, database):
         self.database = database
+        self.opened = None
+
+    async def open(self):
+        raise NotImplementedError
 
     async def rows(self, statement, *values):
         raise NotImplementedError
 
+    async def close(self):
+        await self.opened.close()
 
-class PsycopgInThreads(Statements):
+
+class PsycopgInThreads(Driver):
     bound = "SELECT %s"
+    kind = psycopg.Cursor
 
-    def at_once(self, statement, values):
-        with psycopg.connect(self.database.dsn) as connection:
-            return connection.execute(statement, values or None).fetchall()
+    async def open(self):
+        dsn = self.database.dsn
+        self.opened = psycopg.connect(dsn, autocommit=True, cursor_factory=self.kind)
 
     async def rows(self, statement, *values):
-        return await run_in_threadpool(self.at_once, statement, values)
+        execute = self.opened.execute
+        return (await run_in_threadpool(execute, statement, values or None)).fetchall()
+
+    async def close(self):
+        self.opened.close()
 
 
 class PsycopgClientCursors(PsycopgInThreads):
     """They write the values into the text themselves."""
 
-    def at_once(self, statement, values):
-        with psycopg.connect(self.database.dsn) as connection:
-            cursor = psycopg.ClientCursor(connection)
-            return cursor.execute(statement, values or None).fetchall()
+    kind = psycopg.ClientCursor
 
 
-class PsycopgAsync(Statements):
+class PsycopgAsync(Driver):
     bound = "SELECT %s"
 
+    async def open(self):
+        connect = psycopg.AsyncConnection.connect
+        self.opened = await connect(self.database.dsn, autocommit=True)
+
     async def rows(self, statement, *values):
-        connecting = psycopg.AsyncConnection.connect(self.database.dsn)
-        async with await connecting as connection:
-            cursor = await connection.execute(statement, values or None)
-            return await cursor.fetchall()
+        return await (await self.opened.execute(statement, values or None)).fetchall()
 
 
-class Asyncpg(Statements):
+class Asyncpg(Driver):
     bound = "SELECT $1::text"
     stacks = False
 
+    async def open(self):
+        self.opened = await asyncpg.connect(**self.database.arguments)
+
     async def rows(self, statement, *values):
-        connection = await asyncpg.connect(**self.database.arguments)
-        try:
-            return [tuple(row) for row in await connection.fetch(statement, *values)]
-        finally:
-            await connection.close()
+        return await self.opened.fetch(statement, *values)
 
 
 class AsyncpgSimple(Asyncpg):
@@ -151,48 +160,53 @@ class AsyncpgSimple(Asyncpg):
 
     async def rows(self, statement, *values):
         if not values:
-            connection = await asyncpg.connect(**self.database.arguments)
-            try:
-                await connection.execute(statement)
-            finally:
-                await connection.close()
+            await self.opened.execute(statement)
         return await super().rows(statement, *values)
 
 
-class SqlalchemyInThreads(Statements):
+class SqlalchemyInThreads(Driver):
     bound = "SELECT :value"
 
-    def at_once(self, statement, values):
-        engine = create_engine(self.database.url("psycopg"), poolclass=NullPool)
-        given = {"value": values[0]} if values else {}
-        with engine.connect() as connection:
+    async def open(self):
+        self.opened = create_engine(self.database.url("psycopg"))
+
+    def at_once(self, statement, given):
+        with self.opened.connect() as connection:
             found = connection.execute(text(statement), given)
             rows = found.all() if found.returns_rows else []
             connection.commit()
         return rows
 
     async def rows(self, statement, *values):
-        return await run_in_threadpool(self.at_once, statement, values)
+        given = {"value": values[0]} if values else {}
+        return await run_in_threadpool(self.at_once, statement, given)
+
+    async def close(self):
+        self.opened.dispose()
 
 
-class SqlalchemyWithPsycopg(Statements):
+class SqlalchemyWithPsycopg(Driver):
     bound = "SELECT :value"
-    driver = "psycopg"
+    name = "psycopg"
+
+    async def open(self):
+        self.opened = create_async_engine(self.database.url(self.name))
 
     async def rows(self, statement, *values):
-        url = self.database.url(self.driver)
-        engine = create_async_engine(url, poolclass=NullPool)
         given = {"value": values[0]} if values else {}
-        async with engine.connect() as connection:
+        async with self.opened.connect() as connection:
             found = await connection.execute(text(statement), given)
             rows = found.all() if found.returns_rows else []
             await connection.commit()
         return rows
 
+    async def close(self):
+        await self.opened.dispose()
+
 
 class SqlalchemyWithAsyncpg(SqlalchemyWithPsycopg):
     bound = "SELECT CAST(:value AS text)"
-    driver = "asyncpg"
+    name = "asyncpg"
     stacks = False
 
 
@@ -255,8 +269,11 @@ def anyio_backend(side):
 
 
 @pytest.fixture
-def driver(side, postgres):
-    return DRIVERS[side[1]](postgres)
+async def driver(side, postgres):
+    driver = DRIVERS[side[1]](postgres)
+    await driver.open()
+    yield driver
+    await driver.close()
 
 
 @pytest.fixture
@@ -269,7 +286,9 @@ async def off(driver):
 @pytest.fixture
 async def on(driver, tmp_path):
     """The same behind the guard."""
-    settings = Settings.load(environ=RAISED, env="development", data=tmp_path)
+    settings = Settings.load(
+        env="development", data=tmp_path, identity={"enabled": False}
+    )
     app = Starlette(routes=access.routes(routes(driver), access.public))
     async with client_of(Guard(app, settings)) as client:
         yield client
