@@ -194,6 +194,7 @@ def test_what_the_application_wrote_is_not_an_input():
         (["python", "-cprint(GAP)"], "open('x')"),
         (["python", "GAP"], "uploads/x.py"),
         (["perl", "-ne", "print GAP"], "system('id')"),
+        (["perl", "-e", "print", "-e", "GAP"], "system('id')"),
         (["node", "--eval=GAP", "x"], "process.exit()"),
         (["node", "-p", "GAP"], "process.exit()"),
         (["awk", "GAP", "file"], 'BEGIN{system("id")}'),
@@ -217,6 +218,8 @@ def test_arguments_that_are_carried_out_are_refused(arguments, value):
         (["ffmpeg", "-i", "in.mp4", "GAP"], "$(id)"),
         (["sh", "-c", 'convert "$1"', "sh", "GAP"], guide()),
         (["python", "tool.py", "GAP"], "__import__('os')"),
+        (["python", "-c", "import tool", "GAP"], "x.py"),
+        (["perl", "-ne", "print", "-e", "exit", "GAP"], "x.pl"),
         (["python", "-m", "tool", "-c", "GAP"], "__import__('os')"),
         (["python", "-c", "print('GAP')"], "hello, world"),
         (["env", "LANG=GAP", "ls"], "de"),
@@ -279,7 +282,8 @@ def test_an_executable_of_another_name_is_judged():
 
 def test_a_script_of_an_unknown_request_is_refused():
     """More has come than is remembered: what is composed may be made of it."""
-    script, whole = " ".join(["convert", "x"]), "convert everything"
+    value, whole = "x", "convert everything"
+    script = f"convert {value}"
     with given(x="y") as exchange:
         exchange.too_much = True
         assert not carried_out("os.system", script.encode())

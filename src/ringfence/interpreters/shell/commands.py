@@ -171,32 +171,40 @@ def _of_shell(rest: Sequence[str]) -> Iterator[Part]:
 def _of_language(
     rest: Sequence[str], letters: str, words: tuple[str, ...], last: str
 ) -> Iterator[Part]:
-    follows = False
+    follows = taken = False
     for text in rest:
-        word, joined, value = text.partition("=")
-        if follows:
-            yield Part(CODE, text)
-            follows = False
-        elif word in words:
-            if joined:
-                yield Part(CODE, value)
-            follows = not joined
-        elif text[:1] != "-" or text in {"-", "--"}:
-            if text not in {"-", "--"} and letters:
-                yield Part(PROGRAM, text)
-            return
-        elif not text.startswith("--"):
-            flags, flag, code = _split_at(text, letters)
+        code = text if follows else ""
+        if not follows:
+            if not text.startswith("-") and text not in words:
+                if letters and not taken:
+                    yield Part(PROGRAM, text)
+                return
+            if text == "-":
+                return  # the program comes by standard input
+            flags, flag, code = _read_option(text, letters, words)
             if last and last in flags:
                 return  # ``python -m``: what follows is the module's
-            if code:
-                yield Part(CODE, code)
             follows = bool(flag) and not code
+        if code:
+            yield Part(CODE, code)
+            follows, taken = False, True
+            if last:
+                return  # what follows is the program's own
+
+
+def _read_option(
+    text: str, letters: str, words: tuple[str, ...]
+) -> tuple[str, str, str]:
+    """Return the options before the one that takes code, that one, and the code that
+    is joined to it."""
+    word, _, value = text.partition("=")
+    if word in words:
+        return "", word, value
+    return ("", "", "") if text.startswith("--") else _split_at(text, letters)
 
 
 def _split_at(text: str, letters: str) -> tuple[str, str, str]:
-    """Return the options of a cluster before the one that takes code, that one, and
-    the code that is joined to it."""
+    """Read a cluster of options of one letter."""
     for place, letter in enumerate(text):
         if letter in letters:
             return text[:place], letter, text[place + 1 :]

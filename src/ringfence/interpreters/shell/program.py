@@ -112,8 +112,8 @@ class Command:
 
     async def _start(self, arguments: list[str], *, with_input: bool) -> Process:
         inherited = {name: os.environ[name] for name in _INHERITED & os.environ.keys()}
-        try:
-            return await asyncio.create_subprocess_exec(
+        starting = asyncio.create_task(
+            asyncio.create_subprocess_exec(
                 *arguments,
                 stdin=PIPE if with_input else DEVNULL,
                 stdout=PIPE,
@@ -122,6 +122,14 @@ class Command:
                 env={**inherited, **self.environment},
                 start_new_session=True,  # so that all of it can be killed
             )
+        )
+        try:
+            return await asyncio.shield(starting)
+        except asyncio.CancelledError:  # it is started all the same, and nobody waits
+            process = await starting
+            _killer(process)()
+            await process.wait()
+            raise
         except OSError as error:
             raise self._failed(
                 f"cannot be started ({error.strerror}); is it installed, and on PATH?"

@@ -29,7 +29,7 @@ Value = str | int | float | os.PathLike[str]
 
 _LONGEST = 131_071  # bytes of one argument: MAX_ARG_STRLEN of Linux, less its NUL
 _OF_A_SHELL = frozenset("|&;<>()$`*?~\n")
-_PLACE = "{}"
+_PLACE = "\ue000"  # of no script and no program
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
