@@ -30,7 +30,8 @@ _UNUSUAL_IN_HEADERS = re.compile(
     re.IGNORECASE,
 )
 _IN_BODY = re.compile(
-    rb"""[<>"'`\\(\x00-\x08]|%[02-7]|&\#|script|on[a-z]+=|[\w/+-]{24}""", re.IGNORECASE
+    rb"""[<>"'`\\(\x00-\x08]|%[02-7]|&\#|script|//|on[a-z]+=|[\w/+-]{24}""",
+    re.IGNORECASE,
 )
 _LONGEST_WORD = 24
 # Base64 of anything that can run; in words of small letters only there is nothing.
