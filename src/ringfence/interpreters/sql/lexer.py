@@ -10,7 +10,7 @@ import re
 from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 Kind = Literal[
     "string",
@@ -63,13 +63,12 @@ def _sqlite() -> re.Pattern[str]:
     )
 
 
-def _postgres(*, backslash: bool) -> re.Pattern[str]:
-    plain = _ESCAPED if backslash else _PLAIN
+def _postgres() -> re.Pattern[str]:
     return _pattern(
         space=_SPACE,
         line_comment=r"--[^\n\r]*",
         comment=r"/\*",  # they nest: see ``_nested``
-        string=rf"[eE]{_ESCAPED}|(?:[nNbBxX]|[uU]&)?{plain}"
+        string=rf"[eE]{_ESCAPED}|(?:[nNbBxX]|[uU]&)?{_PLAIN}"
         rf"|\$(?P<tag>(?:[{_LETTER}][{_LETTER}0-9]*)?)\$.*?\$(?P=tag)\$",
         quoted=f"(?:[uU]&)?{_DOUBLE}",
         placeholder=rf"\$[0-9]+|{_PYFORMAT}|(?<![:{_LETTER}0-9$]):[{_LETTER}0-9]+",
@@ -101,8 +100,7 @@ def _mysql(*, backslash: bool) -> re.Pattern[str]:
 
 _PATTERNS = {
     ("sqlite", False): _sqlite(),
-    ("postgres", False): _postgres(backslash=False),
-    ("postgres", True): _postgres(backslash=True),
+    ("postgres", False): _postgres(),
     ("mysql", True): _mysql(backslash=True),
     ("mysql", False): _mysql(backslash=False),
 }
@@ -110,8 +108,7 @@ USUAL = {"sqlite": False, "postgres": False, "mysql": True}
 """Whether a back-slash escapes in a plain literal, as the engine is delivered."""
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
+class Token(NamedTuple):
     """A token, from ``start`` up to ``end``; white space is none."""
 
     kind: Kind

@@ -22,6 +22,7 @@ from ringfence.interpreters.sql.lexer import USUAL, Token, Tokens, read
 from ringfence.interpreters.sql.second_opinion import SECOND
 from ringfence.interpreters.untrusted import Found, Input, Inputs, fold
 
+_ESCAPING = "'\"\\"
 _SPACE = " \t\n\r\f\v"
 _NAME = r"[^\W\d][\w$]*(?:\.[^\W\d][\w$]*)*"
 _COLUMN = rf"{_NAME}(?:\s+(?:asc|desc))?(?:\s+nulls\s+(?:first|last))?"
@@ -31,6 +32,19 @@ _BEFORE_A_SIGN = re.compile(
     "select|where|and|or|not|limit|offset|between|then|else|when|values|like|in|by|is"
     "|having|returning|on|set|case",
     re.IGNORECASE,
+)
+_SECRETS = frozenset(
+    [
+        "password",
+        "passwd",
+        "passphrase",
+        "pwd",
+        "secret",
+        "token",
+        "hash",
+        "salt",
+        "otp",
+    ]
 )
 _IDENTIFIER = (
     "input stands in it as a name or keyword; let an allow-list choose it:"
@@ -88,7 +102,8 @@ def judge(  # noqa: PLR0913 - what is asked, and whom
     Source: ASVS 5.0 V1.2.4; CWE-89; OWASP SQL Injection Prevention Cheat Sheet.
 
     Not covered: what the application changes before it reaches the statement, other
-    than by escaping quotes; the statement lock stands behind that.
+    than by escaping quotes; the statement lock stands behind that. PostgreSQL with
+    ``standard_conforming_strings`` off, as it was before 2010.
     """
     if script:
         return Verdict(Objection("a script that is not a constant of the application"))
@@ -109,7 +124,7 @@ def judge(  # noqa: PLR0913 - what is asked, and whom
         return _PASSED
     tokens = tokens or read(text, dialect, backslash=usual)
     readings = [_Reading(tokens, dialect, known, approved)]
-    if "\\" in text and dialect != "sqlite":  # the engine may be set the other way
+    if "\\" in text and dialect == "mysql":  # NO_BACKSLASH_ESCAPES may be set, or not
         other = read(text, dialect, backslash=not usual)
         readings.append(_Reading(other, dialect, known, approved))
     return _weigh(found, readings, dialect)
@@ -178,7 +193,9 @@ def _weigh(
             text == place.input.text and start <= place.start and place.end <= end
             for text, start, end in slashed
         )
-        asked = readings[:1] if is_slashed else readings
+        # Quotes alone carry no code: what they would set free is judged both ways.
+        is_quotes = not place.input.text.strip(_ESCAPING)
+        asked = readings[:1] if is_slashed or is_quotes else readings
         for reading in asked:
             why = reading.objection(place.start, place.end)
             if why:
@@ -301,18 +318,19 @@ class _Reading:
         opening, closing = _inside(self._text, token)
         if opening <= start and end <= closing:
             return ""
-        if not self._text[start:end].strip("'\""):  # nothing but quotes
+        if not self._text[start:end].strip(_ESCAPING):  # nothing but quotes
             inner = self._text[opening:closing]
-            if inner and not inner.strip("'\""):
+            if inner and not inner.strip(_ESCAPING):
                 return ""  # ... escaped, and there is nothing else in the literal
             if self._is_own(start, end, both_sides=False):
                 return ""
         return "" if self._is_own(start, end) else "input touches a quote" + _BIND
 
     def _in_quoted(self, token: Token, start: int, end: int) -> str:
-        if start <= token.start or end >= token.end:
+        opening, closing = _inside(self._text, token)
+        if start < opening or end > closing:
             return "" if self._is_own(start, end) else "input touches a quote" + _BIND
-        name = self._text[token.start + 1 : token.end - 1]
+        name = self._text[opening:closing]
         if self._approved(name) or self._approved(self._text[token.start : token.end]):
             return ""
         if self._dialect == "sqlite" and WORD.fullmatch(name) is None:
@@ -334,14 +352,18 @@ class _Reading:
         """Judge a name of which input is the whole or a part.
 
         A name that is also a constant of the application is its own: it has been
-        chosen by an allow-list, or could as well have been.
+        chosen by an allow-list in the code, or cannot be told from one that was. Names
+        of secrets are no part of such lists: who sorts by a password learns it in time.
         """
         written = self._text[start:end]
-        if written in self._known.texts or name in self._known.texts:
-            return ""
         if self._approved(name) or self._is_own(start, end, both_sides=False):
             return ""
-        if self._own.adjoin(start, end):
+        adjoins = self._own.adjoin(start, end)
+        if adjoins and _is_secret(name):
+            return _IDENTIFIER
+        if written in self._known.texts or name in self._known.texts:
+            return ""
+        if adjoins:
             return _IDENTIFIER
         if written != name or name in self._known.names:
             return ""  # by chance: nothing says that anything was put in there
@@ -388,11 +410,13 @@ class _Reading:
                 token.kind == "mark" and self._text[token.start] in ",-"
             )
 
-        if not all(
-            token.kind == "number" or self.tokens.of(token) in {",", "-"}
-            for token in every[first:last]
-        ):
-            return False
+        for place in range(first, last):
+            written = self.tokens.of(every[place])
+            if written == "-":
+                if place == 0 or self.tokens.of(every[place - 1]) not in {",", "("}:
+                    return False
+            elif written != "," and every[place].kind != "number":
+                return False
         while last < len(every) and is_part(every[last]):
             last += 1
         while first > 0 and is_part(every[first - 1]):
@@ -413,8 +437,8 @@ class _Reading:
             return False
         return all(
             word.lower() in _DIRECTIONS
-            or word in self._known.texts
             or self._approved(word)
+            or (word in self._known.texts and not _is_secret(word))
             for word in WORD.findall(written)
         )
 
@@ -428,11 +452,15 @@ class _Reading:
         return self._pieces
 
 
+def _is_secret(name: str) -> bool:
+    return not _SECRETS.isdisjoint(name.lower().split("_"))
+
+
 def _inside(text: str, token: Token) -> tuple[int, int]:
-    """Return where a literal's content begins and ends."""
+    """Return where the content of a literal or a quoted name begins and ends."""
     written = text[token.start : token.end]
     if written.startswith("$"):  # $tag$ ... $tag$
         width = written.index("$", 1) + 1
         return token.start + width, token.end - width
-    quote = min(place for mark in "'\"" if (place := written.find(mark)) >= 0)
+    quote = min(place for mark in "'\"`[" if (place := written.find(mark)) >= 0)
     return token.start + quote + 1, token.end - 1
