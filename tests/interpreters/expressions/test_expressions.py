@@ -130,6 +130,22 @@ def test_guard_passes_what_is_cheap(text):
         assert exchange.denial is None
 
 
+@pytest.mark.parametrize(("text", "around"), [("a+", "({})+$"), ("x*", "(?:-{})*z")])
+def test_a_repeat_of_the_application_around_the_input(text, around):
+    """Neither of them explodes alone."""
+    brought = asking(text.encode(), content_type=b"text/plain")
+    with brought, pytest.raises(InjectionRefusedError):
+        re.compile(around.format(text))
+
+
+def test_patterns_that_explode_without_the_input_too():
+    """A library that puts its pattern together, from parts that lessons hold."""
+    parts = [r"(?:\w", r"\s*", r"\w?)+", r"\s*"]
+    with asking(rb"\s*", content_type=b"text/plain") as exchange:
+        re.compile("".join(parts) + str(time.time_ns()))
+        assert exchange.denial is None
+
+
 def test_escaped_input_passes():
     for text in EXPLODING:
         with asking(text.encode(), content_type=b"text/plain") as exchange:

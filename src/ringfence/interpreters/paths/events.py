@@ -13,9 +13,10 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from urllib.parse import unquote
 
-from ringfence.interpreters.callers import is_constant
+from ringfence.interpreters.callers import frames, is_constant, is_importing
 from ringfence.interpreters.hook import Judge
 from ringfence.interpreters.sink import Here, Sink
 from ringfence.interpreters.untrusted import Input, Inputs, fold
@@ -25,6 +26,7 @@ SINK = Sink("path", "file system")
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 _HARMLESS = frozenset({os.devnull, "/dev/urandom", "/dev/random"})
 _PARENT = ".."
+_READERS = frozenset({"mimetypes", "linecache", "zoneinfo._common"})
 
 
 def _library_folders() -> tuple[str, ...]:
@@ -88,10 +90,18 @@ def judge_path(path: str, whom: Here) -> None:
     inputs = whom.inputs
     found = leading(path, inputs)
     if found is not None:
-        whom.refuse(SINK, "an input leads to a file of its own choice", found)
+        if not _is_own_reading():
+            whom.refuse(SINK, "an input leads to a file of its own choice", found)
     elif not inputs.complete and _PARENT in path.split(os.sep):
         whom.refuse(SINK, "'..' in a path, in a request that is not known in full")
     whom.reached(SINK, "raw", path)
+
+
+def _is_own_reading() -> bool:
+    """Return whether Python reads a file for itself, whatever words a request holds:
+    within an import, for the types of files, for the lines of a trace."""
+    modules = (frame.f_globals.get("__name__") for frame in islice(frames(), 4))
+    return any(module in _READERS for module in modules) or is_importing()
 
 
 def leading(path: str, inputs: Inputs) -> Input | None:
