@@ -9,6 +9,7 @@ from ringfence.guard.asgi import Guard
 from ringfence.interpreters import (
     archives,
     expressions,
+    html,
     ldap,
     lines,
     nosql,
@@ -18,7 +19,9 @@ from ringfence.interpreters import (
     sql,
     templates,
     urls,
+    xml,
 )
+from ringfence.interpreters.html import SafeHtml
 from ringfence.interpreters.validation import accepts
 from ringfence.principal import Principal
 from ringfence.secrets.secret import Secret
@@ -30,6 +33,7 @@ __all__ = [
     "Guard",
     "Principal",
     "Rule",
+    "SafeHtml",
     "Secret",
     "Settings",
     "accepts",
@@ -39,6 +43,7 @@ __all__ = [
     "current",
     "expressions",
     "headers",
+    "html",
     "ldap",
     "limit",
     "lines",
@@ -49,4 +54,5 @@ __all__ = [
     "sql",
     "templates",
     "urls",
+    "xml",
 ]

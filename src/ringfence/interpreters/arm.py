@@ -36,6 +36,8 @@ GUARDED: Mapping[str, str] = {
     "aiomysql": "ringfence.interpreters.sql.drivers.mysql",
     "asyncmy": "ringfence.interpreters.sql.drivers.mysql",
     "ldap3": "ringfence.interpreters.ldap.ldap3",
+    "lxml.etree": "ringfence.interpreters.xml.lxml",
+    "xml.sax.expatreader": "ringfence.interpreters.xml.sax",
     "pymongo": "ringfence.interpreters.nosql.pymongo",
 }
 
