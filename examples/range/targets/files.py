@@ -27,8 +27,8 @@ async def download(request: Request) -> Response:
     (folder / "welcome.txt").write_text("welcome")
     path = f"{folder}/{request.query_params['name']}"
     try:
-        with open(path) as file:  # noqa: ASYNC230, PTH123 - as beginners write it
-            return PlainTextResponse(file.read())
+        with open(path, "rb") as file:  # noqa: ASYNC230, PTH123 - as beginners do
+            return Response(file.read(), media_type="text/plain")
     except OSError:
         return PlainTextResponse("no such file", 404)
 
