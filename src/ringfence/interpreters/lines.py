@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 
 from ringfence.audit.redact import escape_controls
+from ringfence.errors import InjectionRefusedError
 from ringfence.interpreters.hook import Judge
 from ringfence.interpreters.sink import Here, Sink
 from ringfence.interpreters.untrusted import Found, Input, Inputs
@@ -46,9 +47,22 @@ def judge_mail(event: str, args: tuple[object, ...], whom: Here) -> None:
     for found in _with_breaks(plain, whom.inputs):
         # What stands at the very beginning is a message that somebody else wrote whole.
         if 0 < found.start <= head_ends and _begins_a_line(plain, found, head_ends):
-            why = "an input begins a line in the header of a mail"
-            whom.refuse(MAIL, why, found.input)
+            try:
+                whom.refuse(
+                    MAIL, "an input begins a line in a mail's header", found.input
+                )
+            except InjectionRefusedError:
+                _hang_up(args[0])
+                raise
             return
+
+
+def _hang_up(client: object) -> None:
+    """End a session in which the server waits for a mail: the client would say QUIT,
+    which the server would take for the mail, and both would wait for ever."""
+    close = getattr(client, "close", None)
+    if close is not None:
+        close()
 
 
 def judge_command(event: str, args: tuple[object, ...], whom: Here) -> None:
