@@ -406,3 +406,26 @@ def test_ledger_names_the_input(guarded):
         (each.get("place"), each.get("field")) for each in stopped
     }
     assert {"url", "redirect"} >= {each["interpreter"] for each in stopped}
+
+
+def test_range(off, on):
+    """The range's own snippets: fetching, with and without a look, and sending on."""
+    with service() as private:
+        shown = private.url.replace("127.0.0.1", "127.1")
+        for side, reached in ((off, True), (on, False)):
+            with side.client(follow_redirects=False) as client:
+                for path, url in (("/fetch", private.url), ("/preview", shown)):
+                    answer = client.get(path, params={"url": url})
+                    assert (SECRET in answer.text) is reached, path
+                answer = client.get("/fetch", params={"url": "file:///etc/hostname"})
+                assert (answer.status_code == 200) is reached
+                answer = client.get("/leave", params={"next": "//evil.example"})
+                assert ("location" in answer.headers) is reached
+                answer = client.get("/leave", params={"next": "/orders/1"})
+                assert answer.headers["location"] == "/orders/1"
+                text = "x\n2026-11-23 admin signed in"
+                assert client.get("/note", params={"text": text}).text == "noted"
+            written = side.data.with_suffix(".log").read_text()
+            assert ("\n2026-11-23 admin signed in" in written) is reached
+            assert "somebody says: x" in written
+        assert len(private.asked) == 2

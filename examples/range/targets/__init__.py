@@ -6,6 +6,7 @@ from examples.range.targets import (
     code,
     disclosure,
     endless,
+    fetching,
     files,
     forgery,
     markup,
@@ -24,5 +25,6 @@ TARGETS: tuple[Target, ...] = (
     *endless.TARGETS,
     *disclosure.TARGETS,
     *files.TARGETS,
+    *fetching.TARGETS,
     *code.TARGETS,
 )
