@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from collections.abc import Set as AbstractSet
+from dataclasses import replace
 
 import msgspec
 
@@ -35,8 +36,11 @@ from ringfence.interpreters.validation.forms import (
 )
 from ringfence.interpreters.validation.intake import Intake, Model, Takes
 
-_CODE = "interpreters.invalid_input"
-_DETAIL = "Some of what was sent is missing or not valid."
+_INVALID = Denial(
+    422,
+    "interpreters.invalid_input",
+    "Some of what was sent is missing or not valid.",
+)
 _WRONG_TYPE = Denial(
     415,
     "interpreters.input_type",
@@ -271,7 +275,7 @@ def refused(faults: list[Fault]) -> Denial:
         f"{fault.kind} at {'.'.join(map(str, fault.place)) or 'the top'}"
         for fault in faults[:_MOST_TOLD]
     )
-    return Denial(422, _CODE, _DETAIL, private=private, faults=tuple(faults))
+    return replace(_INVALID, private=private, faults=tuple(faults))
 
 
 def _has_no_body(exchange: Exchange) -> bool:
