@@ -4,18 +4,24 @@ from examples.range.target import Target
 from examples.range.targets import (
     assignment,
     code,
+    commands,
+    directory,
     disclosure,
+    documents,
     endless,
     fetching,
     files,
     forgery,
     markup,
+    nosql,
     permission,
     sessions,
     sharing,
+    sql,
 )
 
 TARGETS: tuple[Target, ...] = (
+    *sql.TARGETS,
     *permission.TARGETS,
     *assignment.TARGETS,
     *markup.TARGETS,
@@ -27,4 +33,8 @@ TARGETS: tuple[Target, ...] = (
     *files.TARGETS,
     *fetching.TARGETS,
     *code.TARGETS,
+    *commands.TARGETS,
+    *nosql.TARGETS,
+    *directory.TARGETS,
+    *documents.TARGETS,
 )
