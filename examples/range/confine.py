@@ -12,7 +12,10 @@ from pathlib import Path
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-_KEPT_IN_ENVIRONMENT = ("PATH", "LANG", "LC_ALL", "TZ", "COVERAGE_PROCESS_START")
+_KEPT_IN_ENVIRONMENT = (
+    *("PATH", "LANG", "LC_ALL", "TZ", "COVERAGE_PROCESS_START"),
+    *("RANGE_MONGO", "RANGE_LDAP", "RANGE_LDAP_BASE"),  # addresses of servers
+)
 _LOWLY_USER = "nobody"
 _PR_SET_NO_NEW_PRIVS = 38  # linux/prctl.h
 
