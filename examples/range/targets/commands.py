@@ -44,7 +44,7 @@ async def convert_by_asyncio(request: Request) -> Response:
 
 
 async def archive(request: Request) -> Response:
-    """No shell, and still code: ``--use-compress-program=...`` is an option of tar's."""
+    """No shell, and still code: ``--use-compress-program=...`` is an option."""
     filename = await _filename(request)
     process = await asyncio.create_subprocess_exec(
         "tar", "--create", "--file=archive.tar", "input.mp4", filename
