@@ -140,6 +140,16 @@ def test_every_place_is_read(request_, expected):
     assert expected in places(**{"content_type": JSON, **request_})
 
 
+@pytest.mark.parametrize(
+    ("value", "is_read"),
+    [(b"gzip, deflate, br;q=0.9, *;q=0", False), (b"gzip, rm -rf", True)],
+)
+def test_codings(value, is_read):
+    """What every browser says of compression is no choice of the sender's."""
+    brought = texts(headers=[(b"accept-encoding", value)])
+    assert ("gzip" in brought) == is_read
+
+
 def test_form():
     """A form's fields, all duplicates of them."""
     body = b"a=x&email=" + QUOTED + b"&email=y"

@@ -30,6 +30,10 @@ _SHORTEST_ENCODED = 8  # characters; shorter words happen to be base64
 _TEXT_IN_MARKUP = re.compile(r">([^<>]+)<")
 _CDATA = re.compile(r"<!\[CDATA\[(.*?)\]\]>", re.DOTALL)
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)+)"')
+# Every browser says "gzip", which is the name of a program, too.
+_CODINGS = re.compile(
+    r"(?:(?:gzip|deflate|br|zstd|compress|identity|\*)(?:;q=[\d.]+)?(?:, *|$))*"
+)
 _SEPARATORS = re.compile(r"[,;\r\n]")
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{8,}={0,2}", re.ASCII)
 _BOUNDARY = re.compile(
@@ -232,6 +236,8 @@ class _Reader:
         if name in _OF_THE_CONNECTION:
             return
         text = value.decode("latin-1")
+        if name == b"accept-encoding" and _CODINGS.fullmatch(text):
+            return
         if text in _ANYTHING and name.startswith(_NEGOTIATING):
             return  # "I take anything": Node's fetch sends it with every request
         if name == b"cookie":

@@ -7,6 +7,7 @@ import pytest
 from tests.honest import corpus
 from tests.interpreters.asking import asking
 
+from ringfence import shell
 from ringfence.errors import InjectionRefusedError
 from ringfence.interpreters.shell.events import JUDGES
 from ringfence.interpreters.sink import here
@@ -307,3 +308,22 @@ def test_other_ways_to_a_program(event, args):
         assert not carried_out(event, *args)
     with given(x="another"):
         assert carried_out(event, *args)
+
+
+def kept_somewhere():
+    """A command that no frame leads to, as an attribute of some object."""
+    return {"packer": shell.command("gzip --force -- {file}")}
+
+
+def test_words_of_a_template_are_no_input():
+    """Every browser has said "gzip" once, and it is the name of a program."""
+    commands = kept_somewhere()
+    with given(a="gzip", b="--force", c="x.csv"):
+        arguments = commands["packer"].arguments(file="x.csv")
+        assert carried_out("subprocess.Popen", None, arguments, None, None)
+
+
+def test_the_same_words_without_a_template_are():
+    with given(a="gz" + "ip"):
+        arguments = [name.lower() for name in ("GZIP", "X.CSV")]
+        assert not carried_out("subprocess.Popen", None, arguments, None, None)

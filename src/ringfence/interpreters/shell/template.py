@@ -11,6 +11,7 @@ import os
 import re
 import shlex
 from collections.abc import Mapping, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
 from string import Formatter
 from typing import cast
@@ -19,6 +20,7 @@ from ringfence.interpreters.objection import object_to
 from ringfence.interpreters.shell.commands import PROGRAM, parts
 from ringfence.interpreters.shell.judge import OPTION
 from ringfence.interpreters.shell.syntax import SYNTAX, read_script
+from ringfence.interpreters.shell.written import Fixed
 from ringfence.interpreters.sink import Sink
 
 SINK = Sink("shell", "ringfence.shell")
@@ -102,7 +104,7 @@ class Template:
                 _checked(cast("Value", each), option=guarded and starts and place == 0)
                 for place, each in enumerate(given)
             ]
-            made.append(word.fill(texts))
+            made.append(word.fill(texts) if word.gaps else Fixed(word.literals[0]))
         return made
 
 

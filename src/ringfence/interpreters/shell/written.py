@@ -16,6 +16,13 @@ _GAP = re.compile(r"%[-#0 +]*[0-9.*]*[sdrifx]|\{[^{}]*\}|\$\{?\w+\}?")
 Span = tuple[int, int]
 
 
+class Fixed(str):
+    """A word of a template, which carries with it that no request has written it: the
+    template may stand where no frame leads to."""
+
+    __slots__ = ()
+
+
 def written_in(text: str) -> list[Span]:
     """Return the parts of a text that stand as they are in the code that has led here:
     literals of its functions, names of its modules, and what surrounds the gaps of a
