@@ -27,7 +27,12 @@ _LOOPBACK = "127.0.0.1"
 _SHORTEST_KEY = 16
 # Libraries import these at the first request, when the range may no longer be allowed
 # to read the folder they are in.
-_IMPORTED_LATE = ("anyio._backends._asyncio", "encodings.idna", "multiprocessing")
+_IMPORTED_LATE = (
+    "anyio._backends._asyncio",
+    "encodings.cp437",
+    "encodings.idna",
+    "multiprocessing",
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -114,13 +119,20 @@ def _open(data: Path) -> ASGIApp:
     return build(World(data / "range.db"), whose_cookie)
 
 
+# What is stored and becomes a statement later is stopped by the statement lock.
+_LOCK = {
+    "RINGFENCE_INTERPRETERS_SQL_LOCK": str(Path(__file__).with_name("statements.lock")),
+    "RINGFENCE_INTERPRETERS_SQL_LOCK_MODE": "enforce",
+}
+
+
 def _guarded(data: Path, port: int, environ: Mapping[str, str]) -> ASGIApp:
     """Put the guard in front of the same application. The library has no off switch:
     the other side is the one without these lines."""
     from ringfence import Guard, Settings  # noqa: PLC0415 - the off side goes without
 
     settings = Settings.load(
-        environ=environ,
+        environ={**_LOCK, **environ},
         env="development",
         data=data,
         public_origins=(f"http://{_LOOPBACK}:{port}",),

@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Iterator, Mapping
 from contextvars import ContextVar
 
-from ringfence.errors import InjectionRefusedError
+from ringfence.errors import InjectionRefusedError, SettingsError
 from ringfence.exchange import active
 from ringfence.interpreters.sink import Here, Sink, here
 from ringfence.interpreters.sql.approved import APPROVED
@@ -57,6 +57,8 @@ def check(
         _judge(whom, statement, dialect, sink, script=script)
     except InjectionRefusedError:
         raise
+    except SettingsError as error:
+        whom.refuse(sink, str(error))
     except Exception as error:  # noqa: BLE001 - whatever fails here refuses
         whom.refuse(sink, f"it could not be judged: {type(error).__name__}")
     tell_bound(sink, parameters)

@@ -12,6 +12,7 @@ import functools
 import inspect
 import json
 import os
+import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -26,6 +27,13 @@ from ringfence.interpreters.sql.shapes import shape_of
 _VERSION = 1
 _MOST = 10_000  # entries; more come from a statement that has names for its values
 _LONGEST = 20_000  # characters of a shape
+_MOST_FUNCTIONS = 2
+# What drivers and pools say between the application's statements.
+_OF_TRANSACTIONS = re.compile(
+    r"(?:begin|commit|end|rollback|savepoint|release|start transaction"
+    r"|set (?:session |local )?transaction|set session characteristics"
+    r"|pragma read_uncommitted)\b[^();]*"
+)
 _HEAD = f"""\
 # Statements that this application puts together while it runs, as its tests have.
 # Values are written as ?. Review each: could what it is made of come from outside?
@@ -160,6 +168,8 @@ def objection_of_lock(whom: Here, text: str, dialect: str) -> str:
     mode = "off" if sinks is None else sinks.settings.sql_lock_mode
     if path is None or mode == "off":
         return ""
+    if _OF_TRANSACTIONS.fullmatch(shape_of(text, dialect)):
+        return ""
     if mode == "learn":
         LEARNING.learn(path, text, dialect)
         return ""
@@ -197,12 +207,11 @@ LEARNING = Learning()
 
 
 def _place() -> str:
-    """Return which function of the application the statement came from. Without its
-    line, which changes with every edit above it."""
+    """Return which functions of the application the statement came from, the innermost
+    last. Without lines, which change with every edit above them."""
+    found: list[str] = []
     for frame in running(inspect.currentframe()):
-        if is_own(frame):
-            file = Path(frame.f_code.co_filename)
-            if file.is_relative_to(Path.cwd()):
-                file = file.relative_to(Path.cwd())
-            return f"{file.as_posix()}: {frame.f_code.co_qualname}"
-    return "?"
+        if is_own(frame) and len(found) < _MOST_FUNCTIONS:
+            name = f"{frame.f_globals.get('__name__', '?')}.{frame.f_code.co_qualname}"
+            found.append(name)
+    return " > ".join(reversed(found)) or "?"
