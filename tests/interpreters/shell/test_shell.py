@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import select
 import subprocess
 import sys
 from functools import partial
@@ -232,12 +233,17 @@ def test_a_program_that_takes_too_long(run, tmp_path):
 
 
 def is_gone(pid):
-    """Return whether a process has ended; its parent may not have been told."""
+    """Return whether a process has ended, at the latest in some seconds."""
     try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except (FileNotFoundError, ProcessLookupError):
+        ended = os.pidfd_open(pid)
+    except ProcessLookupError:
         return True
-    return state == "Z"
+    poll = select.poll()
+    poll.register(ended, select.POLLIN)
+    try:
+        return bool(poll.poll(10_000))
+    finally:
+        os.close(ended)
 
 
 def children():

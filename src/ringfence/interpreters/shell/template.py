@@ -11,7 +11,6 @@ import os
 import re
 import shlex
 from collections.abc import Mapping, Sequence
-from contextvars import ContextVar
 from dataclasses import dataclass
 from string import Formatter
 from typing import cast

@@ -25,11 +25,12 @@ class Fixed(str):
 
 def written_in(text: str) -> list[Span]:
     """Return the parts of a text that stand as they are in the code that has led here:
-    literals of its functions, names of its modules, and what surrounds the gaps of a
-    template.
+    literals of its functions, constants of its modules, and what surrounds the gaps of
+    a template.
 
-    Asked only once an input was found. Python's own modules do not count: ``/bin/sh``
-    stands in ``subprocess``.
+    Asked only once an input was found. A constant is what is called so (``LIKE_THIS``):
+    under other names of a module may lie what a request has brought. Python's own modules do not
+    count: ``/bin/sh`` stands in ``subprocess``.
     """
     spans: list[Span] = []
     for constant in {known for frame in _frames() for known in _constants(frame)}:
@@ -50,7 +51,9 @@ def _frames() -> Iterator[FrameType]:
 
 
 def _constants(frame: FrameType) -> Iterator[str]:
-    for value in (*frame.f_code.co_consts, *tuple(frame.f_globals.values())):
+    named = tuple(frame.f_globals.items())  # more may be added meanwhile
+    constants = (value for name, value in named if name.isupper())
+    for value in (*frame.f_code.co_consts, *constants):
         if type(value) is str:
             yield from _pieces(value)
         elif type(value) in {tuple, frozenset}:
