@@ -93,7 +93,6 @@ LIBRARIES = {
     "nh3": ("interpreters/html/",),
     "markupsafe": ("interpreters/html/",),
     "ldap3": ("interpreters/ldap/",),
-    "defusedxml": ("interpreters/xml/",),
     "lxml": ("interpreters/xml/",),
     "httpx2": ("interpreters/urls/",),
     "httpcore2": ("interpreters/urls/",),  # comes with httpx2, and dials for it

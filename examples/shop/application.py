@@ -11,6 +11,7 @@ from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 
 from examples.shop import api, web
+from examples.shop.exports import Exports
 from examples.shop.openapi import describe
 from examples.shop.refusals import install_refusals
 from examples.shop.storage.database import Database
@@ -42,6 +43,7 @@ def create(settings: Settings) -> Guard:
     describe(shop, development=settings.development)
     guard = Guard(shop, settings, rules=RULES)
     shop.state.accounts = guard.accounts
+    shop.state.exports = Exports(settings.data / "exports")
     return guard
 
 

@@ -8,6 +8,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from examples.shop.exports import Exports
 from examples.shop.people import Accounts
 
 
@@ -26,8 +27,14 @@ def _accounts(request: Request) -> Accounts:
     return accounts
 
 
+def _shelf(request: Request) -> Exports:
+    exports: Exports = request.app.state.exports
+    return exports
+
+
 # scope="function": committed before the answer leaves. The default commits afterwards,
 # and a customer could hold a receipt for an order that was never written.
 Reading = Annotated[AsyncSession, Depends(_reading, scope="function")]
 Writing = Annotated[AsyncSession, Depends(_writing, scope="function")]
+Shelf = Annotated[Exports, Depends(_shelf)]
 People = Annotated[Accounts, Depends(_accounts)]

@@ -1,5 +1,5 @@
-"""Reviews: written by customers, read by everybody. Their text is text: it is escaped
-where it enters a page, and stored as it was written."""
+"""Reviews: written by customers, read by everybody. They are stored as they were
+written; where they enter a page, plain ones are escaped and rich ones are cleaned."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from examples.shop import catalogue
 from examples.shop.identifiers import fresh_id
-from examples.shop.shapes import NewReview, Window
+from examples.shop.shapes import Form, NewReview, Window
 from examples.shop.storage.tables import Profile, Review
 
 NAMELESS = "A customer"
@@ -26,6 +26,7 @@ class SignedReview:
     author: str
     stars: int
     text: str
+    form: Form
     written: float
 
 
@@ -55,6 +56,7 @@ async def write(
         owner_id=owner_id,
         stars=new.stars,
         text=new.text,
+        form=new.form,
         written=time.time(),
     )
     db.add(review)
@@ -70,5 +72,6 @@ def _signed(review: Review, name: str | None) -> SignedReview:
         author=name or NAMELESS,
         stars=review.stars,
         text=review.text,
+        form="rich" if review.form == "rich" else "plain",
         written=review.written,
     )

@@ -55,6 +55,7 @@ Quantity = Annotated[int, Field(strict=True, ge=1, le=MOST_ITEMS)]
 Stars = Annotated[int, Field(strict=True, ge=1, le=5)]
 Sort = Literal["added", "name", "price"]
 Direction = Literal["asc", "desc"]
+Form = Literal["plain", "rich"]
 Cents = Annotated[int, Field(strict=True, ge=1, le=LARGEST_TRANSFER)]
 
 
@@ -78,6 +79,7 @@ class Search(Window):
 class NewReview(Incoming):
     stars: Stars = 5
     text: Prose
+    form: Form = "plain"
 
 
 class NewOrder(Incoming):
@@ -87,6 +89,14 @@ class NewOrder(Incoming):
 
 class OrderChange(Incoming):
     quantity: Quantity
+
+
+class NewExport(Incoming):
+    name: Annotated[str, StringConstraints(min_length=1, max_length=80)]
+
+
+class NewPreview(Incoming):
+    url: Annotated[str, StringConstraints(min_length=1, max_length=2000)]
 
 
 class NewTransfer(Incoming):
@@ -117,6 +127,7 @@ class ReviewView(Outgoing):
     author: str
     stars: int
     text: str
+    form: Form
     written: datetime
 
 
@@ -127,6 +138,16 @@ class OrderView(Outgoing):
     unit_price: int
     total: int
     placed: datetime
+
+
+class ExportView(Outgoing):
+    name: str
+    size: int
+
+
+class PreviewView(Outgoing):
+    url: str
+    title: str
 
 
 class TransferView(Outgoing):

@@ -2,8 +2,18 @@
 
 from fastapi import APIRouter
 
-from examples.shop.api import admin, orders, products, transfers, users
+from examples.shop.api import (
+    admin,
+    exports,
+    imports,
+    orders,
+    previews,
+    products,
+    transfers,
+    users,
+)
 
 router = APIRouter(prefix="/api")
-for part in (products, orders, transfers, users, admin):
+PARTS = (products, orders, exports, imports, previews, transfers, users, admin)
+for part in PARTS:
     router.include_router(part.router)

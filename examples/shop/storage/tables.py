@@ -40,6 +40,7 @@ class Review(Table):
     owner_id: Mapped[str]
     stars: Mapped[int]
     text: Mapped[str]
+    form: Mapped[str]
     written: Mapped[float]
 
 

@@ -2,8 +2,8 @@
 
 from fastapi import APIRouter
 
-from examples.shop.web import admin, orders, products, profile, transfers
+from examples.shop.web import admin, exports, orders, products, profile, transfers
 
 router = APIRouter(include_in_schema=False)
-for part in (products, orders, transfers, profile, admin):
+for part in (products, orders, exports, transfers, profile, admin):
     router.include_router(part.router)

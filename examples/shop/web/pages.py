@@ -1,4 +1,4 @@
-"""Rendering: Jinja2 with autoescape, and what every page needs."""
+"""Rendering: Jinja2 that always escapes, and what every page needs."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from pathlib import Path
 
 from fastapi import Request
 from fastapi.responses import HTMLResponse, RedirectResponse
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import FileSystemLoader, StrictUndefined
 
-from ringfence import current
+from ringfence import current, html
 
 # What a form may announce after its redirect. The address carries a key of this table,
 # never text: a text in the address would be somebody else's words on our page.
@@ -17,6 +17,7 @@ NOTICES = {
     "ordered": "Thank you. Your order is on its way to the packing bench.",
     "changed": "The order has been changed.",
     "cancelled": "The order has been cancelled.",
+    "exported": "The export is there to be fetched.",
     "reviewed": "Thank you for your review.",
     "sent": "Your credit has been sent.",
     "renamed": "Your name has been saved.",
@@ -43,9 +44,8 @@ def iso(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
 
 
-_templates = Environment(
-    loader=FileSystemLoader(Path(__file__).parents[1] / "templates"),
-    autoescape=True,
+_templates = html.environment(
+    FileSystemLoader(Path(__file__).parents[1] / "templates"),
     undefined=StrictUndefined,
     trim_blocks=True,
     lstrip_blocks=True,
@@ -58,7 +58,7 @@ def page(
 ) -> HTMLResponse:
     visitor = current.visitor()
     roles = visitor.roles if visitor else frozenset()
-    html = _templates.get_template(template).render(
+    text = _templates.get_template(template).render(
         context,
         path=request.url.path,
         visitor=visitor,
@@ -67,7 +67,7 @@ def page(
         csrf_token=current.csrf_token(),
         notice=NOTICES.get(request.query_params.get("done", "")),
     )
-    return HTMLResponse(html, status)
+    return HTMLResponse(text, status)
 
 
 def see(path: str, *, done: str = "") -> RedirectResponse:

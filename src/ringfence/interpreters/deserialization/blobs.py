@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
 import re
 import zlib
 from collections.abc import Iterator
@@ -49,6 +50,8 @@ def _received(exchange: Exchange) -> Iterator[bytes]:
 
 def _bytes_of(text: str) -> Iterator[bytes]:
     yield text.encode("utf-8", "surrogatepass")
+    with contextlib.suppress(UnicodeEncodeError):
+        yield text.encode("latin-1")  # bytes that were sent as text
     if len(text) < _SHORTEST or not text.isascii():
         return
     for count, match in enumerate(_WORD.finditer(text)):

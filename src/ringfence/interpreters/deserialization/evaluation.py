@@ -182,8 +182,17 @@ def _carried_out(text: str, inputs: Inputs, *, is_tree: bool) -> Input | None:
         return None
     tokens = _tokens(text)
     if tokens is None:
-        return None  # no Python: it will not be compiled either
+        return spans[0].input if _is_python(text) else None
     return next((found.input for found in spans if is_code(text, found, tokens)), None)
+
+
+def _is_python(text: str) -> bool:
+    """Return whether Python can read a source at all: else it says so itself."""
+    try:
+        ast.parse(text)
+    except (SyntaxError, ValueError):
+        return False
+    return True
 
 
 def _in_text(text: str, inputs: Inputs) -> Iterator[Found]:
@@ -218,23 +227,30 @@ class Token:
 
 
 def _tokens(text: str) -> list[Token] | None:
-    """Return the tokens of a source; nothing where it is none."""
+    """Return the tokens of a source; nothing where they cannot be told apart."""
     starts = [0]
-    for line in text.splitlines(keepends=True):
+    lines = io.StringIO(text, newline="")
+
+    def read_line() -> str:
+        # What ends a line is for the reader to say: ``splitlines`` knows more ends.
+        line = lines.readline()
         starts.append(starts[-1] + len(line))
+        return line
+
     found = []
     try:
-        for each in tokenize.generate_tokens(io.StringIO(text, newline="").readline):
+        for each in tokenize.generate_tokens(read_line):
             start = _offset(starts, each.start, len(text))
-            found.append(Token(each.type, each.string, start, start + len(each.string)))
+            end = _offset(starts, each.end, len(text))
+            found.append(Token(each.type, each.string, start, end))
     except (tokenize.TokenError, SyntaxError):
-        return found or None
+        return None
     return found
 
 
 def _offset(starts: list[int], place: tuple[int, int], most: int) -> int:
     line, column = place
-    return starts[line - 1] + column if line <= len(starts) else most
+    return min(starts[line - 1] + column, most) if line <= len(starts) else most
 
 
 def is_code(text: str, found: Found, tokens: list[Token]) -> bool:

@@ -82,6 +82,12 @@ _RUNNERS = {
 }
 _RUNNER_OF = {module: re.compile(names) for module, names in _RUNNERS.items()}
 _NAMING = frozenset({"GLOBAL", "INST"})
+_TEXTS = frozenset(
+    {"UNICODE", "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8", "STRING", "BINSTRING"}
+)
+_KEEPING = frozenset({"MEMOIZE", "PUT", "BINPUT", "LONG_BINPUT"})
+_RECALLING = frozenset({"GET", "BINGET", "LONG_BINGET"})
+_SILENT = frozenset({"PROTO", "FRAME"})
 
 
 def runs_something(module: str, name: str) -> bool:
@@ -111,31 +117,55 @@ def judge_find_class(event: str, args: tuple[object, ...], whom: Here) -> None:
 
 
 def names(blob: bytes, module: str, name: str) -> bool:
-    """Return whether bytes hold a pickle that asks for a global."""
+    """Return whether bytes hold a pickle that asks for a global, or for one whose name
+    it only makes while it is read."""
     asked = f"{module}\n{name}\n".encode("utf-8", "backslashreplace")
     if asked in blob:  # as text, wherever it begins
         return True
-    last = name.rpartition(".")[2].encode("utf-8", "backslashreplace")
-    # Else nothing in it could be the name: text may be written in escapes.
-    return (last in blob or b"\\" in blob) and _asks_for(blob, module, name)
-
-
-def _asks_for(blob: bytes, module: str, name: str) -> bool:
     starts = {0, *(match.start() for match in _START.finditer(blob))}
     steps = 0
     for start in sorted(starts):
-        texts: set[str] = set()
+        stack = _Literals()
         for operation, value in _operations(blob[start:]):
             steps += 1
             if (
                 steps > _MOST_STEPS  # made to be too long to look at
                 or (operation in _NAMING and value == f"{module} {name}")
-                or (operation == "STACK_GLOBAL" and {module, name} <= texts)
+                or (operation == "STACK_GLOBAL" and stack.may_name(module, name))
             ):
                 return True
-            if isinstance(value, str):
-                texts.add(value)
+            stack.take(operation, value)
     return False
+
+
+class _Literals:
+    """The texts that stand on top of a pickle's stack, where they are literal.
+
+    A name may be made by what the pickle calls, too (``_codecs.encode`` of other
+    letters): then it may be any name.
+    """
+
+    def __init__(self) -> None:
+        self._top: list[object] = []
+        self._memo: dict[int, object] = {}
+
+    def take(self, operation: str, value: object) -> None:
+        """Follow one operation."""
+        if operation in _KEEPING:
+            place = len(self._memo) if value is None else int(str(value))
+            self._memo[place] = self._top[-1] if self._top else None
+        elif operation in _RECALLING:
+            self._top.append(self._memo.get(int(str(value))))
+        elif operation in _TEXTS:
+            self._top.append(value)
+        elif operation not in _SILENT:
+            self._top.clear()
+
+    def may_name(self, module: str, name: str) -> bool:
+        """Return whether the two texts on top are these, or not known."""
+        given = self._top[-2:]
+        known = len(given) == 2 and all(isinstance(each, str) for each in given)  # noqa: PLR2004 - module and name
+        return not known or given == [module, name]
 
 
 def _operations(raw: bytes) -> Iterator[tuple[str, object]]:

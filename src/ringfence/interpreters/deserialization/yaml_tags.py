@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-from yaml.constructor import (  # type: ignore[import-untyped]  # ships no types
+from yaml.constructor import (
     FullConstructor,
     UnsafeConstructor,
 )

@@ -10,7 +10,7 @@ import importlib
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ringfence.errors import MissingExtraError
+from ringfence.errors import FetchError, MissingExtraError
 from ringfence.interpreters.urls.checked import SCHEMES, CheckedUrl, check
 from ringfence.interpreters.urls.redirects import redirect_target
 
@@ -23,7 +23,14 @@ if TYPE_CHECKING:
         Resolver,
     )
 
-__all__ = ["CheckedUrl", "check", "fetch", "redirect_target", "transport"]
+__all__ = [
+    "CheckedUrl",
+    "FetchError",
+    "check",
+    "fetch",
+    "redirect_target",
+    "transport",
+]
 
 _MOST = 5_000_000
 _TIMEOUT = 20.0
