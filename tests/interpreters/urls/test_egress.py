@@ -105,7 +105,25 @@ def test_redirect_to_a_private_address(process):
     whom = process.answer(b'["http://93.184.216.34/"]')
     process.dial(whom, ("93.184.216.34", 80))
     process.look_up(whom, "10.9.9.9")
+    process.look_up(whom, "internal.example")
     assert "follows" in process.refuses(whom, ("10.9.9.9", 80))
+
+
+def test_resolver_that_nobody_hears(process):
+    """An aiohttp asks c-ares where that is installed: only the port tells."""
+    whom = process.answer(b'["http://rebind.example:8080/"]')
+    process.dial(whom, ("10.9.9.9", 5432))
+    assert "follows" in process.refuses(whom, ("10.9.9.9", 8080))
+    process.look_up(whom, "10.9.9.9", 8080)  # uvloop announces addresses, too
+    process.refuses(whom, ("10.9.9.9", 8080))
+    process.look_up(whom, "api.internal", 8080)
+    process.dial(whom, ("10.9.9.9", 8080))
+
+
+def test_referer_leads_nobody(process):
+    """Browsers name a site with the port of the web in nearly every request."""
+    referer = ((b"referer", b"http://search.example/"),)
+    process.dial(process.answer(headers=referer), ("10.9.9.9", 80))
 
 
 def test_a_host_without_a_url(process):

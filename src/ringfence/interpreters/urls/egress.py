@@ -1,7 +1,7 @@
 """Where a request leads our own connections (server-side request forgery).
 
 The rule. While a request is answered, a connection to an address that is not of the
-public internet is refused where the request has *chosen* it, which is seen in three
+public internet is refused where the request has *chosen* it, which is seen in four
 ways:
 
 - an input names the address, in whatever spelling;
@@ -9,6 +9,8 @@ ways:
   on it *follows* an address from outside, and what the name stands for (DNS rebinding)
   and where an answer redirects to is the sender's choice, although it stands in no
   input;
+- nobody has been asked for a name, and an input is a URL with a name and this very
+  port: a resolver of another make (c-ares, DNS over HTTPS) must have answered;
 - part of what the request brought is not known, so that nobody can say.
 
 What counts is the address that is dialled, at the moment of dialling, and never the
@@ -115,6 +117,7 @@ class Noticed:
     inputs: Inputs | None = None
     hosts: tuple[Named, ...] = ()
     followed: Named | None = None
+    has_looked_up: bool = False
 
 
 class Trail:
@@ -135,6 +138,31 @@ class Trail:
         """Notice what is looked up or dialled."""
         noticed = self._noticed
         noticed.followed = noticed.followed or self.find(host, addresses, port)
+
+    def look_up(self, host: str, port: int | None) -> None:
+        """Notice a lookup of any name."""
+        addresses = readings(host)
+        if not addresses:
+            self._noticed.has_looked_up = True
+        self.follow(host, addresses, port)
+
+    def unexplained(self, port: int) -> Named | None:
+        """Return the URL that may have led to a port, if nobody has been asked for a
+        name: resolvers of other makes (c-ares, DNS over HTTPS) are not heard of."""
+        if self._noticed.has_looked_up:
+            return None
+        return next(
+            (
+                named
+                for named in self._named()
+                if named.exactly
+                and not named.addresses
+                and port in named.ports
+                # Browsers and robots name sites in headers that nobody follows.
+                and named.given.place != "header"
+            ),
+            None,
+        )
 
     @property
     def inputs(self) -> Inputs:
@@ -211,7 +239,7 @@ class Egress:
         if host:
             port = _port(args[1]) if len(args) > 1 else None
             for trail in _trails(whom):
-                trail.follow(host, readings(host), port)
+                trail.look_up(host, port)
 
     def dialled(self, event: str, args: tuple[object, ...], whom: Here) -> None:
         """Refuse what a request has chosen and must not reach."""
@@ -290,7 +318,8 @@ def _objection(dialled: Dialled, trails: tuple[Trail, ...]) -> tuple[str, Named 
     """Say what is wrong with a destination that nobody has named or declared."""
     advice = "; if it is the application's own, add it to interpreters.egress_private"
     if dialled.is_stream:
-        followed = next((trail.followed for trail in trails if trail.followed), None)
+        each = (trail.followed or trail.unexplained(dialled.port) for trail in trails)
+        followed = next(filter(None, each), None)
         if followed is not None:
             why = f"the request follows an address from outside to {_shown(dialled)}"
             return why + advice, followed
