@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import re
 from urllib.parse import urlsplit
 
@@ -10,7 +9,8 @@ from ringfence.interpreters.html.constructs import Construct, canonical
 from ringfence.interpreters.html.literals import breaking_out, is_capable
 from ringfence.interpreters.untrusted import Input, Inputs, fold
 
-_CAPABLE = re.compile(r"<[a-z/!?]|on[a-z]+=|(?:script|data):|https?://|^//")
+_CAPABLE = re.compile(r"<[a-z/!?]|on[a-z]+=|(?:script|data):|https?:[/\\]{2}|^[/\\]{2}")
+_ADDRESS = re.compile(r"(?:script|data):")
 # Headers with brackets of their own that nobody can have somebody else send.
 _OF_BROWSERS = frozenset({"accept", "user-agent", "sec-ch-ua"})
 _END = "\x00"  # between values; ``canonical`` leaves none in them
@@ -36,23 +36,11 @@ class Brought:
                 self._markup.append((bare, value))
             if is_capable(folded) and value.name not in _OF_BROWSERS:
                 self._scripts[folded] = value
+        self.has_address = any(_ADDRESS.search(bare) for bare, _ in self._markup)
         self._joined = _END.join(["", *(bare for bare, _ in self._markup), ""])
 
     def __bool__(self) -> bool:
         return bool(self._markup or self._scripts)
-
-    def may_be_in(self, page: str) -> bool:
-        """Return whether a whole page has to be read closely, which takes a while.
-
-        Args:
-            page: folded.
-        """
-        if self._markup or "javascript:" in page:
-            return True
-        if any(value in page for value in self._scripts):
-            return True
-        decoded = html.unescape(page)
-        return decoded != page and any(value in decoded for value in self._scripts)
 
     def in_construct(self, construct: Construct) -> Input | None:
         """Return the value that a construct stems from, or that breaks out of a literal

@@ -24,6 +24,9 @@ _LOADING = {
     "portal": ("src",),
     "script": ("src", "href", "xlink:href"),
 }
+EXECUTING = tuple(sorted({*_LOADING, "script", "style"}))
+"""Names of elements that are looked at whatever attributes they have."""
+
 _LINKS_THAT_LOAD = ("stylesheet", "import")
 _FROM_ELSEWHERE = frozenset({"base", "embed", "object", "script"})
 _ABSOLUTE = re.compile(r"(?:https?:)?[/\\]{2}")
@@ -46,6 +49,7 @@ _ADDRESSES = frozenset(
 _PICTURES = frozenset({"img", "image", "input", "video", "audio", "source"})
 _HANDLER = re.compile(r"on[a-z]")
 _SKIPPED = re.compile(r"[\x00-\x20\x7f-\xa0\u2028\u2029\ufeff\"']+")
+_ANY_HANDLER = re.compile(r"[\t\n\f\r /\"']on[a-z]+[\t\n\f\r ]*=")
 _CODE = re.compile(r"(?:javascript|vbscript|livescript):")
 _DATA = re.compile(r"data:[^,]*(?:html|xml|svg|script)")
 _INERT = frozenset({"", ";", "void(0)", "void(0);", "void0", "//", "undefined"})
@@ -75,6 +79,20 @@ class Construct:
     enough: int = LONG
     code: str = ""
     nonce: str = ""
+
+
+def has_code_in_attributes(text: str) -> bool:
+    """Return whether attributes of any element may be code, so that all tags have to
+    be read. Few pages are written so.
+
+    Args:
+        text: the page, folded.
+    """
+    return (
+        _ANY_HANDLER.search(text) is not None
+        or "javascript:" in text
+        or "srcdoc" in text
+    )
 
 
 def canonical(text: str) -> str:

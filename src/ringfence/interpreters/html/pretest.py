@@ -12,10 +12,9 @@ import string
 
 from ringfence.exchange import Exchange
 
-_LETTERS = string.ascii_letters.encode() + string.digits.encode()
-# Of this alone no markup, no script and no address of one is made.
-_PLAIN_IN_ADDRESS = _LETTERS + b"/+.,;=&~@!*$?#_-"
-_PLAIN_IN_HEADERS = _LETTERS + b"/+.,;=~@!*$?#_- :|()[]{}"
+_LETTERS = (string.ascii_lowercase + string.digits).encode()
+# Of this alone no markup is made, and without certain words no address of a script.
+_PLAIN = _LETTERS + b"/+.,:;=&~@!*$?#_- |\n"
 
 # Percent-encoded letters beyond ASCII (but full-width ones), space, and signs that
 # nothing breaks out with.
@@ -72,21 +71,23 @@ def may_bring_markup(exchange: Exchange) -> bool:
     A body that has not been read yet counts as one that might.
     """
     scope = exchange.scope
-    query = scope.get("query_string", b"")
-    if query and _is_unusual(query):
-        return True
-    if _is_unusual(scope.get("raw_path") or exchange.path.encode()):
-        return True
+    query: bytes = scope.get("query_string", b"")
+    path: bytes = scope.get("raw_path") or exchange.path.encode()
     headers = exchange.headers
+    chosen = [headers[name] for name in headers.keys() - _OF_BROWSERS]
+    raw = b"\n".join((query, path, *chosen)).lower()
+    if (raw.translate(None, _PLAIN) or b"script" in raw or b"data:" in raw) and (
+        _UNUSUAL_IN_ADDRESS.search(query)
+        or _UNUSUAL_IN_ADDRESS.search(path)
+        or any(map(_UNUSUAL_IN_HEADERS.search, chosen))
+    ):
+        return True
+    if query.count(b"=") > query.count(b"&") + 1 or b"//" in query or b"//" in path:
+        return True  # an equals sign within a value: a handler, an assignment
+    if _has_long_word(query) or _has_long_word(path):
+        return True
     if b"<" in b"\n".join(headers.values()):
         return True
-    for name, value in headers.items():
-        if (
-            name not in _OF_BROWSERS
-            and value.translate(None, _PLAIN_IN_HEADERS)
-            and _UNUSUAL_IN_HEADERS.search(value)
-        ):
-            return True
     if exchange.received:
         return any(
             isinstance(piece, str) or _IN_BODY.search(piece)
@@ -103,12 +104,7 @@ def is_body_to_come(exchange: Exchange) -> bool:
     )
 
 
-def _is_unusual(address: bytes) -> bool:
-    if address.translate(None, _PLAIN_IN_ADDRESS):
-        if _UNUSUAL_IN_ADDRESS.search(address):
-            return True
-    elif address.count(b"=") > address.count(b"&") + 1 or b"//" in address:
-        return True  # an equals sign within a value: a handler, an assignment
+def _has_long_word(address: bytes) -> bool:
     return len(address) >= _LONGEST_WORD and any(
         not word.islower() for word in _LONG_WORD.findall(address)
     )

@@ -10,8 +10,10 @@ from ringfence.exchange import Exchange
 from ringfence.interpreters.html.brought import Brought
 from ringfence.interpreters.html.coding import Decoder, UnreadableError
 from ringfence.interpreters.html.constructs import (
+    EXECUTING,
     Construct,
     constructs_of,
+    has_code_in_attributes,
     instructions_of,
     is_complete,
 )
@@ -116,9 +118,14 @@ class Reflection:
 
     def _read_whole(self, page: str) -> None:
         folded = fold(page)
-        brought = self._brought
-        if not self._all_known or (brought and brought.may_be_in(folded)):
-            self._read(folded)
+        if self._may_find():
+            brought = self._brought
+            closely = (
+                bool(brought and brought.has_address)
+                or self._is_xml
+                or has_code_in_attributes(folded)
+            )
+            self._read(folded, () if closely else EXECUTING)
         if self._sees_all:
             self._tell(page)
 
@@ -142,17 +149,18 @@ class Reflection:
         sinks = self._exchange.sinks
         return sinks is not None and sinks.boundary_map is not None
 
-    def _read(self, piece: str) -> None:
+    def _read(self, piece: str, names: Iterable[str] = ()) -> None:
         """Judge what is complete by now, and keep the rest.
 
         Args:
             piece: folded.
+            names: of the elements that are looked at; without, all.
         """
         text = self._kept + piece
         kept = text.rfind("<")
         if kept < 0 or ">" in text[kept:]:
             kept = len(text)
-        for tag in tags_of(text):
+        for tag in tags_of(text, names):
             if self.over:
                 return
             if is_complete(text, tag):
