@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NoReturn
 
 import msgspec
 
+from ringfence.interpreters.validation.from_msgspec import shape_of
 from ringfence.interpreters.validation.names import fields_of, name_of
 from ringfence.marks import Mark
 
@@ -48,9 +50,23 @@ class Accepts(Mark):
             raise TypeError(message)
 
 
+def _foreign(model: type) -> NoReturn:
+    """Refuse: msgspec takes other classes only from those who tell it how."""
+    message = f"{name_of(model)} is none of the classes that it knows"
+    raise TypeError(message)
+
+
 def _must_be_known(model: object) -> None:
+    if hasattr(model, "__pydantic_core_schema__"):
+        message = (
+            f"accepts({name_of(model)}) is a model of pydantic's; declare it as a "
+            "parameter of a FastAPI or Litestar handler, where it is read and checked "
+            "strictly unasked, or write it as a msgspec.Struct"
+        )
+        raise TypeError(message)
     try:
         msgspec.json.Decoder(model)
+        shape_of(model, foreign=_foreign)
     except NameError:  # a class that is defined further down; start-up asks again
         return
     except TypeError as error:
@@ -59,13 +75,6 @@ def _must_be_known(model: object) -> None:
             "msgspec.Struct, a dataclass, a TypedDict, an attrs class or built-in types"
         )
         raise TypeError(message) from error
-    if hasattr(model, "__pydantic_core_schema__"):
-        message = (
-            f"accepts({name_of(model)}) is a model of pydantic's; declare it as a "
-            "parameter of a FastAPI or Litestar handler, where it is read and checked "
-            "strictly unasked, or write it as a msgspec.Struct"
-        )
-        raise TypeError(message)
 
 
 class AcceptsWord:
