@@ -327,3 +327,14 @@ def test_the_same_words_without_a_template_are():
     with given(a="GZIP".lower()):
         arguments = [name.lower() for name in ("GZIP", "X.CSV")]
         assert not carried_out("subprocess.Popen", None, arguments, None, None)
+
+
+LATEST = "convert everything; at once"
+latest = "convert everything; twice"
+
+
+@pytest.mark.parametrize(("script", "passes"), [(LATEST, True), (latest, False)])
+def test_only_constants_of_a_module_are_its_own(script, passes):
+    """Under another name may lie what a request has brought."""
+    with given(x=script.partition(" ")[2]):
+        assert carried_out("os.system", script.encode()) is passes

@@ -163,7 +163,8 @@ async def _read(
 async def _feed(stream: asyncio.StreamWriter | None, data: bytes | None) -> None:
     if stream is None or not data:
         return
-    with suppress(ConnectionError):  # it need not read all of it
+    # It need not read all of it; uvloop says so by a RuntimeError.
+    with suppress(ConnectionError, RuntimeError):
         stream.write(data)
         await stream.drain()
-    stream.close()
+        stream.close()

@@ -29,8 +29,8 @@ def written_in(text: str) -> list[Span]:
     a template.
 
     Asked only once an input was found. A constant is what is called so (``LIKE_THIS``):
-    under other names of a module may lie what a request has brought. Python's own modules do not
-    count: ``/bin/sh`` stands in ``subprocess``.
+    under other names of a module may lie what a request has brought. Python's own
+    modules do not count: ``/bin/sh`` stands in ``subprocess``.
     """
     spans: list[Span] = []
     for constant in {known for frame in _frames() for known in _constants(frame)}:
