@@ -230,6 +230,23 @@ def test_too_much_is_not_complete():
     assert not inputs_of(made).complete
 
 
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32"])
+@pytest.mark.parametrize(
+    "document", ['{"a": "x\' or 1"}', "<?xml version='1.0'?><a b='v'>x' or 1</a>"]
+)
+def test_wide_characters(document, encoding):
+    """Parsers of JSON and of XML find out about these by themselves."""
+    body = document.encode(encoding)
+    assert "x' or 1" in texts(body, content_type=b"text/plain")
+    part = b'--x\r\nContent-Disposition: form-data; name="f"\r\n\r\n' + body
+    kind = b"multipart/form-data; boundary=x"
+    assert "x' or 1" in texts(part + b"\r\n--x--", content_type=kind)
+
+
+def test_attributes_in_single_quotes():
+    assert "x y" in texts(b"<a b='x y'/>", content_type=b"text/xml")
+
+
 def members(*args, **kwargs):
     found = inputs_of(exchange(*args, **kwargs)).members
     return [(member.key, member.value, member.name) for member in found]

@@ -13,6 +13,7 @@ import html
 import json
 import re
 import unicodedata
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -34,6 +35,7 @@ _QUOTED = re.compile(r'"((?:[^"\\]|\\.)+)"')
 _CODINGS = re.compile(
     r"(?:(?:gzip|deflate|br|zstd|compress|identity|\*)(?:;q=[\d.]+)?(?:, *|$))*"
 )
+_QUOTED_ONCE = re.compile(r"'([^'<>]+)'")  # attributes in markup
 _SEPARATORS = re.compile(r"[,;\r\n]")
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{8,}={0,2}", re.ASCII)
 _BOUNDARY = re.compile(
@@ -211,7 +213,8 @@ class _Reader:
             self.complete = False
         if exchange.kind == "websocket":
             for message in exchange.received:
-                self.document(_text(message), "message")
+                for text in _readings(message):
+                    self.document(text, "message")
         elif exchange.received:
             content_type = exchange.headers.get(b"content-type", b"")
             body = b"".join(
@@ -277,10 +280,10 @@ class _Reader:
         media_type = content_type.partition(";")[0].strip().lower()
         if media_type == "multipart/form-data":
             self.multipart(body, content_type)
-        text = _text(body)
-        is_json = self.document(text, "json" if "json" in media_type else "body")
-        if not is_json and "=" in text:
-            self.pairs(text, "form")
+        for text in _readings(body):
+            is_json = self.document(text, "json" if "json" in media_type else "body")
+            if not is_json and "=" in text:
+                self.pairs(text, "form")
 
     def document(self, text: str, place: str, name: str = "") -> bool:
         """Read a body or a message of which only the handler knows what it is; return
@@ -293,7 +296,7 @@ class _Reader:
         for line in text.splitlines()[:_MOST_VALUES]:
             self.add(line, place, name)
         if start == "<":
-            for pattern in (_TEXT_IN_MARKUP, _CDATA, _QUOTED):
+            for pattern in (_TEXT_IN_MARKUP, _CDATA, _QUOTED, _QUOTED_ONCE):
                 for match in pattern.finditer(text):
                     self.add(match[1], place)
         return False
@@ -354,9 +357,9 @@ class _Reader:
                 else:
                     self.add(value.rpartition("'")[2], "file", name)
                     self.add(value, "file", name)
-            text = _text(content.removesuffix(b"\r\n"))
-            self.document(text, "form", name)
-            self.brackets(name, text, "form")
+            for text in _readings(content.removesuffix(b"\r\n")):
+                self.document(text, "form", name)
+                self.brackets(name, text, "form")
 
     def add(self, text: str, place: str, name: str = "", depth: int = 0) -> None:
         if not text or text in self.values:
@@ -402,6 +405,16 @@ def _plain(value: object) -> object:
     if value.plain is None:
         value.plain = {key: _plain(inner) for key, inner in value.pairs}
     return value.plain
+
+
+def _readings(raw: bytes | str) -> Iterator[str]:
+    """Yield what a body or message is, and what parsers of JSON and XML make of it,
+    which know UTF-16 and UTF-32 by their first bytes (RFC 4627 section 3)."""
+    yield _text(raw)
+    if isinstance(raw, bytes) and (
+        b"\0" in raw[:4] or raw.startswith((BOM_UTF16_LE, BOM_UTF16_BE))
+    ):
+        yield raw.decode(json.detect_encoding(raw), "replace")
 
 
 def _text(raw: bytes | str) -> str:
