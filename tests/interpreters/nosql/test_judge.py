@@ -131,6 +131,18 @@ REFUSED = {
     "input in mapReduce": ({"mapReduce": "c", "map": "f(1);g()"}, whom(a="1);g(")),
     "a pattern": (find({"name": {"$regex": "^(a+)+$"}}), whom(q="(a+)+")),
     "a pattern of its own kind": (find({"name": Regex("^.*$")}), whom(q=".*")),
+    "a pattern in extended JSON": (
+        find({"password": Regex(".")}),
+        whom({"password": {"$regularExpression": {"pattern": ".", "options": ""}}}),
+    ),
+    "an older pattern in extended JSON": (
+        find({"password": Regex("")}),
+        whom({"secret": {"$regex": "", "$options": ""}}),
+    ),
+    "code in extended JSON": (
+        {"find": "c", "filter": {"$where": Code("1")}},
+        whom({"a": {"$code": "1"}}),
+    ),
     "a pattern of a pipeline": (
         aggregate(
             {"$project": {"a": {"$regexMatch": {"input": "$a", "regex": "x|y"}}}}

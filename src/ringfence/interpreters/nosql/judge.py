@@ -32,6 +32,8 @@ _HARMLESS = frozenset(
 )
 # Documents to be stored: nothing in them is carried out.
 _STORING = frozenset({"insert"})
+# How extended JSON writes a pattern: parsed, the key is gone (bson.json_util).
+_WRITTEN_PATTERNS = frozenset({"$regex", "$regularExpression"})
 _LEAST_CODE = 2  # characters; fewer break out of nothing
 _FLAT = frozenset({"query", "form"})  # places where ``$skip`` is but a name
 _WORD = re.compile(r"\w*")
@@ -147,12 +149,20 @@ def _of_pattern(part: Part, inputs: Inputs) -> tuple[str, Input | None] | None:
     text = part.text
     if is_constant(text, beyond=_DRIVER):
         return None
+    for member in inputs.members:
+        if member.key in _WRITTEN_PATTERNS and _same(text, _pattern(member.value)):
+            return "a pattern that was sent", _input(member)
     for found in inputs.found_in(text, least=2):
         # Behind a back-slash the first character stands for itself.
         escaped = (found.start - len(text[: found.start].rstrip("\\"))) % 2
         if _PATTERN_SYNTAX.search(text, found.start + escaped, found.end):
             return "input as syntax of a regular expression", found.input
     return None
+
+
+def _pattern(written: object) -> object:
+    """Return what stands behind ``$regularExpression``, and behind ``$regex``."""
+    return written.get("pattern") if isinstance(written, Mapping) else written
 
 
 def _of_path(part: Part, inputs: Inputs) -> tuple[str, Input | None] | None:
