@@ -16,6 +16,7 @@ import httpx2
 import pytest
 import requests
 import urllib3
+from aiohttp.abc import AbstractResolver
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse
@@ -136,6 +137,34 @@ async def by_aiohttp(url):
         return await answer.text()
 
 
+class Unheard(AbstractResolver):
+    """A resolver that nobody hears, as c-ares is."""
+
+    async def resolve(self, host, port=0, family=socket.AF_INET):
+        return [
+            {
+                "hostname": host,
+                "host": "127.0.0.1",
+                "port": port,
+                "family": family,
+                "proto": 0,
+                "flags": socket.AI_NUMERICHOST,
+            }
+        ]
+
+    async def close(self):
+        """Nothing is open."""
+
+
+async def by_aiohttp_with_c_ares(url):
+    connector = aiohttp.TCPConnector(resolver=Unheard())
+    async with (
+        aiohttp.ClientSession(connector=connector) as client,
+        client.get(url) as answer,
+    ):
+        return await answer.text()
+
+
 async def by_asyncio(url):
     parts = urlsplit(url)
     reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
@@ -160,7 +189,7 @@ WAYS = {
     way.__name__.removeprefix("by_"): way
     for way in (
         *(by_urllib, by_requests, by_urllib3, by_httpx2_sync),
-        *(by_httpx2, by_aiohttp, by_asyncio, by_anyio),
+        *(by_httpx2, by_aiohttp, by_aiohttp_with_c_ares, by_asyncio, by_anyio),
     )
 }
 FOLLOWING = [name for name in WAYS if name not in {"asyncio", "anyio"}]

@@ -70,3 +70,21 @@ def test_what_a_judge_does_is_not_judged(asked):
     hook("open", ("x",))
     hook("open", ("x",))
     assert calls == ["open", "open"]
+
+
+def test_witnesses_hear_what_nobody_is_judged_for():
+    """What an application opens while it starts is its own, say."""
+    seen = []
+    witnesses = {"open": lambda *args: seen.append(args), "os.remove": seen.append}
+    hook = hook_of(gather({"open": refuse}), witnesses)
+    hook("open", ("x",))
+    hook("os.remove", ("x",))  # not judged, so that it costs nothing
+    assert seen == [("open", ("x",))]
+
+
+def test_witnesses_hear_nothing_of_requests(asked):
+    seen = []
+    hook = hook_of(gather({"open": refuse}), {"open": lambda *args: seen.append(args)})
+    with pytest.raises(InjectionRefusedError):
+        hook("open", ("x",))
+    assert seen == []

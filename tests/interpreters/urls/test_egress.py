@@ -111,11 +111,15 @@ def test_redirect_to_a_private_address(process):
 
 def test_resolver_that_nobody_hears(process):
     """An aiohttp asks c-ares where that is installed: only the port tells."""
-    whom = process.answer(b'["http://rebind.example:8080/"]')
+    url = b'["http://rebind.example:8080/"]'
+    whom = process.answer(url)
     process.dial(whom, ("10.9.9.9", 5432))
-    assert "follows" in process.refuses(whom, ("10.9.9.9", 8080))
     process.look_up(whom, "10.9.9.9", 8080)  # uvloop announces addresses, too
-    process.refuses(whom, ("10.9.9.9", 8080))
+    assert "follows" in process.refuses(whom, ("10.9.9.9", 8080))
+    whom = process.answer(url)
+    process.dial(whom, ("93.184.216.34", 8080))
+    process.refuses(whom, ("10.9.9.9", 80))  # where it redirects to
+    whom = process.answer(url)
     process.look_up(whom, "api.internal", 8080)
     process.dial(whom, ("10.9.9.9", 8080))
 

@@ -146,17 +146,28 @@ class Trail:
             self._noticed.has_looked_up = True
         self.follow(host, addresses, port)
 
-    def unexplained(self, port: int) -> Named | None:
-        """Return the URL that may have led to a port, if nobody has been asked for a
-        name: resolvers of other makes (c-ares, DNS over HTTPS) are not heard of."""
-        if self._noticed.has_looked_up:
-            return None
+    def dial(self, dialled: Dialled, addresses: tuple[Address, ...]) -> Named | None:
+        """Notice a connection; return what names its end.
+
+        If nobody has been asked for a name, a URL with this very port is followed:
+        resolvers of other makes (c-ares, DNS over HTTPS) are not heard of.
+        """
+        named = self.find(dialled.host, addresses, dialled.port)
+        noticed = self._noticed
+        if noticed.followed is None and dialled.is_stream:
+            if not any(map(not_public, addresses)):
+                noticed.followed = named
+            if noticed.followed is None and not noticed.has_looked_up:
+                noticed.followed = self._unheard(dialled.port)
+        return named
+
+    def _unheard(self, port: int) -> Named | None:
         return next(
             (
                 named
                 for named in self._named()
                 if named.exactly
-                and not named.addresses
+                and strict(named.host) is None
                 and port in named.ports
                 # Browsers and robots name sites in headers that nobody follows.
                 and named.given.place != "header"
@@ -273,18 +284,16 @@ class Egress:
         trails = _trails(whom)
         address, port = dialled.address, dialled.port
         addresses = () if address is None else (address,)
-        each = (trail.find(dialled.host, addresses, port) for trail in trails)
+        each = [trail.dial(dialled, addresses) for trail in trails]
         named = max(filter(None, each), key=_exactness, default=None)
         own = self._is_own(dialled, settings)
         exactly = named is not None and _exactness(named)
         if settings.egress:
-            if not (own and not exactly) and not _is_listed(dialled, settings):
+            if (exactly or not own) and not _is_listed(dialled, settings):
                 why = f"{_shown(dialled)} is not among interpreters.egress"
                 whom.refuse(SINK, why, None if named is None else named.given)
             return
         if address is not None and not not_public(address):
-            for trail in trails:
-                trail.follow(dialled.host, addresses, port)
             return
         if _vouched.get() == (address, port):
             return
@@ -318,8 +327,7 @@ def _objection(dialled: Dialled, trails: tuple[Trail, ...]) -> tuple[str, Named 
     """Say what is wrong with a destination that nobody has named or declared."""
     advice = "; if it is the application's own, add it to interpreters.egress_private"
     if dialled.is_stream:
-        each = (trail.followed or trail.unexplained(dialled.port) for trail in trails)
-        followed = next(filter(None, each), None)
+        followed = next((trail.followed for trail in trails if trail.followed), None)
         if followed is not None:
             why = f"the request follows an address from outside to {_shown(dialled)}"
             return why + advice, followed
