@@ -67,8 +67,8 @@ class GuardedConnection(sqlite3.Connection):
         made = super().cursor(kind)
         if not isinstance(made, GuardedCursor):
             raise TypeError(
-                f"{factory!r} makes cursors whose statements cannot be judged; let it"
-                " be a class derived from sqlite3.Cursor"
+                f"{factory!r} makes cursors whose statements cannot be judged;"
+                " let it be a class derived from sqlite3.Cursor"
             )
         return made
 
