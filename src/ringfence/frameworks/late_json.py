@@ -8,12 +8,12 @@ would only have to leave the type out to get duplicate keys past the guard (CWE-
 from __future__ import annotations
 
 import functools
+from collections.abc import Awaitable
 from typing import Any
 
 from ringfence.denial import Denial
 from ringfence.errors import BodyRefusedError
 from ringfence.exchange import Exchange, active
-from ringfence.interpreters.json.media import is_json
 from ringfence.interpreters.json.strict import read
 
 _DONE = "__ringfence_strict__"
@@ -31,15 +31,20 @@ def read_strictly(kind: Any) -> None:
         return
 
     @functools.wraps(lax)
-    async def json(self: Any) -> Any:
+    def json(self: Any) -> Awaitable[Any]:
         exchange = active.get()
-        if exchange is not None and _is_unchecked(exchange):
-            body = await self.body()
-            deepest: int = exchange.sinks.settings.json_depth
-            said = read(body, deepest=deepest) if body else None
-            if isinstance(said, Denial):
-                exchange.denial = said
-                raise BodyRefusedError(said.detail)
+        if exchange is None or exchange.has_body or not _is_unchecked(exchange):
+            found: Awaitable[Any] = lax(self)
+            return found
+        return checked(self, exchange)
+
+    async def checked(self: Any, exchange: Exchange) -> Any:
+        body = await self.body()
+        deepest: int = exchange.sinks.settings.json_depth
+        said = read(body, deepest=deepest) if body else None
+        if isinstance(said, Denial):
+            exchange.denial = said
+            raise BodyRefusedError(said.detail)
         return await lax(self)
 
     setattr(json, _DONE, True)
@@ -47,8 +52,7 @@ def read_strictly(kind: Any) -> None:
 
 
 def _is_unchecked(exchange: Exchange) -> bool:
+    """Return whether no stage has read the body of this request."""
     if exchange.kind != "http" or exchange.sinks is None:
         return False
-    if getattr(exchange.plan, "input", "") == "anything":
-        return False
-    return not is_json(exchange.headers.get(b"content-type", b""))
+    return getattr(exchange.plan, "input", "") != "anything"

@@ -2,7 +2,45 @@
 
 from __future__ import annotations
 
+import types
+from collections.abc import Awaitable, Coroutine, Generator
+from typing import TypeVar, cast
+
 from ringfence.exchange import Exchange, Message
+
+Read = TypeVar("Read")
+
+
+def promptly(reading: Coroutine[object, None, Read]) -> Read | Awaitable[Read]:
+    """Run what reads a body as far as it goes without waiting.
+
+    Most bodies have come with their head: for them nothing has to be awaited.
+
+    Returns:
+        What came of it, or an awaitable for the rest.
+    """
+    waiting = cast("Generator[object, object, Read]", reading.__await__())
+    try:
+        first = next(waiting)
+    except StopIteration as there:
+        return cast("Read", there.value)
+    return _go_on(waiting, first)
+
+
+@types.coroutine
+def _go_on(
+    waiting: Generator[object, object, Read], first: object
+) -> Generator[object, object, Read]:
+    """Wait on in the place of what has begun to wait, for ``first``."""
+    try:
+        yield first
+    except BaseException as error:  # noqa: BLE001 - handed on to where it belongs
+        try:
+            first = waiting.throw(error)
+        except StopIteration as there:
+            return cast("Read", there.value)
+        return (yield from _go_on(waiting, first))
+    return (yield from waiting)
 
 
 async def read_body(exchange: Exchange) -> bytes | None:

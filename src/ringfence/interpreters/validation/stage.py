@@ -15,7 +15,7 @@ import msgspec
 from ringfence.denial import Denial, Fault
 from ringfence.errors import BodyRefusedError
 from ringfence.exchange import Exchange, Message, Stage, at_once
-from ringfence.interpreters.json.body import read_body
+from ringfence.interpreters.json.body import promptly, read_body
 from ringfence.interpreters.json.media import (
     is_json,
     media_type,
@@ -105,7 +105,7 @@ class _Bodies:
         content_type = exchange.headers.get(b"content-type")
         if content_type is not None:
             if is_json(content_type):
-                return self._judge_json(exchange, content_type)
+                return promptly(self._judge_json(exchange, content_type))
             kind = media_type(content_type)
             if kind in (URLENCODED, MULTIPART):
                 return self._form(exchange, kind)
@@ -115,7 +115,7 @@ class _Bodies:
             return self._nothing(exchange)
         if self._model is not None and content_type is not None:
             return _WRONG_TYPE
-        return self._judge_json(exchange, b"")
+        return promptly(self._judge_json(exchange, b""))
 
     def _form(
         self, exchange: Exchange, kind: bytes
@@ -128,7 +128,7 @@ class _Bodies:
         if takes is None or (takes.form is None and takes.body is None):
             return None
         if takes.form is None:
-            return self._judge_json(exchange, b"")
+            return promptly(self._judge_json(exchange, b""))
         if takes.has_files and kind == MULTIPART:
             return None  # files go through in a stream
         return _judge_names(exchange, takes)
