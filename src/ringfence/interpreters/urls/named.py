@@ -49,6 +49,10 @@ _URL = re.compile(
     r"|(?<![a-z0-9+.-])(https?|wss?|ftp):[/\\]?(?![/\\])([^/?#\s\"'<>]+)",
     re.IGNORECASE,
 )
+# What any of the following has: most values are passed over at once.
+_CANDIDATE = re.compile(
+    r"[.:\\]|[^\x00-\x7f]|//|^\s*0x|^\s*\d{8,}|^\s*localhost", re.IGNORECASE
+)
 _BARE = re.compile(r"([^\s/?#\\]{1,320})(?=$|[/?#\\])")
 _MAIL = re.compile(r"[^@:/\s]+@[^@:/\s\[\]]+")
 _NAME = re.compile(r"(?:[^\W_](?:[\w-]*[^\W_])?\.)+[^\W\d_][\w-]*\.?|localhost\.?")
@@ -126,6 +130,8 @@ def _label(label: str) -> str:
 
 
 def _hosts(given: Input) -> Iterator[Named]:
+    if _CANDIDATE.search(given.text) is None:
+        return
     text = given.text.translate(_DROPPED)
     if "//" in text or ":" in text or "\\" in text:
         for match in _URL.finditer(text):
