@@ -301,7 +301,7 @@ class _Reader:
                     self.add(match[1], place)
         return False
 
-    def json(self, text: str, place: str) -> bool:
+    def json(self, text: str, place: str, name: str = "") -> bool:
         """Read JSON with all its duplicates; return whether it is any."""
         try:
             parsed = json.loads(text.lstrip("\ufeff"), object_pairs_hook=_Pairs)
@@ -310,7 +310,7 @@ class _Reader:
             return False
         except ValueError:
             return False
-        pending: list[tuple[object, str]] = [(parsed, "")]
+        pending: list[tuple[object, str]] = [(parsed, name)]
         while pending:
             value, name = pending.pop()
             if isinstance(value, str):
@@ -373,7 +373,7 @@ class _Reader:
             for decoded in _decoded(text):
                 self.add(decoded, place, name, depth + 1)
             if text[0] in "{[" and text[-1] in "]}":
-                self.json(text, place)
+                self.json(text, place, name)
         if depth == 0:
             for piece in _pieces(text):
                 self.add(piece, place, name, 1)

@@ -83,7 +83,9 @@ def test_headers_that_take_anything():
     assert not is_refused(judge_filter, text, sender)
 
 
-@pytest.mark.parametrize("value", ["x,ou=admins", "x+cn=y", 'x"', "x;y", "x\\", "x\0"])
+@pytest.mark.parametrize(
+    "value", ["+5", "x,ou=admins", "x+cn=y", 'x"', "x;y", "x\\", "x\0"]
+)
 def test_names_that_are_refused(value):
     assert is_refused(judge_dn, f"uid={value},dc=example", exchange(q=value))
 
@@ -95,6 +97,7 @@ def test_names_that_are_refused(value):
         ("uid=x,dc=example", put("uid=x,{}", "dc=example")),
         ("a, b", put("uid=a\\, b{}", ",dc=example")),
         ("x,y", ldap.dn("uid={v},dc=a", v="x,y")),
+        ("+5 dioptre", put("uid={},dc=a", "\\+5 dioptre")),
         ("x,y", ""),
     ],
 )

@@ -9,12 +9,14 @@ from ringfence.interpreters.ldap.text import Dn, Filter
 from ringfence.interpreters.sink import Here, Sink
 
 _DRIVER = ("ldap3",)
-_FILTER_SYNTAX = re.compile(r"[*()\0]")
+# ``(&`` alone is how filters begin, and changes nothing.
+_FILTER_SYNTAX = re.compile(r"[*)\0]|\(.*\w", re.DOTALL)
 # One comparison: what is asked about, how, and what with.
 _ITEM = re.compile(r"\(([^()=]*)=([^()]*)\)")
 _EVERYTHING = re.compile(r"\*+")
 _EVERY_ENTRY = "objectclass"  # which each has: ``(objectClass=*)`` is how to say "all"
-_DN_SYNTAX = re.compile(r'[,+;"\0]|(?<!\\)(?:\\\\)*\\$')
+_DN_SYNTAX = re.compile(r'[,+;"\0]')
+_SEPARATORS = (",", "+", ";")
 _LEAST = 2  # characters
 
 
@@ -82,6 +84,17 @@ def judge_dn(text: object, whom: Here, sink: Sink) -> None:
     for found in inputs.found_in(text, least=_LEAST):
         if found.end - found.start == len(text):
             continue
-        if _DN_SYNTAX.search(text[found.start : found.end]):
+        # Behind a back-slash the first character stands for itself.
+        escaped = (found.start - len(text[: found.start].rstrip("\\"))) % 2
+        if _DN_SYNTAX.search(
+            text, found.start + escaped, found.end
+        ) or _hides_separator(text, found.end):
             whom.refuse(sink, "input as syntax of a name", found.input)
             return
+
+
+def _hides_separator(text: str, end: int) -> bool:
+    """Return whether what ends there has a back-slash that makes the next separator
+    a part of its value."""
+    backslashes = end - len(text[:end].rstrip("\\"))
+    return backslashes % 2 == 1 and text.startswith(_SEPARATORS, end)
