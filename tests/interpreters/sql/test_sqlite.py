@@ -1,6 +1,7 @@
 """sqlite3 and aiosqlite ask before a statement runs."""
 
 import contextlib
+import functools
 import sqlite3
 import sys
 
@@ -119,7 +120,7 @@ def test_connect_is_guarded_wherever_it_was_imported():
 
 def test_a_factory_of_cursors_that_is_no_class_is_told():
     with opened() as db, pytest.raises(TypeError, match="let it be a class"):
-        db.cursor(lambda *given: sqlite3.Cursor(*given))
+        db.cursor(functools.partial(sqlite3.Cursor))
 
 
 def test_watch_says_what_cannot_be_guarded():
