@@ -126,6 +126,31 @@ def test_text_that_leaves_its_literal():
     assert ask(second, lambda: exec(f'print("{second}")'))
 
 
+@pytest.mark.parametrize(
+    "end", ["\x0b", "\x0c", "\x1c", "\x85", "\u2028", "\r", "\r\n"]
+)
+def test_ends_of_lines_that_only_some_know(end):
+    """What is no end of a line for Python shifts nothing."""
+    for text in (f"'{end * 9}' + f()", f"1 # {end * 9}\nf()", f"{end}f()"):
+        try:
+            ast.parse(text)
+        except SyntaxError:
+            continue
+        assert ask(text, partial(compile, text, "x", "exec"))
+
+
+@given(st.text(alphabet="()[].,:=+-*'\"\\#\n\r\x0c {}fxab1", max_size=12))
+def test_what_calls_is_refused(text):
+    """Whatever stands around it: a text that is an expression with a call."""
+    try:
+        tree = ast.parse(text)
+    except (SyntaxError, ValueError):
+        return
+    acts = (ast.Call, ast.Attribute, ast.Subscript, ast.Assign, ast.AugAssign)
+    if any(isinstance(node, acts) for node in ast.walk(tree)) and len(text.strip()) > 2:
+        assert ask(text, partial(compile, text, "x", "exec"))
+
+
 def test_reading_is_not_carrying_out():
     """``ast.literal_eval`` and ``ast.parse`` compile, and run nothing."""
     for text in HOSTILE:

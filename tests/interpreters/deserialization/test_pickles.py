@@ -1,6 +1,7 @@
 """Pickles of a request, and pickles of the application."""
 
 import base64
+import codecs
 import collections
 import datetime as dt
 import decimal
@@ -12,6 +13,7 @@ import pathlib
 import pickle
 import uuid
 import zlib
+from urllib.parse import quote
 
 import pytest
 from tests.interpreters.asking import asking
@@ -64,6 +66,8 @@ def brought(raw):
     yield {"body": json.dumps({"state": url.decode()}).encode()}
     yield {"body": json.dumps({"state": raw.hex()}).encode()}
     yield {"query": b"state=" + url}
+    yield {"query": b"state=" + quote(raw).encode()}
+    yield {"body": json.dumps({"state": raw.decode("latin-1")}).encode()}
     yield {"headers": [(b"cookie", cookie)]}
     yield {"headers": [(b"x-state", text)]}
     yield {"body": zlib.compress(raw), "content_type": BINARY}
@@ -95,6 +99,22 @@ def test_names_in_escapes():
     assert not FIRED
 
 
+def test_names_that_are_made_while_it_is_read():
+    """Letters are turned by a call that plain data needs, and name a global then."""
+    turned = codecs.encode("fire", "rot13").encode()
+    made = b"c_codecs\nencode\n(V" + turned + b"\nVrot13\ntR"
+    raw = b"V" + __name__.encode() + b"\n" + made + b"\x93(tR."
+    with asking(raw, content_type=BINARY), pytest.raises(InjectionRefusedError):
+        pickle.loads(raw)
+    moved = b"V" + __name__.encode() + b"\nVfire\nN0\x93(tR."
+    with asking(moved, content_type=BINARY), pytest.raises(InjectionRefusedError):
+        pickle.loads(moved)
+    kept = b"V" + __name__.encode() + b"\n" + made + b"q\x010h\x01\x93(tR."
+    with asking(kept, content_type=BINARY), pytest.raises(InjectionRefusedError):
+        pickle.loads(kept)
+    assert not FIRED
+
+
 def test_plain_data_passes():
     """Nothing is called for dates, numbers and sets."""
     value = {
@@ -119,7 +139,7 @@ def test_pickles_of_the_application_pass(value):
     raw = pickle.dumps(value)
     others = [
         {"query": b"q=Basket&m=" + __name__.encode()},
-        {"body": os.urandom(100_000), "content_type": BINARY},
+        {"body": os.urandom(20_000), "content_type": BINARY},
         {"body": pickle.dumps({"plain": 1}), "content_type": BINARY},
         {"body": json.dumps({"class": f"{__name__}.Basket"}).encode()},
     ]

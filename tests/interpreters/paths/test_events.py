@@ -38,6 +38,10 @@ LED = [
     ("file:///etc/passwd", "/etc/passwd"),
     ("file:/etc/passwd", "/etc/passwd"),
     ("/ETC/Passwd", "/etc/passwd"),
+    ("/etc/passwd", "/etc/passwd.json"),
+    ("..\\..\\etc\\passwd", "/srv/files/../../etc/passwd"),
+    ("../../other/a.jpg", "/srv/files/../../other/a.png"),
+    ("$HOME/x", os.path.expandvars("$HOME/x")),
     ("../../other/a.txt", "/srv/files/../../other"),
 ]
 NOT_LED = [
@@ -54,6 +58,7 @@ NOT_LED = [
     ("/tmp", tempfile.gettempdir() + "/spool"),
     ("/usr", "/usr/share/zoneinfo/UTC"),
     ("/data", "/data/x.pdf"),
+    ("/srv/app", "/srv/apples/x"),
     ("~", str(Path("~/x").expanduser())),
     ("../index.html", "/srv/templates/index.html"),
     ("../index.html", "/srv/app/../templates/index.html"),

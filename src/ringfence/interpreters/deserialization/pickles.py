@@ -87,6 +87,7 @@ _TEXTS = frozenset(
 )
 _KEEPING = frozenset({"MEMOIZE", "PUT", "BINPUT", "LONG_BINPUT"})
 _RECALLING = frozenset({"GET", "BINGET", "LONG_BINGET"})
+_CALLING = frozenset({"REDUCE", "NEWOBJ", "NEWOBJ_EX", "OBJ", "INST", "BUILD"})
 _SILENT = frozenset({"PROTO", "FRAME"})
 
 
@@ -122,6 +123,8 @@ def names(blob: bytes, module: str, name: str) -> bool:
     asked = f"{module}\n{name}\n".encode("utf-8", "backslashreplace")
     if asked in blob:  # as text, wherever it begins
         return True
+    if b"\n" not in blob and b"\x93" not in blob:
+        return False  # no operation in it names anything
     starts = {0, *(match.start() for match in _START.finditer(blob))}
     steps = 0
     for start in sorted(starts):
@@ -139,7 +142,7 @@ def names(blob: bytes, module: str, name: str) -> bool:
 
 
 class _Literals:
-    """The texts that stand on top of a pickle's stack, where they are literal.
+    """The texts of a pickle, and which of them stand on top of its stack.
 
     A name may be made by what the pickle calls, too (``_codecs.encode`` of other
     letters): then it may be any name.
@@ -148,6 +151,9 @@ class _Literals:
     def __init__(self) -> None:
         self._top: list[object] = []
         self._memo: dict[int, object] = {}
+        self._seen: set[object] = set()
+        self._has_named = False
+        self._has_called = False
 
     def take(self, operation: str, value: object) -> None:
         """Follow one operation."""
@@ -158,14 +164,23 @@ class _Literals:
             self._top.append(self._memo.get(int(str(value))))
         elif operation in _TEXTS:
             self._top.append(value)
+            self._seen.add(value)
         elif operation not in _SILENT:
+            self._has_named |= operation in _NAMING or (
+                operation == "STACK_GLOBAL" and self._are_known()
+            )
+            self._has_called |= self._has_named and operation in _CALLING
             self._top.clear()
 
     def may_name(self, module: str, name: str) -> bool:
-        """Return whether the two texts on top are these, or not known."""
+        """Return whether the two texts on top are these, or may be."""
+        if self._are_known():
+            return self._top[-2:] == [module, name]
+        return self._has_called or {module, name} <= self._seen
+
+    def _are_known(self) -> bool:
         given = self._top[-2:]
-        known = len(given) == 2 and all(isinstance(each, str) for each in given)  # noqa: PLR2004 - module and name
-        return not known or given == [module, name]
+        return len(given) > 1 and all(isinstance(each, str) for each in given)
 
 
 def _operations(raw: bytes) -> Iterator[tuple[str, object]]:

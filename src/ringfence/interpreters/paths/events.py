@@ -146,9 +146,12 @@ class Traveller:
     def _leads_from_root(self, path: str, normal: str) -> bool:
         if normal == self.goal:
             return not self._is_own_address(path) and not is_constant(path)
-        # ``/data`` or ``/usr/lib`` in a text says nothing about what is opened below.
-        if self.goal.count(os.sep) < 2 or not normal.startswith(self.goal + os.sep):  # noqa: PLR2004 - segments
+        # ``/data`` or ``/usr`` in a text says nothing about what is opened below.
+        if self.goal.count(os.sep) < 2 or not normal.startswith(self.goal):  # noqa: PLR2004 - segments
             return False
+        rest = normal[len(self.goal) :]
+        if not rest.startswith(os.sep) and os.sep in rest:
+            return False  # another folder, whose name only begins alike
         return not self._is_own_address(path) and not any(
             fold(folder).startswith(self.goal + os.sep)
             and normal.startswith(fold(folder))
@@ -197,7 +200,7 @@ def _leads_out(part: str) -> bool:
 def _travellers(inputs: Inputs) -> Iterator[Traveller]:
     for given in inputs.values:
         text = given.text
-        if text[0] not in "./\\~fF" and ".." not in text and text[1:2] != ":":
+        if text[0] not in "./\\~$fF" and ".." not in text and text[1:2] != ":":
             continue
         for spelt in _spellings(text):
             yield from _traveller(given, spelt)
@@ -208,11 +211,17 @@ def _spellings(text: str) -> Iterator[str]:
     yield text
     if text.startswith("~"):
         yield os.path.expanduser(text)
+    if text.startswith("$"):
+        yield os.path.expandvars(text)
     if text.lower().startswith("file:"):
         yield unquote(text[5:].removeprefix("//").removeprefix("localhost"))
-    if os.sep != "/" and "/" in text:
-        yield text.replace("/", os.sep)
-    above = os.path.dirname(text)  # whose folder is listed
+    plain = text.replace("\\", "/").replace("/", os.sep)
+    if plain != text:
+        yield plain
+    stem, extension = os.path.splitext(plain)
+    if extension and _PARENT in plain:
+        yield stem  # which gets another extension
+    above = os.path.dirname(plain)  # whose folder is listed
     if above.startswith(_PARENT) and os.path.basename(above) != _PARENT:
         yield above
 
