@@ -9,13 +9,12 @@ import pytest
 from fastapi import APIRouter, Depends, FastAPI, Form, Request
 from litestar import Controller, Litestar, Router, post
 from litestar import Request as LitestarRequest
-from litestar.di import Provide
+from litestar.di import NamedDependency, Provide
 from litestar.dto import DataclassDTO, DTOConfig, DTOData
 from litestar.params import (
     JSONBody,
     MsgPackBody,
     MultipartBody,
-    NamedDependency,
     URLEncodedBody,
 )
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field

@@ -7,7 +7,17 @@ from typing import Any, assert_type
 from starlette.applications import Starlette
 from starlette.routing import Route
 
-from ringfence import Guard, Principal, Rule, Settings, access, current, headers, limit
+from ringfence import (
+    Guard,
+    Principal,
+    Rule,
+    Settings,
+    accepts,
+    access,
+    current,
+    headers,
+    limit,
+)
 from ringfence.access import Policy
 
 
@@ -34,6 +44,24 @@ async def widget(number: int) -> str:
 
 shown = assert_type(widget(1), Coroutine[Any, Any, str])
 headers(frame_options="sameorigin")  # type: ignore[arg-type]  # capitals
+
+
+class Order:
+    name: str
+
+
+@accepts(Order)
+@access.require(access.public)
+async def create(number: int) -> str:
+    return assert_type(current.accepted(Order), Order).name
+
+
+@accepts.lenient
+async def loosely() -> None: ...
+
+
+assert_type(create(1), Coroutine[Any, Any, str])
+assert_type(current.accepted(dict[str, int]), dict[str, int])
 
 # A decorated handler keeps its signature.
 answer = read_order(1)
