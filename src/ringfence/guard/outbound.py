@@ -194,8 +194,11 @@ class Outbound:
         whether that is done with."""
         more = message.get("more_body", False)
         if message["type"] == "http.response.body":
+            body = message.get("body", b"")
+            if more and not body and self._held is not None:
+                return True  # nothing to be seen in it: the start waits for the next
             try:
-                reflection.look(message.get("body", b""), more=more)
+                reflection.look(body, more=more)
             except InjectionRefusedError:
                 await self._withhold(more=more)
                 return True
