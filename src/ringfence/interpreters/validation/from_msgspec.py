@@ -93,11 +93,13 @@ class _Maker:
                 return self._foreign(info.cls)
             return self._fields(info)
         if isinstance(info, inspect.DictType):
-            bounds = self._bounds
+            inner = self.make(info.value_type)
+            if self._bounds is None:
+                return inner if inner is shape.anything else shape.mapping(inner)
             return shape.mapping(
-                self.make(info.value_type),
+                inner,
                 most=self._most(info.max_length),
-                key=shape.anything if bounds is None else shape.short_text(bounds.text),
+                key=shape.short_text(self._bounds.text),
             )
         if isinstance(info, (inspect.TupleType, inspect.NamedTupleType)):
             return shape.positions(self._positions(info))
