@@ -42,6 +42,8 @@ class Part:
     field: str = ""
 
 
+_READ = (dict, list, str)  # anything else is one value, and means itself
+
 _Found = Part | tuple["_Reading", object, str]
 _Reading = Callable[[object, str], Iterator[_Found]]
 
@@ -70,7 +72,7 @@ def parts_of(command: Mapping[str, Any]) -> Iterator[Part]:
             yield Part(Kind.CODE, str(value), field=field)
         elif isinstance(value, Regex):
             yield Part(Kind.PATTERN, _text(value.pattern), field=field)
-        else:
+        elif isinstance(value, _READ):
             pending.extend(reading(value, field))
 
 
