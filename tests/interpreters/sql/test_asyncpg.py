@@ -157,3 +157,15 @@ async def test_placeholders_in_literals_where_asyncpg_merges(connection):
     ):
         found = await export("SELECT * FROM users WHERE email=$1", "a@example.com")
     assert found == [b"a@example.com"]
+
+
+async def test_backslashes_by_the_setting_of_the_server(connection):
+    """Where plain literals know escapes, one input can hide the end of its literal."""
+    name, city = "\\", " OR 1=1 --"
+    statement = f"SELECT * FROM users WHERE email='{name}' AND email='{city}'"
+    with sent(name=name, city=city):
+        assert await connection.execute(statement) == "SELECT 0"
+    await connection.execute("SET standard_conforming_strings = off")
+    assert await connection.execute(statement) == "SELECT 2"
+    with sent(name=name, city=city), pytest.raises(InjectionRefusedError):
+        await connection.fetch(statement)

@@ -50,7 +50,13 @@ _IDENTIFIER = (
     "input stands in it as a name or keyword; let an allow-list choose it:"
     " ringfence.sql.identifier(name, allowed=...) or sql.order_by(...)"
 )
+_BEFORE_VALUES = re.compile(
+    r"[=<>+/%|-]|==|!=|<>|<=|>=|<=>|\|\||i?like|rlike|regexp|glob|match|similar|between"
+    r"|limit|offset",
+    re.IGNORECASE,
+)
 _BIND = "; bind the value: ringfence.sql.query(...)"
+_AS_VALUE = "input stands in it as a name, where a value belongs" + _BIND
 _UNREADABLE = "input stands in it, and where its literals end is not certain" + _BIND
 
 
@@ -123,10 +129,10 @@ def judge(  # noqa: PLR0913 - what is asked, and whom
     if not found:
         return _PASSED
     tokens = tokens or read(text, dialect, backslash=usual)
-    readings = [_Reading(tokens, dialect, known, approved)]
+    readings = [_Reading(tokens, dialect, usual, known, approved)]
     if "\\" in text and dialect == "mysql":  # NO_BACKSLASH_ESCAPES may be set, or not
         other = read(text, dialect, backslash=not usual)
-        readings.append(_Reading(other, dialect, known, approved))
+        readings.append(_Reading(other, dialect, not usual, known, approved))
     return _weigh(found, readings, dialect)
 
 
@@ -178,6 +184,7 @@ def _weigh(
         for place in found
         if place.way == "slashed"
     }
+    covering = [(place.start, place.end) for place in found if place.way != "raw"]
     seen: set[tuple[int, int, str]] = set()
     raw: dict[str, Input] = {}
     escaped: dict[str, Input] = {}
@@ -196,8 +203,15 @@ def _weigh(
         # Quotes alone carry no code: what they would set free is judged both ways.
         is_quotes = not place.input.text.strip(_ESCAPING)
         asked = readings[:1] if is_slashed or is_quotes else readings
+        is_escaped = place.way != "raw" or any(
+            start <= place.start and place.end <= end for start, end in covering
+        )
         for reading in asked:
-            why = reading.objection(place.start, place.end)
+            why = reading.objection(
+                place.start, place.end
+            ) or reading.objection_to_swallowing(
+                place.start, place.end, is_escaped=is_escaped
+            )
             if why:
                 return Verdict(Objection(why, place.input))
         if readings[0].in_quotes(place.start, place.end):
@@ -246,6 +260,21 @@ class _Pieces:
         put between two pieces."""
         return start in self._ends or end in self._starts
 
+    def quotes_at(self, start: int, end: int) -> tuple[bool, bool]:
+        """Return whether pieces open or close a literal at the edges of a place: one
+        that ends just before it, and one that begins just behind it, with a quote that
+        is not doubled."""
+        text = self._tokens.text
+        before = behind = False
+        for first, last in self._pieces:
+            if start in {first, last} or end in {first, last}:
+                piece = text[first:last]
+                if _IN_NO_TEMPLATE.search(piece) is not None:
+                    continue
+                before |= last == start and _is_odd(piece, _LAST_QUOTES)
+                behind |= first == end and _is_odd(piece, _FIRST_QUOTES)
+        return before, behind
+
     def _word(self, start: int, end: int) -> bool:
         return WORD.search(self._tokens.text, start, end) is not None
 
@@ -257,12 +286,14 @@ class _Reading:
         self,
         tokens: Tokens,
         dialect: str,
+        backslash: bool,  # noqa: FBT001 - as ``read`` takes it
         known: Constants,
         approved: Callable[[str], bool],
     ) -> None:
         self.tokens = tokens
         self._text = tokens.text
         self._dialect = dialect
+        self._backslash = backslash
         self._known = known
         self._approved = approved
         self._pieces: _Pieces | None = None
@@ -295,6 +326,41 @@ class _Reading:
         ):
             return ""
         return "input covers more than one token" + _BIND
+
+    def objection_to_swallowing(self, start: int, end: int, *, is_escaped: bool) -> str:
+        """Return why an input may not stand within a literal as it does: it makes the
+        quote that should end the literal one that is doubled or escaped, so that the
+        statement's own text up to the next quote becomes a part of it.
+
+        Args:
+            start: of the input.
+            end: of the input.
+            is_escaped: its quotes are doubled or escaped.
+        """
+        first, last = self.tokens.touched(start, end)
+        if last - first != 1 or self.tokens.all[first].kind != "string":
+            return ""
+        token = self.tokens.all[first]
+        opening, closing = _inside(self._text, token)
+        if start < opening or end > closing or self._is_own(start, end):
+            return ""
+        before, behind = self._own.quotes_at(start, end)
+        if (before and start > opening) or (behind and end < closing):
+            return "input hides where a literal ends" + _BIND
+        if not is_escaped and self._is_loose(token, opening, start, end):
+            return "input leaves a quote or back-slash without its other half" + _BIND
+        return ""
+
+    def _is_loose(self, token: Token, opening: int, start: int, end: int) -> bool:
+        """Return whether what surrounds an input decides what its own quotes are."""
+        quote, written = self._text[opening - 1], self._text[start:end]
+        if quote == "$":
+            return False
+        if self._backslash or self._text[token.start] in "eE":
+            written = _PAIR.sub("", written)
+            if written.endswith("\\"):
+                return True
+        return any(len(run) % 2 for run in re.findall(f"{quote}+", written))
 
     def _in_one(self, token: Token, start: int, end: int) -> str:  # noqa: PLR0911 - one answer a kind
         match token.kind:
@@ -358,16 +424,28 @@ class _Reading:
         written = self._text[start:end]
         if self._approved(name) or self._is_own(start, end, both_sides=False):
             return ""
+        is_column = written == name and self._text[end : end + 1] not in {".", "("}
+        if is_column and self._is_where_values_belong(start):
+            return _AS_VALUE
         adjoins = self._own.adjoin(start, end)
         if adjoins and _is_secret(name):
             return _IDENTIFIER
         if written in self._known.texts or name in self._known.texts:
             return ""
-        if adjoins:
-            return _IDENTIFIER
-        if written != name or name in self._known.names:
-            return ""  # by chance: nothing says that anything was put in there
-        return _IDENTIFIER
+        # By chance: nothing says that anything was put in there.
+        is_chance = not adjoins and (written != name or name in self._known.names)
+        return "" if is_chance else _IDENTIFIER
+
+    def _is_where_values_belong(self, start: int) -> bool:
+        """Return whether what stands there is compared or calculated with: as a name
+        it would make a condition that always holds, ``id=id``."""
+        first, _ = self.tokens.touched(start, start + 1)
+        before = [self.tokens.of(token) for token in self.tokens.all[:first][-2:]]
+        if not before:
+            return False
+        if before[-1] == "(":
+            return before[0].lower() in {"in", "values"}
+        return _BEFORE_VALUES.fullmatch(before[-1]) is not None
 
     def _in_mark(self, start: int, end: int) -> str:
         if self._is_own(start, end, both_sides=False):
@@ -433,7 +511,7 @@ class _Reading:
         """Return whether a place holds columns only, each of them a constant of the
         application or let through by an allow-list."""
         written = self._text[start:end]
-        if _COLUMNS.fullmatch(written) is None:
+        if _COLUMNS.fullmatch(written) is None or self._is_where_values_belong(start):
             return False
         return all(
             word.lower() in _DIRECTIONS
@@ -454,6 +532,18 @@ class _Reading:
 
 def _is_secret(name: str) -> bool:
     return not _SECRETS.isdisjoint(name.lower().split("_"))
+
+
+_FIRST_QUOTES = re.compile(r"\A(?:'+|\"+)")
+_LAST_QUOTES = re.compile(r"(?:'+|\"+)\Z")
+_PAIR = re.compile(r"\\.", re.DOTALL)
+# Constants that show an attack begin like the rest of a template, and are none.
+_IN_NO_TEMPLATE = re.compile(r";|--|/\*")
+
+
+def _is_odd(piece: str, quotes: re.Pattern[str]) -> bool:
+    match = quotes.search(piece)
+    return match is not None and len(match[0]) % 2 == 1
 
 
 def _inside(text: str, token: Token) -> tuple[int, int]:

@@ -13,6 +13,7 @@ from asyncpg import (  # type: ignore[import-untyped]  # asyncpg ships no types
 )
 
 from ringfence.interpreters.sink import Sink
+from ringfence.interpreters.sql.drivers.escapes import check_escapes
 from ringfence.interpreters.sql.drivers.merging import NUMBERED, check_merging
 from ringfence.interpreters.sql.drivers.methods import (
     ask_before,
@@ -57,8 +58,13 @@ def arm() -> None:
 
 
 def _ask(connection: Any, query: Any, parameters: object) -> None:
-    if not is_vouched(connection):
-        check(query, dialect="postgres", sink=SINK, parameters=parameters)
+    if is_vouched(connection):
+        return
+    check(query, dialect="postgres", sink=SINK, parameters=parameters)
+    if "\\" in query:
+        settings = connection.get_settings()
+        is_standard = settings.standard_conforming_strings != "off"
+        check_escapes(query, is_standard=is_standard, sink=SINK)
 
 
 def _ask_merging(connection: Any, query: Any, parameters: object) -> None:

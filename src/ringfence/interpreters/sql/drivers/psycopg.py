@@ -15,6 +15,7 @@ from psycopg import sql
 from psycopg.client_cursor import ClientCursorMixin
 
 from ringfence.interpreters.sink import Sink
+from ringfence.interpreters.sql.drivers.escapes import check_escapes
 from ringfence.interpreters.sql.drivers.merging import check_merging
 from ringfence.interpreters.sql.drivers.methods import ask_before
 from ringfence.interpreters.sql.judge import check
@@ -47,17 +48,24 @@ def arm() -> None:
 
 
 def _ask(cursor: Any, query: Any, parameters: object) -> None:
-    if isinstance(cursor, ClientCursorMixin):
-        _ask_merging(cursor, query, parameters)
-        return
     text, bound = _text(cursor, query, parameters)
-    check(text, dialect="postgres", sink=SINK, parameters=bound)
+    _check(cursor, text, bound)
+    if isinstance(cursor, ClientCursorMixin):
+        check_merging(text, bound, dialect="postgres", sink=SINK)
 
 
 def _ask_merging(cursor: Any, query: Any, parameters: object) -> None:
     text, bound = _text(cursor, query, parameters)
-    check(text, dialect="postgres", sink=SINK, parameters=bound)
+    _check(cursor, text, bound)
     check_merging(text, bound, dialect="postgres", sink=SINK)
+
+
+def _check(cursor: Any, text: str, bound: object) -> None:
+    check(text, dialect="postgres", sink=SINK, parameters=bound)
+    if "\\" in text:
+        status = cursor.connection.pgconn.parameter_status
+        is_standard = status(b"standard_conforming_strings") != b"off"
+        check_escapes(text, is_standard=is_standard, sink=SINK)
 
 
 def _text(cursor: Any, query: Any, parameters: object) -> tuple[str, object]:
