@@ -84,7 +84,14 @@ def test_database_of_a_handler_that_gets_a_url(process):
 
 
 @pytest.mark.parametrize(
-    "body", [b'["a@localhost"]', b'["10.0"]', b'["http://localhost:3000/"]', b'["db"]']
+    "body",
+    [
+        b'["http%3A//localhost%3A8000"]',
+        b'["a@localhost"]',
+        b'["10.0"]',
+        b'["http://localhost:3000/"]',
+        b'["db"]',
+    ],
 )
 def test_database_on_this_machine(process, body):
     """Neither a mail address, nor a number, nor another port is the database."""
@@ -303,6 +310,8 @@ def test_honest_schemes(process):
     """An application's own files stay open; so does the web."""
     whom = process.answer(query=b"url=http://a.example/&file=report")
     judge_request("urllib.Request", ("http://a.example/", None, {}, "GET"), whom)
+    judge_request("urllib.Request", ("file:///srv/report", None, {}, "GET"), whom)
+    whom = process.answer(query=b"lesson=file:///etc/hosts")
     judge_request("urllib.Request", ("file:///srv/report", None, {}, "GET"), whom)
 
 

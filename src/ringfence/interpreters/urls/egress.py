@@ -356,8 +356,11 @@ def judge_request(event: str, args: tuple[object, ...], whom: Here) -> None:
     scheme = url.partition(":")[0].strip().lower()
     if scheme in _WEB:
         return
+    rest = url.partition(":")[2].lstrip("/").lower()
     for given in whom.inputs.values:
-        if given.text.lstrip().lower().removeprefix("url:").startswith(f"{scheme}:"):
+        said = given.text.strip().lower().removeprefix("url:")
+        begins, colon, goes_on = said.partition(":")
+        if colon and begins == scheme and rest.startswith(goes_on.lstrip("/")):
             whom.refuse(FILES, f"the request chooses {scheme}: for a URL", given)
             return
 

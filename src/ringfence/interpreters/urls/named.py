@@ -7,6 +7,7 @@ import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
+from urllib.parse import unquote
 
 from ringfence.interpreters.addresses import Address, readings, strict
 from ringfence.interpreters.untrusted import Input
@@ -144,12 +145,14 @@ def _hosts(given: Input) -> Iterator[Named]:
 
 def _in_authority(authority: str, scheme: str, given: Input) -> Iterator[Named]:
     usual = _DEFAULT_PORTS.get(scheme)
-    for part in {piece for half in authority.split("\\") for piece in half.split("@")}:
+    halves = unquote(authority).split("\\")
+    for part in {piece for half in halves for piece in half.split("@")}:
         match = _HOST_AND_PORT.match(part)
         if match is None or not match[1]:
             continue
         port = _port(match[2]) or usual
-        yield _named(match[1], () if port is None else (port,), given, exactly=True)
+        ports = () if port is None else (port,)
+        yield _named(match[1], ports, given, exactly=port is not None)
 
 
 def _alone(text: str, given: Input) -> Iterator[Named]:
