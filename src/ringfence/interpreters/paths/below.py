@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from pathlib import Path
@@ -51,13 +52,21 @@ def join_below(folder: str | os.PathLike[str], *parts: str) -> Path:
     """
     base = Path(folder).resolve()
     path = base.joinpath(*_segments(parts))
-    try:
-        resolved = path.resolve()
-    except (OSError, RuntimeError):  # links in a ring
-        object_to(SINK, "links that lead nowhere", status=404)
+    resolved = _resolved(path)
     if not resolved.is_relative_to(base):
         object_to(SINK, "a link that leads out of the folder", status=404)
     return resolved
+
+
+def _resolved(path: Path) -> Path:
+    try:
+        return path.resolve(strict=True)
+    except RuntimeError:  # before Python 3.13
+        object_to(SINK, "links in a ring", status=404)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            object_to(SINK, "links in a ring", status=404)
+    return path.resolve()  # what is not there yet
 
 
 def open_below(
