@@ -1,8 +1,10 @@
 """What a request has brought is not carried out by the page that answers it."""
 
 import gzip
+import sys
 import zlib
 from html import escape
+from types import SimpleNamespace
 
 import pytest
 from tests.interpreters.asking import asking
@@ -246,6 +248,42 @@ def test_what_cannot_be_looked_into_does_not_leave(coding):
     assert "coding" in judged(QUERY, FINE.encode(), content_encoding=coding)
 
 
+class Packed:
+    """What the libraries for br and zstd offer, with the standard library inside."""
+
+    error = ZstdError = zlib.error
+
+    def __init__(self):
+        self.process = self.decompress = zlib.decompressobj().decompress
+
+    def decompressobj(self):
+        return self
+
+
+@pytest.mark.parametrize(
+    ("coding", "library", "name"),
+    [
+        (b"br", "brotli", "Decompressor"),
+        (b"br", "brotlicffi", "Decompressor"),
+        (b"zstd", "zstandard", "ZstdDecompressor"),
+    ],
+)
+def test_the_library_that_has_packed_unpacks(monkeypatch, coding, library, name):
+    """Nothing is imported for it: who answers so has it loaded."""
+    for other in ("brotli", "brotlicffi", "zstandard"):
+        monkeypatch.delitem(sys.modules, other, raising=False)
+    packed = zlib.compress(EVIL.encode())
+    assert "coding" in judged(QUERY, packed, content_encoding=coding)
+    stands_in = SimpleNamespace(
+        error=zlib.error, ZstdError=zlib.error, **{name: Packed}
+    )
+    monkeypatch.setitem(sys.modules, library, stands_in)
+    assert "script" in judged(QUERY, packed, content_encoding=coding)
+    fine = zlib.compress(FINE.encode())
+    assert judged(QUERY, fine, content_encoding=coding) == ""
+    assert "coding" in judged(QUERY, b"<p>", content_encoding=coding)
+
+
 def test_what_is_not_packed_as_it_says_does_not_leave():
     assert "coding" in judged(QUERY, FINE.encode(), content_encoding=b"gzip")
 
@@ -254,6 +292,43 @@ def test_packed_markup_at_the_end_of_much_is_found():
     """More than is unpacked at once."""
     much = b"<p>" + b"y" * 1_000_000 + EVIL.encode()
     assert "script" in judged(QUERY, gzip.compress(much), content_encoding=b"gzip")
+
+
+def test_scripts_of_the_host_itself_may_be_named():
+    """A page knows its own address, and so does the request for it."""
+    page = b"<script src=https://shop.example/app.js></script>"
+    headers = [(b"referer", b"https://shop.example/app.js")]
+    for host in ("shop.example", "other.example"):
+        with asking(headers=headers) as exchange:
+            exchange.host = host
+            reflection = Reflection(exchange, HTML)
+            if host == "shop.example":
+                reflection.look(page, more=False)
+            else:
+                with pytest.raises(InjectionRefusedError):
+                    reflection.look(page, more=False)
+
+
+def test_a_long_script_is_compared_as_far_as_it_matters():
+    script = "<script>" + " " * 3_000 + "f(1);" * 500 + "</script>"
+    assert refused(script, "<p>{}</p>")
+    other = "<script>" + "f(1);" * 500 + "</script>"
+    assert refused(script[:20], f"<p>{escape(script)}</p>{other}") == ""
+
+
+def test_a_style_sheet_of_xml_is_a_program():
+    sheet = b"<?xml-stylesheet type='text/xsl' href='//evil.example/x'?><a/>"
+    query = b"q=%3C?xml-stylesheet%20type='text/xsl'%20href='//evil.example/x'?%3E"
+    assert judged(query, sheet, content_type=b"application/xml")
+    assert judged(query, b"<a/>", content_type=b"application/xml") == ""
+
+
+def test_scripts_of_xml_are_decoded():
+    """An entity is what it stands for there, and only there."""
+    script = b"<svg><script>a = '&#39;;alert(1)//'</script></svg>"
+    query = b"q=%27;alert(1)//"
+    assert judged(query, script, content_type=b"image/svg+xml")
+    assert judged(query, script) == ""
 
 
 def test_what_is_not_known_counts_as_brought():

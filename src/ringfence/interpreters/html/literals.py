@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 
 _TOKEN = re.compile(
@@ -24,7 +25,13 @@ _WORDS_BEFORE_REGEX = frozenset({"return", "typeof", "case", "in", "of", "void"}
 
 # Nothing is carried out without a call, an assignment or a template.
 _CAPABLE = re.compile(r"[(`=]")
-_SHORTEST = 3
+_SHORTEST = 5
+# The same outside a literal, where honest text may stand by accident: x = 1.
+_ACTIVE = re.compile(
+    r"[(`]|(?:location|document|window|self|top|parent|on[a-z]+|html|href|src)\b.*=",
+    re.DOTALL,
+)
+_NEAR = 64  # characters around a value
 _BEFORE_SLOT = frozenset("=([{,:;+-*/%&|?!<>\"'`")
 _AFTER_SLOT = frozenset("=)]},:;+-*/%&|?<>\"'`")
 
@@ -46,45 +53,46 @@ def breaking_out(code: str, values: Iterable[str]) -> str | None:
 
     Source: ASVS 5.0 V1.2.3; CWE-79, CWE-94.
     """
-    spans: list[tuple[int, int, str]] | None = None
+    script: _Script | None = None
     for value in values:
         start = code.find(value)
         while start >= 0:
-            if spans is None:
-                spans = list(_literals(code))
-            if _is_code(code, spans, start, start + len(value)):
+            script = script or _Script(code)
+            if script.is_code(start, start + len(value)):
                 return value
             start = code.find(value, start + 1)
     return None
 
 
-def _is_code(
-    code: str, spans: list[tuple[int, int, str]], start: int, end: int
-) -> bool:
-    for begins, ends, kind in spans:
-        if begins < start < ends:
-            if kind == _TEMPLATE and "${" in code[start:end]:
-                return True
-            return ends < end
-        if begins >= end:
-            break
-        if begins == start and end <= ends:
-            return False  # a whole literal, or the beginning of one
-    return _stands_alone(code, start, end)
+class _Script:
+    """A script of which the literals are known."""
 
+    def __init__(self, code: str) -> None:
+        self._code = code
+        self._literals = list(_literals(code))
+        self._starts = [begins for begins, _, _ in self._literals]
 
-def _stands_alone(code: str, start: int, end: int) -> bool:
-    """Return whether a value fills a gap between operators, as one that a template has
-    put there does: the application's own code may contain the same words."""
-    before = code[:start].rstrip()[-1:]
-    after = code[end:].lstrip(" \t")[:1]
-    return (not before or before in _BEFORE_SLOT or _is_word(code[:start])) and (
-        not after or after in _AFTER_SLOT or after in "\r\n"
-    )
+    def is_code(self, start: int, end: int) -> bool:
+        """Return whether what stands there is carried out: it has left the literal in
+        which it begins, or is in none."""
+        place = bisect_right(self._starts, start) - 1
+        if place >= 0:
+            begins, ends, kind = self._literals[place]
+            if begins == start and end <= ends:
+                return False  # a whole literal, or the beginning of one
+            if begins < start < ends:
+                inside = self._code[start:end]
+                return ends < end or (kind == _TEMPLATE and "${" in inside)
+        is_active = _ACTIVE.search(self._code, start, end) is not None
+        return is_active and self._is_alone(start, end)
 
-
-def _is_word(before: str) -> bool:
-    return before.rstrip().endswith("return")
+    def _is_alone(self, start: int, end: int) -> bool:
+        """Return whether a value fills a gap between operators, as one that a template
+        has put there does: the application's own code may contain the same words."""
+        before = self._code[max(start - _NEAR, 0) : start].rstrip()
+        after = self._code[end : end + _NEAR].lstrip(" \t")[:1]
+        is_begun = not before or before[-1] in _BEFORE_SLOT or before.endswith("return")
+        return is_begun and (not after or after in _AFTER_SLOT or after in "\r\n")
 
 
 def _literals(code: str) -> Iterator[tuple[int, int, str]]:

@@ -1,0 +1,66 @@
+"""A value within a script stays within its literal (CWE-79, CWE-94)."""
+
+import pytest
+
+from ringfence.interpreters.html.literals import breaking_out, is_capable
+
+OUT = [
+    ("a = '{}';", "'-alert(1)-'"),
+    ('a = "{}";', '";alert(1)//'),
+    ('a = "{}";', "x\nalert(1)//"),
+    ('a = "\\"; b = "{}";', ";alert(1)//"),
+    ("a = `{}`;", "${alert(1)}"),
+    ("a = `{}`;", "`;alert(1)//"),
+    ("a = {};", "alert(1)"),
+    ("f({});", "alert(1)"),
+    ("return {}", "alert(1)"),
+    ("a = [1, {}]", "alert(1)"),
+    ("{}", "alert(1)"),
+    ("a = {};", "location=name"),
+    ("a = {};", '"x"+alert(1)'),
+    ("// {}\n", "x\nalert(1)"),
+    ("/* {} */", "*/alert(1)/*"),
+    ("a = /{}/.test(b)", "x/;alert(1)//"),
+    ("a = /[/'\"]/; b = '{}';", "';alert(1)//"),
+    ("a = b / c; d = '{}'; e = f / g", "';alert(1)//"),
+    ("return /'/.test('{}')", "');alert(1)//"),
+]
+
+
+@pytest.mark.parametrize(("code", "value"), OUT)
+def test_a_value_that_leaves_its_literal(code, value):
+    assert is_capable(value)
+    assert breaking_out(code.replace("{}", value), [value]) == value
+
+
+IN = [
+    ('a = "{}";', "alert(1)"),
+    ('a = "{}";', "it's (not) a = b"),
+    ("a = '{}';", 'say "a = b" (twice)'),
+    ("a = `{}`;", "f(x) = 2"),
+    ("// {}\nf()", "alert(1)"),
+    ("/* {} */ f()", "alert(1)"),
+    ("a = {};", '"f(x)"'),
+    ("a = /{}/", "(a|b)="),
+    ("let i = 0; x = 1; f()", "x = 1"),
+    ("a.b(c).d(e)", "b(c).d"),
+    ('a = "say \\"f(x)\\""; b = "c"', "f(x)\\"),
+    ("a = [1, 2]; f(a)", "1, 2"),
+    ("function f(a) { return a }", "f(a) {"),
+]
+
+
+@pytest.mark.parametrize(("code", "value"), IN)
+def test_a_value_that_stays(code, value):
+    assert breaking_out(code.replace("{}", value), [value]) is None
+
+
+@pytest.mark.parametrize("value", ["", "Ann", "O'Brien", "a; b", "f()", "x=1"])
+def test_what_does_nothing_is_not_looked_for(value):
+    assert not is_capable(value)
+
+
+def test_much_of_the_same_takes_no_time():
+    """As many places as literals (CWE-407)."""
+    code = "f('a (b)=c');" * 20_000
+    assert breaking_out(code, ["a (b)=c"]) is None
