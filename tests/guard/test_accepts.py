@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -190,6 +191,26 @@ async def test_a_handler_that_streams_gets_the_bytes(guarded):
     async with guarded(application(endpoint=stream)) as started:
         asked = request(b'{"a":', b" 1}", headers=JSON)
         assert told(await started.call(*asked)) == (200, ['{"a": 1}'])
+
+
+async def test_packed_bodies_are_left_to_what_unpacks_them(guarded):
+    """A middleware may unpack; and what it unpacks is read strictly all the same."""
+
+    async def unpack(request):
+        request._body = gzip.decompress(await request.body())  # as a middleware would
+        return JSONResponse(await request.json())
+
+    packed = [*JSON, (b"content-encoding", b"gzip")]
+    async with guarded(application(endpoint=unpack)) as started:
+        body = gzip.compress(b'{"a": 1}')
+        asked = request(body, headers=packed)
+        assert told(await started.call(*asked)) == (200, {"a": 1})
+        body = gzip.compress(b'{"a": 1, "a": 2}')
+        status, problem = told(await started.call(*request(body, headers=packed)))
+        assert (status, problem["code"]) == (400, "interpreters.json_duplicate_key")
+    async with guarded(application(accepts(Order))) as started:
+        status, problem = told(await started.call(*request(body, headers=packed)))
+        assert (status, problem["code"]) == (415, "interpreters.input_type")
 
 
 async def test_sinks_know_what_was_read_ahead(guarded):

@@ -30,7 +30,7 @@ GONE = {"type": "http.disconnect"}
 
 async def test_a_body_is_given_back_and_then_what_comes_next():
     given = exchange(piece(b"{}"), GONE)
-    assert await read_body(given) == b"{}"
+    assert await read_body(given, remembered=100) == b"{}"
     assert await given.receive() == piece(b"{}")
     assert await given.receive() == GONE
     assert given.received == [b"{}"]
@@ -41,7 +41,7 @@ async def test_pieces_come_back_as_one():
     given = exchange(
         piece(b"[1", more=True), piece(b"", more=True), piece(b",2]"), GONE
     )
-    assert await read_body(given) == b"[1,2]"
+    assert await read_body(given, remembered=100) == b"[1,2]"
     assert await given.receive() == piece(b"[1,2]")
     assert await given.receive() == GONE
 
@@ -49,7 +49,7 @@ async def test_pieces_come_back_as_one():
 async def test_who_hangs_up_halfway_has_sent_no_document():
     """The application hears of it as if nobody had read ahead."""
     given = exchange(piece(b'{"a":', more=True), GONE)
-    assert await read_body(given) is None
+    assert await read_body(given, remembered=100) is None
     assert await given.receive() == piece(b'{"a":', more=True)
     assert await given.receive() == GONE
     assert await given.receive() == GONE
@@ -57,5 +57,11 @@ async def test_who_hangs_up_halfway_has_sent_no_document():
 
 async def test_no_body_is_no_value():
     given = exchange(piece(b""), GONE)
-    assert await read_body(given) == b""
+    assert await read_body(given, remembered=100) == b""
     assert given.received == []
+
+
+async def test_sinks_are_told_what_is_too_much_to_remember():
+    given = exchange(piece(b"[" + b" " * 200 + b"]"), GONE)
+    await read_body(given, remembered=100)
+    assert given.too_much

@@ -43,7 +43,7 @@ def _go_on(
     return (yield from waiting)
 
 
-async def read_body(exchange: Exchange) -> bytes | None:
+async def read_body(exchange: Exchange, *, remembered: int) -> bytes | None:
     """Return the body, ``None`` where the client hung up before it had sent all of it.
 
     Whoever reads next gets it in one piece; ``exchange.received`` has it too. How
@@ -51,6 +51,7 @@ async def read_body(exchange: Exchange) -> bytes | None:
 
     Args:
         exchange: its ``receive`` is replaced by one that replays.
+        remembered: bytes that sinks look for; of more they are told.
 
     Raises:
         BodyRefusedError: the body is too large, too slow or not well-formed.
@@ -79,6 +80,7 @@ async def read_body(exchange: Exchange) -> bytes | None:
     exchange.receive = replay
     exchange.received = [body] if body else []
     exchange.has_body = True
+    exchange.too_much = len(body) > remembered
     return None if last is None else body
 
 

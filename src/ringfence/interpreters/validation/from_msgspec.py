@@ -93,14 +93,7 @@ class _Maker:
                 return self._foreign(info.cls)
             return self._fields(info)
         if isinstance(info, inspect.DictType):
-            inner = self.make(info.value_type)
-            if self._bounds is None:
-                return inner if inner is shape.anything else shape.mapping(inner)
-            return shape.mapping(
-                inner,
-                most=self._most(info.max_length),
-                key=shape.short_text(self._bounds.text),
-            )
+            return self._mapping(info)
         if isinstance(info, (inspect.TupleType, inspect.NamedTupleType)):
             return shape.positions(self._positions(info))
         if isinstance(info, inspect.CollectionType):
@@ -108,6 +101,16 @@ class _Maker:
                 self.make(info.item_type), most=self._most(info.max_length)
             )
         return None
+
+    def _mapping(self, info: inspect.DictType) -> Check:
+        inner = self.make(info.value_type)
+        if self._bounds is None:
+            return inner if inner is shape.anything else shape.mapping(inner)
+        return shape.mapping(
+            inner,
+            most=self._most(info.max_length),
+            key=shape.short_text(self._bounds.text),
+        )
 
     def _scalar(self, info: inspect.Type) -> Check:
         bounds = self._bounds
