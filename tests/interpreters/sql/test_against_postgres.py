@@ -12,8 +12,11 @@ import hypothesis.strategies as st
 import psycopg
 import pytest
 from hypothesis import example, given, settings
+from tests.interpreters.asking import asking
 
+from ringfence.errors import InjectionRefusedError
 from ringfence.interpreters.sql.constants import Constants
+from ringfence.interpreters.sql.drivers import psycopg as guard
 from ringfence.interpreters.sql.verdict import judge
 from ringfence.interpreters.untrusted import Input, Inputs
 
@@ -176,3 +179,37 @@ def test_what_passes_has_not_changed_the_statement(
     if passes(text, first, second):
         found = shape(server, text)
         assert found is None or found in harmless[template], text
+
+
+# Where the driver writes the bound value into the text itself.
+MERGED = [
+    lambda v: f"SELECT id FROM users WHERE email='{v}' AND name=%(w)s",
+    lambda v: f"SELECT id FROM users WHERE email=%(w)s AND name='{v}'",
+    lambda v: f"SELECT id FROM users WHERE email=E'{slashed(v)}' AND name=%(w)s",
+    lambda v: f"SELECT id FROM users /* {v} */ WHERE name=%(w)s",
+    lambda v: f'SELECT id AS "{v}" FROM users WHERE name=%(w)s',
+    lambda v: f"SELECT id FROM users WHERE email=$${v}$$ AND name=%(w)s",
+    lambda v: f"SELECT id FROM users WHERE email='{v}' AND name='%(w)s'",
+]
+PLACEHOLDERS = st.sampled_from(["%(w)s", "'%(w)s'", "%(w)s\n", "%%(w)s", "x%(w)sx"])
+
+
+@bound(120)
+@given(template=st.sampled_from(MERGED), first=VALUES | PLACEHOLDERS, second=VALUES)
+@example(template=MERGED[0], first="%(w)s", second=" OR 1=1 --")
+@example(template=MERGED[6], first="a", second=" OR 1=1 --")
+def test_what_is_merged_has_not_changed_the_statement(server, template, first, second):
+    cursor = psycopg.ClientCursor(server)
+    text = template(first)
+    sent = json.dumps([first, second]).encode()
+    try:
+        with asking(sent, content_type=b"application/json"):
+            guard._ask_merging(cursor, text, ({"w": second},))
+        found = shape(server, cursor.mogrify(text, {"w": second}))
+    except (InjectionRefusedError, psycopg.Error, ValueError, TypeError):
+        return  # refused by the guard, or not to be merged
+    usual = {
+        shape(server, cursor.mogrify(template(value), {"w": "a"}))
+        for value in ("a", "")
+    }
+    assert found is None or found in usual, text
