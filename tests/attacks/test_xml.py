@@ -120,6 +120,20 @@ async def find(request):
     return PlainTextResponse(" ".join(each.text for each in found))
 
 
+async def find_by_path(request):
+    tree = ET.fromstring(PEOPLE)
+    name = request.query_params["name"]
+    found = tree.findall(f"./user[@name='{name}']")
+    return PlainTextResponse(" ".join(each.text for each in found))
+
+
+async def find_by_lxml_path(request):
+    tree = etree.fromstring(PEOPLE)
+    name = request.query_params["name"]
+    found = tree.findall(f'./user[@name="{name}"]')
+    return PlainTextResponse(" ".join(each.text for each in found))
+
+
 async def find_by_half(request):
     """Somebody who has taken to the safe way, and kept his own."""
     tree = etree.fromstring(PEOPLE)
@@ -150,7 +164,7 @@ READERS = (
 def routes():
     for read in (*READERS, by_etree, safely):
         yield Route(f"/{read.__name__}", read, methods=["POST"])
-    for each in (find, find_by_half, find_safely):
+    for each in (find, find_by_path, find_by_lxml_path, find_by_half, find_safely):
         yield Route(f"/{each.__name__}", each)
 
 
@@ -254,6 +268,22 @@ def test_honest_document_types(both):
     for read in (by_sax, by_lxml, by_etree):
         for client in (both.off, both.on):
             assert post(client, read, picture).text == "x"
+
+
+@pytest.mark.parametrize(
+    ("path", "quote"), [("/find_by_path", "'"), ("/find_by_lxml_path", '"')]
+)
+def test_path(both, path, quote):
+    """Leaves its quotes, goes up and down again to everybody."""
+    attack = {"name": f"alice{quote}]/../user[@name={quote}bob"}
+    assert both.off.get(path, params=attack).text == "b"
+    refused = both.on.get(path, params=attack)
+    assert refused.json()["code"] == "interpreters.xpath"
+    for client in (both.off, both.on):
+        assert client.get(path, params={"name": "alice"}).text == "a"
+    other = {"name": 'say "hi" [x]' if quote == "'" else "O'Brien [x]"}
+    for client in (both.off, both.on):
+        assert client.get(path, params=other).status_code == 200
 
 
 def test_xpath(both):

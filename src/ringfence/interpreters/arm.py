@@ -36,7 +36,9 @@ GUARDED: Mapping[str, str] = {
     "aiomysql": "ringfence.interpreters.sql.drivers.mysql",
     "asyncmy": "ringfence.interpreters.sql.drivers.mysql",
     "ldap3": "ringfence.interpreters.ldap.ldap3",
+    "lxml._elementpath": "ringfence.interpreters.xml.element_path",
     "lxml.etree": "ringfence.interpreters.xml.lxml",
+    "xml.etree.ElementPath": "ringfence.interpreters.xml.element_path",
     "xml.sax.expatreader": "ringfence.interpreters.xml.sax",
     "pymongo": "ringfence.interpreters.nosql.pymongo",
 }

@@ -2,13 +2,17 @@
 
 import io
 import types
+from xml.etree import ElementPath
+from xml.etree import ElementTree as ET
 from xml.sax.expatreader import ExpatParser
 
 import pytest
 from lxml import etree
 
-from ringfence.errors import SettingsError
-from ringfence.interpreters.xml import lxml, sax
+from ringfence.errors import InjectionRefusedError, SettingsError
+from ringfence.exchange import Exchange
+from ringfence.interpreters.sink import Here
+from ringfence.interpreters.xml import element_path, lxml, sax
 
 
 def test_guarded_once():
@@ -69,3 +73,37 @@ def test_unknown_python(monkeypatch, method):
     monkeypatch.setattr(ExpatParser, "external_entity_ref", method)
     with pytest.raises(SettingsError, match="this Python"):
         sax.arm()
+
+
+def test_paths_of_another_shape(monkeypatch):
+    module = types.ModuleType("xml.etree.ElementPath")
+    module.find = lambda tree, path: None
+    with pytest.raises(SettingsError, match="not as ringfence knows it"):
+        element_path._guard(module, "find")
+
+
+def test_paths_are_guarded_once():
+    element_path.arm()
+    before = ElementPath.find
+    element_path.arm()
+    assert ElementPath.find is before
+    assert ET.fromstring("<a><b>c</b></a>").findtext("./b") == "c"
+
+
+def test_path_that_cannot_be_judged(monkeypatch):
+    def broken(*args, **kwargs):
+        raise RuntimeError
+
+    async def never():
+        raise NotImplementedError
+
+    exchange = Exchange(
+        {"type": "http", "method": "GET", "path": "/", "headers": []}, never
+    )
+    monkeypatch.setattr(element_path, "is_constant", broken)
+    with pytest.raises(InjectionRefusedError):
+        element_path._check("./a", Here(exchange))
+    monkeypatch.setattr(element_path, "is_constant", lambda *args, **kwargs: False)
+    exchange.too_much = True
+    with pytest.raises(InjectionRefusedError):
+        element_path._check("./a[@b='c']", Here(exchange))

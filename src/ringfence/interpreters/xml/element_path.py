@@ -1,0 +1,90 @@
+"""Guard the paths of ``find``, ``findall``, ``findtext`` and ``iterfind``, in
+``xml.etree`` and in lxml: both hand them to a module of Python's."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import sys
+from collections.abc import Callable
+from functools import wraps
+from types import ModuleType
+from typing import Any
+
+from ringfence.errors import InjectionRefusedError, SettingsError
+from ringfence.interpreters.callers import is_constant
+from ringfence.interpreters.sink import Here, Sink, here
+
+SINK = Sink("xpath", "ElementPath")
+
+_GUARDED = "_ringfence_guarded"
+_MODULES = ("xml.etree.ElementPath", "lxml._elementpath")
+_METHODS = ("find", "findall", "findtext", "iterfind")
+_LIBRARIES = ("xml", "lxml")
+_LEAST = 2  # characters
+_QUOTES = "'\""
+_SYNTAX = re.compile(r"['\"\[\]]|\.\.")
+
+
+def arm() -> None:
+    """Guard the modules that are loaded.
+
+    Raises:
+        SettingsError: one of them takes its arguments in another way.
+    """
+    for name in _MODULES:
+        module = sys.modules.get(name)
+        if module is not None:
+            for method in _METHODS:
+                _guard(module, method)
+
+
+def _guard(module: ModuleType, method: str) -> None:
+    ask: Callable[..., Any] | None = getattr(module, method, None)
+    if hasattr(ask, _GUARDED):
+        return
+    if ask is None or list(inspect.signature(ask).parameters)[:2] != ["elem", "path"]:
+        message = f"{module.__name__}.{method} is not as ringfence knows it"
+        raise SettingsError(message)
+
+    @wraps(ask)
+    def guarded(elem: Any, path: Any, *args: Any, **kwargs: Any) -> Any:
+        whom = here()
+        if whom is not None and isinstance(path, str):
+            _check(path, whom)
+        return ask(elem, path, *args, **kwargs)
+
+    setattr(guarded, _GUARDED, True)
+    setattr(module, method, guarded)
+
+
+def _check(path: str, whom: Here) -> None:
+    """Object to a path of which an input is more than a part of one value.
+
+    Source: CWE-643; ASVS 5.0 1.2.8.
+    """
+    try:
+        if is_constant(path, beyond=_LIBRARIES):
+            return
+        inputs = whom.inputs
+        for found in inputs.found_in(path, least=_LEAST):
+            if _leaves(path[: found.start], path[found.start : found.end]):
+                whom.refuse(SINK, "input as syntax of a path", found.input)
+                return
+        if not inputs.complete and _SYNTAX.search(path):
+            whom.refuse(SINK, "a path, while not all of the request is known")
+    except InjectionRefusedError:
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever fails here refuses
+        whom.refuse(SINK, f"could not be judged: {type(error).__name__}")
+
+
+def _leaves(before: str, part: str) -> bool:
+    """Return whether a part ends the value that it stands in, or brings its own."""
+    quote = ""
+    for letter in before:
+        if not quote and letter in _QUOTES:
+            quote = letter
+        elif letter == quote:
+            quote = ""
+    return quote in part if quote else _SYNTAX.search(part) is not None
