@@ -41,6 +41,7 @@ def judge_mail(event: str, args: tuple[object, ...], whom: Here) -> None:
     message = _text(args[1])
     if "\n" not in message:
         return
+    whom.reached(MAIL, "raw", message)
     plain = _BREAKS.sub("\n", message)
     head_ends = plain.find("\n\n")
     head_ends = len(plain) if head_ends < 0 else head_ends

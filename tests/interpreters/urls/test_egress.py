@@ -8,9 +8,10 @@ from tests.interpreters.test_untrusted import exchange
 from ringfence.errors import InjectionRefusedError
 from ringfence.exchange import live
 from ringfence.interpreters.addresses import strict
+from ringfence.interpreters.boundary_map import BoundaryMap
 from ringfence.interpreters.settings import InterpretersSettings
 from ringfence.interpreters.sink import Here, Sinks
-from ringfence.interpreters.urls.egress import Egress, judge_request, vouch
+from ringfence.interpreters.urls.egress import Egress, carefully, judge_request, vouch
 
 DATABASE = ("10.0.0.5", 5432)
 METADATA = ("169.254.169.254", 80)
@@ -322,6 +323,20 @@ def test_a_dry_run_lets_pass(process):
     )
     process.dial(whom, DATABASE)
     assert process.events[0].watched
+
+
+def test_boundary_map(process):
+    """It shows which input leads where, and by which way."""
+    whom = process.answer(query=b"url=http://news.example/")
+    kept = BoundaryMap()
+    whom.exchange.sinks = Sinks(
+        process.settings, process.events.append, boundary_map=kept
+    )
+    process.look_up(whom, "news.example")
+    with carefully():
+        process.look_up(whom, "news.example")
+    found = {(each.name, each.interpreter, each.way) for each in kept.crossings}
+    assert {("url", "url", "raw"), ("url", "url", "escaped")} <= found
 
 
 def test_memory_is_bounded(process):

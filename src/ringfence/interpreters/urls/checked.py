@@ -105,6 +105,9 @@ def check(
     Not covered: what a name stands for.
     """
     checked = read_url(url)
+    whom = here()
+    if whom is not None:
+        whom.reached(SINK, "escaped", url)
     if checked.scheme not in schemes:
         unusable(f"it begins with {checked.scheme[:20]!r}")
     allowed = declared(tuple(private))

@@ -77,6 +77,19 @@ _vouched: ContextVar[tuple[Address, int] | None] = ContextVar(
 )
 
 
+_careful: ContextVar[bool] = ContextVar("ringfence_careful", default=False)
+
+
+@contextmanager
+def carefully() -> Iterator[None]:
+    """Tell the boundary map that an address is followed by the safe way."""
+    token = _careful.set(True)
+    try:
+        yield
+    finally:
+        _careful.reset(token)
+
+
 @contextmanager
 def vouch(address: Address, port: int) -> Iterator[None]:
     """Let one address be dialled that our own transport has judged by the rules that
@@ -134,17 +147,15 @@ class Trail:
         """The host from outside that the request follows."""
         return self._noticed.followed
 
-    def follow(self, host: str, addresses: Iterable[Address], port: int | None) -> None:
-        """Notice what is looked up or dialled."""
-        noticed = self._noticed
-        noticed.followed = noticed.followed or self.find(host, addresses, port)
-
-    def look_up(self, host: str, port: int | None) -> None:
-        """Notice a lookup of any name."""
+    def look_up(self, host: str, port: int | None) -> Named | None:
+        """Notice a lookup of any name; return what names it."""
         addresses = readings(host)
+        noticed = self._noticed
         if not addresses:
-            self._noticed.has_looked_up = True
-        self.follow(host, addresses, port)
+            noticed.has_looked_up = True
+        named = self.find(host, addresses, port)
+        noticed.followed = noticed.followed or named
+        return named
 
     def dial(self, dialled: Dialled, addresses: tuple[Address, ...]) -> Named | None:
         """Notice a connection; return what names its end.
@@ -250,7 +261,7 @@ class Egress:
         if host:
             port = _port(args[1]) if len(args) > 1 else None
             for trail in _trails(whom):
-                trail.look_up(host, port)
+                _tell(whom, trail.look_up(host, port))
 
     def dialled(self, event: str, args: tuple[object, ...], whom: Here) -> None:
         """Refuse what a request has chosen and must not reach."""
@@ -286,6 +297,7 @@ class Egress:
         addresses = () if address is None else (address,)
         each = [trail.dial(dialled, addresses) for trail in trails]
         named = max(filter(None, each), key=_exactness, default=None)
+        _tell(whom, named)
         own = self._is_own(dialled, settings)
         exactly = named is not None and _exactness(named)
         if settings.egress:
@@ -321,6 +333,12 @@ class Egress:
     def _learn(self, dialled: Dialled) -> None:
         if len(self._own) < _MOST_LEARNT:
             self._own.add(dialled.key)
+
+
+def _tell(whom: Here, named: Named | None) -> None:
+    if named is not None:
+        way = "escaped" if _careful.get() else "raw"
+        whom.reached(SINK, way, named.given.text)
 
 
 def _objection(dialled: Dialled, trails: tuple[Trail, ...]) -> tuple[str, Named | None]:

@@ -24,7 +24,7 @@ from ringfence.interpreters.addresses import Address, not_public, strict
 from ringfence.interpreters.destinations import declared
 from ringfence.interpreters.objection import object_to
 from ringfence.interpreters.urls.checked import SCHEMES, SINK, check
-from ringfence.interpreters.urls.egress import vouch
+from ringfence.interpreters.urls.egress import carefully, vouch
 
 Resolver = Callable[[str, int], Awaitable[Sequence[str]]]
 """Looks a host up: its addresses, in the order in which they are to be tried."""
@@ -119,8 +119,9 @@ class CheckedTransport(httpx2.AsyncHTTPTransport):
             object_to(SINK, "its host is read in two ways")
         until = asyncio.get_running_loop().time() + self._timeout
         try:
-            async with asyncio.timeout_at(until):
-                response = await super().handle_async_request(request)
+            with carefully():
+                async with asyncio.timeout_at(until):
+                    response = await super().handle_async_request(request)
         except TimeoutError as error:
             raise httpx2.ReadTimeout(_TOO_SLOW) from error
         if isinstance(response.stream, httpx2.AsyncByteStream):

@@ -80,6 +80,7 @@ def judge_location(location: str, exchange: Exchange, own: Sequence[str]) -> Non
     if exchange.sinks is None or abroad is None:
         return
     whom = Here(exchange)
+    whom.reached(SINK, "raw", location)
     declared = exchange.sinks.settings.redirects
     known = {fold_host(_hostname(one)) for one in (f"//{exchange.host}", *own)}
     for target in hosts_of([Input(f"//{abroad[1]}", "header", "location")]):
