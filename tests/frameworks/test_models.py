@@ -22,6 +22,7 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 
 from ringfence import access
+from ringfence.errors import PlanError
 from ringfence.frameworks.open import open_adapter
 
 PUBLIC = access.depends(access.public)
@@ -233,6 +234,18 @@ def test_litestars_layers_and_ways_to_send_are_read():  # noqa: C901 - the same
     assert found["/request"].reads_by_itself
     assert not found["/nothing"].reads_by_itself
     assert found["/through"].reads_by_itself
+
+
+def test_a_dto_that_is_kept_otherwise_stops_the_start_up(monkeypatch):
+    """A model that cannot be found is not taken for one that allows everything."""
+
+    @post("/dto", dto=Public, return_dto=None)
+    async def handle(data: JSONBody[User]) -> None: ...
+
+    app = litestar(handle)
+    monkeypatch.setattr(Public, "_dto_backends", {})
+    with pytest.raises(PlanError, match="does not understand"):
+        takes(app)
 
 
 def test_fastapi_below_starlette_is_read():

@@ -350,6 +350,9 @@ def _try_out() -> list[int]:
     def endpoint() -> None:
         raise _Reached(-1)
 
+    def taking(body: dict[str, int]) -> None:
+        raise _Reached(-1 - len(body))
+
     inner = APIRouter(prefix="/r")
     inner.add_api_route("/x", endpoint)
     inner.routes.append(Route("/r/s", endpoint))
@@ -359,7 +362,7 @@ def _try_out() -> list[int]:
     outer.include_router(inner, prefix="/b")
     app = APIRouter()
     app.include_router(outer)
-    app.add_api_route("/direct", endpoint)
+    app.add_api_route("/direct", taking)
     app.frontend("/site", directory=".", check_dir=False)
 
     reader = FastAPIReader("fastapi")

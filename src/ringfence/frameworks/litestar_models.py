@@ -11,6 +11,7 @@ from typing import Any
 from litestar.enums import RequestEncodingType
 from litestar.handlers import BaseRouteHandler
 
+from ringfence.errors import PlanError
 from ringfence.interpreters.validation import from_msgspec, from_pydantic, shape
 from ringfence.interpreters.validation.intake import Takes
 from ringfence.interpreters.validation.names import fields_of, name_of
@@ -54,7 +55,15 @@ def _sent(handler: BaseRouteHandler, annotation: Any) -> Any:
     dto = handler.resolve_data_dto()
     if dto is None:
         return annotation
-    return dto._dto_backends[handler.handler_id]["data_backend"].annotation  # noqa: SLF001 - tested with each version
+    try:
+        return dto._dto_backends[handler.handler_id]["data_backend"].annotation  # noqa: SLF001 - what is missing is told
+    except (AttributeError, LookupError) as error:
+        message = (
+            f"{handler} takes data by {dto.__qualname__} in a way that this version of "
+            f"ringfence does not understand ({error!r}); install the newest ringfence, "
+            "or a Litestar that it was tested with (2.25)"
+        )
+        raise PlanError(message) from error
 
 
 def _check(annotation: Any) -> Check:
