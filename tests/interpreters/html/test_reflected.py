@@ -115,6 +115,16 @@ HONEST = [
 ]
 
 
+@pytest.mark.parametrize(
+    "cut", ["<script>alert(document.cookie)//</scr", "<svg onload=alert(document.coo"]
+)
+def test_what_the_application_has_cut_counts(cut):
+    """The rest of the page may end it."""
+    whole = cut + "ipt>, and some more that is not shown"
+    page = f"<p>{cut}</p><script src=/a.js></script>"
+    assert refused([whole], page)
+
+
 @pytest.mark.parametrize("size", PIECES)
 @pytest.mark.parametrize(("value", "page"), HONEST)
 def test_honest_text_passes(value, page, size):

@@ -151,7 +151,7 @@ def _raw(text: str, tag: Tag, *, is_xml: bool) -> Iterator[Construct]:
     if tag.name == "script":
         code = html.unescape(content) if is_xml else content
     nonce = tag.value_of("nonce")
-    yield Construct(f"<{tag.name}>", head, rest, code=code, nonce=nonce)
+    yield Construct(f"<{tag.name}>", head, rest, SHORT, code, nonce)
 
 
 def _is_carried_out(tag: Tag) -> bool:
