@@ -6,6 +6,8 @@ from urllib.parse import urlencode
 import bson
 import pytest
 from bson import Code, Regex
+from hypothesis import given
+from hypothesis import strategies as st
 from pymongo import message
 from pymongo.compression_support import ZlibContext
 
@@ -260,3 +262,55 @@ def test_first_hello():
 def test_broken_messages(broken):
     with pytest.raises(ValueError, match=r"."):
         read(broken)
+
+
+NAMES = st.sampled_from(["a", "b", "c.d", "email", "$x"])
+OPERATORS = st.sampled_from(["$ne", "$gt", "$in", "$or", "$regex", "$set", "$expr"])
+SCALARS = st.none() | st.booleans() | st.integers(-9, 9) | st.text(max_size=4)
+DOCUMENTS = st.recursive(
+    SCALARS,
+    lambda inner: (
+        st.lists(inner, max_size=2)
+        | st.dictionaries(NAMES | OPERATORS, inner, min_size=1, max_size=2)
+    ),
+    max_leaves=6,
+)
+
+
+def has_operator(value):
+    if isinstance(value, list):
+        return any(has_operator(inner) for inner in value)
+    if isinstance(value, dict):
+        begins = any(key.startswith("$") for key in value)
+        return begins or any(has_operator(inner) for inner in value.values())
+    return False
+
+
+@given(DOCUMENTS, NAMES.filter(lambda name: name != "$x"), st.data())
+def test_no_operator_gets_through(document, name, data):
+    """Whatever was sent, wherever the application puts it: it is refused exactly when
+    there is an operator in it."""
+    where = data.draw(
+        st.sampled_from(
+            [
+                {name: document},
+                {"$and": [{"tenant": 1}, {name: document}]},
+                {"$or": [{name: {"$not": document}}]},
+                {name: {"$elemMatch": {"z": document}}},
+            ]
+        )
+    )
+    sender = whom({"sent": document})
+    refused = is_refused(find(where), sender)
+    assert refused or not has_operator(document)
+    if not has_operator(document):
+        assert not refused
+
+
+def test_depth():
+    """A filter as deep as BSON takes it is read to its end."""
+    deep = {"$ne": None}
+    for _ in range(90):
+        deep = {"a": deep}
+    assert is_refused(find(deep), whom(deep))
+    assert not is_refused(find(deep), whom({"b": {"$gt": 1}}))
