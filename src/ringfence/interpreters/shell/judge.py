@@ -32,6 +32,7 @@ from ringfence.interpreters.shell.syntax import (
     is_text,
     read_script,
 )
+from ringfence.interpreters.shell.syntax import Word as ScriptWord
 from ringfence.interpreters.shell.written import Fixed, Span, is_within, written_in
 from ringfence.interpreters.sink import Here, Sink
 from ringfence.interpreters.untrusted import Found, fold
@@ -86,9 +87,17 @@ def in_script(case: Case) -> Objection | None:
     for found in case.found():
         script = script or read_script(case.text)
         why = _why_not(script, case.text, found)
-        if why and not is_within(found.start, found.end, _quoted(case, script)):
+        if why and not _is_quoted_whole(case, script, found):
             return why, found
     return None
+
+
+def _is_quoted_whole(case: Case, script: Script, found: Found) -> bool:
+    """Return whether an input is part of an argument that was quoted well."""
+    word = script.word_at(found.start)
+    if word is None or word.place == "command":
+        return False
+    return is_within(found.start, found.end, _quoted(case, script))
 
 
 def _quoted(case: Case, script: Script) -> Iterator[Span]:
@@ -112,32 +121,45 @@ def _why_not(script: Script, text: str, found: Found) -> str:
         return "a script that shells read differently holds an input"
     kinds = script.kinds(found.start, found.end)
     given = text[found.start : found.end]
+    word = script.word_at(found.start)
+    if word is None or kinds not in ({WORD}, {SINGLE}, {DOUBLE}):
+        return "an input is more than one word of a script"
+    if _is_program(script, text, word, given):
+        return "an input chooses the program"
     if kinds == {WORD}:
-        return _as_word(script, text, found)
-    if kinds in ({SINGLE}, {DOUBLE}):
-        if _is_read_again(script) and not all(map(is_text, given)):
-            return "quoted text holds an input, and a second interpreter reads it"
-        quoted = text[found.start - 1 : found.start] in {"'", '"'}
-        return _as_option(script, found, given) if quoted else ""
-    return "an input is more than one word of a script"
+        if word.place == "assignment" and "=" in given:
+            return "an input sets a variable"
+    elif _is_read_again(script) and not all(map(is_text, given)):
+        return "quoted text holds an input, and a second interpreter reads it"
+    return _as_option(script, word, given)
 
 
-def _as_word(script: Script, text: str, found: Found) -> str:
-    word = script.word_at(found.start)
-    given = text[found.start : found.end]
-    if word is not None and word.place == "command":
-        start, end = found.start - word.start, found.end - word.start
-        if _chooses(text[word.start : word.end], start, end):
-            return "an input chooses the program"
-    if word is not None and word.place == "assignment" and "=" in given:
-        return "an input sets a variable"
-    return _as_option(script, found, given)
+def _is_program(script: Script, text: str, word: ScriptWord, given: str) -> bool:
+    """Return whether an input decides what is carried out: as the command, behind a
+    variable that may be empty, or behind ``timeout 5`` and the like."""
+    if word.place == "command":
+        raw = text[word.start : word.end]
+        if "$" in raw or "`" in raw:
+            return True
+        start = word.text.rfind(given)
+        return start < 0 or _chooses(word.text, start, start + len(given))
+    started: list[ScriptWord] = []
+    for each in script.words:
+        if each.place == "command":
+            started = [each]
+        elif started:
+            started.append(each)
+        if each is word:
+            break
+    return any(
+        part.kind == PROGRAM and part.text == word.text and word.place == "argument"
+        for part in parts([each.text for each in started])
+    )
 
 
-def _as_option(script: Script, found: Found, given: str) -> str:
+def _as_option(script: Script, word: ScriptWord, given: str) -> str:
     """An input that begins a word with a minus turns into an option (CWE-88)."""
-    word = script.word_at(found.start)
-    if word is None or not _is_option(given) or not word.text.startswith(given):
+    if not _is_option(given) or not word.text.startswith(given):
         return ""
     before = [each for each in script.words if each.end <= word.start]
     return "" if any(each.text == "--" for each in before) else _OPTION
