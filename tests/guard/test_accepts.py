@@ -275,6 +275,37 @@ def test_outside_a_request_nothing_was_accepted():
         current.accepted(Order)
 
 
+class Where(msgspec.Struct):
+    shop: str
+    number: Annotated[int, msgspec.Meta(ge=1)]
+    rest: str
+
+
+async def test_names_in_the_path_are_read_into_a_model(guarded):
+    async def handle(request):
+        return JSONResponse(msgspec.to_builtins(current.accepted(Where)))
+
+    route = Route("/{shop}/orders/{number}/{rest:path}", handle)
+    inner = access.routes([route], access.public, accepts(path=Where))
+    app = Starlette(routes=[Mount("/api", routes=inner)])
+    async with guarded(app) as started, started.client() as client:
+        answer = await client.get("/api/O'Brien/orders/7/a/b")
+        assert answer.json() == {"shop": "O'Brien", "number": 7, "rest": "a/b"}
+        for number, kind in (("0", "greater_than_equal"), ("x", "int_type")):
+            answer = await client.get(f"/api/x/orders/{number}/a")
+            assert_refused(answer, "interpreters.invalid_input", 422)
+            (error,) = answer.json()["errors"]
+            assert (error["field"], error["type"]) == ("path.number", kind)
+        (plan,) = [one for one in started.guard.plan if one.path.startswith("/api")]
+        assert plan.input == "path Where (strict)"
+
+
+def test_a_model_of_another_path_stops_the_start_up(settings):
+    app = application(accepts(path=Where))
+    with pytest.raises(TypeError, match="make them the same"):
+        Guard(app, settings)
+
+
 # WebSockets
 
 
@@ -314,6 +345,28 @@ async def test_each_message_of_a_socket_is_checked(guarded):
         assert plan.input == "Order (strict)"
 
 
+async def test_a_handshakes_query_is_checked(guarded):
+    got = []
+
+    async def socket(websocket):
+        await websocket.accept()
+        got.append(current.accepted(Room).number)
+
+    route = WebSocketRoute("/socket", socket)
+    app = Starlette(routes=access.routes([route], access.public, accepts(query=Room)))
+    async with guarded(app) as started:
+        scope = {"type": "websocket", "path": "/socket", "subprotocols": []}
+        for query in (b"number=7", b"number=x", b"number=7&role=admin"):
+            asked = {**scope, "scheme": "ws", "query_string": query}
+            await started.call(asked, {"type": "websocket.connect"})
+    assert got == [7]
+
+
+@dataclass
+class Room:
+    number: int = 1
+
+
 # Marks
 
 
@@ -324,7 +377,7 @@ async def test_each_message_of_a_socket_is_checked(guarded):
         (lambda: accepts(object()), "cannot be checked"),
         (lambda: accepts(Profile), "pydantic"),
         (lambda: accepts(query=int), "with fields"),
-        (lambda: accepts(Order, query=Order), "of its own"),
+        (lambda: accepts(Order, query=Order), "of its own each"),
         (lambda: accepts(dict[str, Profile]), "Profile is none of"),
     ],
 )

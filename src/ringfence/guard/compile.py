@@ -105,7 +105,11 @@ def compile_guarded(
 
     intakes = {
         id(leaf): intake_of(
-            terms[id(leaf)].marks, leaf.takes, methods=leaf.methods, kind=leaf.kind
+            terms[id(leaf)].marks,
+            leaf.takes,
+            methods=leaf.methods,
+            kind=leaf.kind,
+            template=leaf.path,
         )
         for leaf in found
     }

@@ -12,6 +12,7 @@ import msgspec
 from ringfence.interpreters.validation.from_msgspec import shape_of
 from ringfence.interpreters.validation.marks import Accepts
 from ringfence.interpreters.validation.names import fields_of, name_of
+from ringfence.interpreters.validation.paths import Pairs, names_in, reader_of
 from ringfence.interpreters.validation.shape import Bounds, Check
 from ringfence.marks import Mark
 
@@ -71,6 +72,8 @@ class Intake:
         text: as ``ringfence plan`` prints it.
         body: a model that a mark names.
         query: the same.
+        path: the same.
+        read_path: reads the values of the path's parameters.
         takes: what the framework reads, if that is to be checked.
         is_anything: nothing is looked at.
     """
@@ -78,6 +81,8 @@ class Intake:
     text: str
     body: Model | None = None
     query: Model | None = None
+    path: Model | None = None
+    read_path: Pairs | None = None
     takes: Takes | None = None
     is_anything: bool = False
 
@@ -88,6 +93,7 @@ def intake_of(
     *,
     methods: AbstractSet[str] | None,
     kind: str,
+    template: str = "",
 ) -> Intake:
     """Put together what a route takes.
 
@@ -97,30 +103,56 @@ def intake_of(
         takes: what the framework reads, ``None`` where that cannot be known.
         methods: that the route answers, ``None`` for every one.
         kind: of the route.
+        template: its path.
 
     Raises:
-        TypeError: msgspec does not know a model.
+        TypeError: msgspec does not know a model, or that of the path has other fields
+            than the path has names.
     """
     said = [mark for mark in marks if isinstance(mark, Accepts)]
     body = next((one.body for one in reversed(said) if one.body is not None), None)
     query = next((one.query for one in reversed(said) if one.query is not None), None)
+    path = next((one.path for one in reversed(said) if one.path is not None), None)
+    if path is not None:
+        _must_have_names_of(template, path)
     lenient = any(one.is_lenient for one in said)
     is_anything = any(one.is_anything for one in said)
-    if is_anything and body is None and query is None:
+    if is_anything and body is None and query is None and path is None:
         return Intake("anything", is_anything=True)
     models = [
-        None if one is None else _model(one, lenient=lenient) for one in (body, query)
+        None if one is None else _model(one, lenient=lenient)
+        for one in (body, query, path)
     ]
     checked = None if lenient or body is not None else takes
     if kind == "websocket":
         checked = takes = None
     text = _text(body, query, takes, lenient=lenient)
+    if path is not None:
+        text = "; ".join(filter(None, (text, f"path {name_of(path)} (strict)")))
     reads = kind == "websocket" or (methods is not None and methods <= _READS)
     if not text:
         text = "-" if reads and kind != "mount" else UNVALIDATED
         if takes is not None and not takes.reads_by_itself:
             text = "-"
-    return Intake(text, models[0], models[1], checked)
+    read_path = None if path is None else reader_of(template)
+    return Intake(
+        text,
+        body=models[0],
+        query=models[1],
+        path=models[2],
+        read_path=read_path,
+        takes=checked,
+    )
+
+
+def _must_have_names_of(template: str, model: object) -> None:
+    names, fields = names_in(template), frozenset(fields_of(model) or ())
+    if names != fields:
+        message = (
+            f"accepts(path={name_of(model)}) has the fields {sorted(fields)}, but "
+            f"{template} has the names {sorted(names)}; make them the same"
+        )
+        raise TypeError(message)
 
 
 def _model(annotation: object, *, lenient: bool) -> Model:

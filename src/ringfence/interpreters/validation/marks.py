@@ -19,33 +19,36 @@ class Accepts(Mark):
     Args:
         body: the model of the body, ``None`` if nothing was said about it.
         query: the model of the query, ``None`` if nothing was said about it.
+        path: the model of the path's parameters, likewise.
         is_lenient: fields that are in no model are let through.
         is_anything: bodies are not looked at, whatever they are called.
 
     Raises:
-        TypeError: msgspec does not know a model, or a query's has no fields.
+        TypeError: msgspec does not know a model, one stands twice, or a query's or a
+            path's has no fields.
     """
 
     body: object = None
     query: object = None
+    path: object = None
     is_lenient: bool = False
     is_anything: bool = False
 
     def __post_init__(self) -> None:
-        for model in (self.body, self.query):
-            if model is not None:
-                _must_be_known(model)
-        if self.query is not None and fields_of(self.query) is None:
+        given = [one for one in (self.body, self.query, self.path) if one is not None]
+        for model in given:
+            _must_be_known(model)
+        for place, model in (("query", self.query), ("path", self.path)):
+            if model is not None and fields_of(model) is None:
+                message = (
+                    f"accepts({place}={name_of(model)}) needs a model with fields: a "
+                    "msgspec.Struct, a dataclass or a TypedDict"
+                )
+                raise TypeError(message)
+        if any(one in given[at:] for at, one in enumerate(given, 1)):
             message = (
-                f"accepts(query={name_of(self.query)}) needs a model with fields: a "
-                "msgspec.Struct, a dataclass or a TypedDict"
-            )
-            raise TypeError(message)
-        if self.body is not None and self.body == self.query:
-            message = (
-                f"accepts({name_of(self.body)}, query={name_of(self.query)}): give "
-                "the query a model of its own, or current.accepted cannot tell them "
-                "apart"
+                f"accepts names {name_of(given[-1])} twice: give body, query and path "
+                "a model of its own each, or current.accepted cannot tell them apart"
             )
             raise TypeError(message)
 
@@ -90,7 +93,9 @@ class AcceptsWord:
     """Do not look at bodies: not even JSON is checked before the handler gets it. For
     routes that take a stream, or hand on what they get byte by byte."""
 
-    def __call__(self, body: object = None, /, *, query: object = None) -> Accepts:
+    def __call__(
+        self, body: object = None, /, *, query: object = None, path: object = None
+    ) -> Accepts:
         """Check what a route takes against a model, before its handler runs::
 
             @accepts(Order)
@@ -110,22 +115,24 @@ class AcceptsWord:
             body: a ``msgspec.Struct``, a dataclass, a ``TypedDict``, an attrs class, or
                 an annotation such as ``dict[str, int]``.
             query: the same, with fields, for what stands behind ``?``.
+            path: the same, for the names in the route's path.
 
         Raises:
-            TypeError: msgspec does not know a model, or a query's has no fields.
+            TypeError: msgspec does not know a model, one stands twice, or a query's or
+                a path's has no fields.
 
         Not covered: whether a value is allowed to *this* user; uploaded files, which
         no model holds.
 
         Source: ASVS 5.0 V2.2.1, V15.3.3; OWASP API3:2023; CWE-20, CWE-915.
         """
-        if body is None and query is None:
+        if body is None and query is None and path is None:
             message = (
                 "accepts() needs a model: accepts(Order) or accepts(query=Filter); "
                 "accepts.anything leaves a route unchecked"
             )
             raise TypeError(message)
-        return Accepts(body, query)
+        return Accepts(body, query, path)
 
 
 accepts = AcceptsWord()

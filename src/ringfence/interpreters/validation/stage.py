@@ -14,7 +14,7 @@ import msgspec
 
 from ringfence.denial import Denial, Fault
 from ringfence.errors import BodyRefusedError
-from ringfence.exchange import Exchange, Message, Stage, at_once
+from ringfence.exchange import End, Exchange, Message, Stage, Step, at_once
 from ringfence.interpreters.json.body import promptly, read_body
 from ringfence.interpreters.json.media import (
     is_json,
@@ -75,15 +75,19 @@ def check_input(
     """
     if intake.is_anything:
         return None
+    inspect: Step = _Bodies(intake, settings).inspect
     if kind == "websocket":
-        return _check_messages(intake.body, settings) if intake.body else None
-    query = _query_of(intake)
-    inspect = _Bodies(intake, settings).inspect
-    if query is None:
-        return at_once(inspect)
+        inspect = _watch_messages(intake.body, settings)
+    first = [one for one in (_path_of(intake), _query_of(intake)) if one is not None]
+    if not first:
+        return None if inspect is _let_pass else at_once(inspect)
 
-    def look(exchange: Exchange) -> Denial | Awaitable[Judged] | None:
-        return query(exchange) or inspect(exchange)
+    def look(exchange: Exchange) -> End | Awaitable[End | None] | None:
+        for check in first:
+            denial = check(exchange)
+            if denial is not None:
+                return denial
+        return inspect(exchange)
 
     look.__module__ = __name__
     return at_once(look)
@@ -196,6 +200,19 @@ def _pairs_of_form(exchange: Exchange, body: bytes) -> list[Pair] | Denial:
         return _FORM_ENCODING
 
 
+def _path_of(intake: Intake) -> Callable[[Exchange], Judged] | None:
+    model, read_pairs = intake.path, intake.read_path
+    if model is None or read_pairs is None:
+        return None
+
+    def check(exchange: Exchange) -> Judged:
+        root: str = exchange.scope.get("root_path", "")
+        pairs = read_pairs(exchange.path.removeprefix(root))
+        return _accept_pairs(exchange, model, pairs, "path")
+
+    return check
+
+
 def _query_of(intake: Intake) -> Callable[[Exchange], Judged] | None:
     model, takes = intake.query, intake.takes
     if model is not None:
@@ -304,9 +321,15 @@ def _has_no_body(exchange: Exchange) -> bool:
     )
 
 
-def _check_messages(model: Model, settings: InterpretersSettings) -> Stage:
-    """Return the stage that checks each message of a WebSocket. The connection ends
-    with the first that is not as it should be."""
+def _let_pass(_: Exchange) -> None:
+    """Have nothing to look at."""
+
+
+def _watch_messages(model: Model | None, settings: InterpretersSettings) -> Step:
+    """Return what checks each message of a WebSocket. The connection ends with the
+    first that is not as it should be."""
+    if model is None:
+        return _let_pass
 
     def messages(exchange: Exchange) -> None:
         receive = exchange.receive
@@ -322,7 +345,7 @@ def _check_messages(model: Model, settings: InterpretersSettings) -> Stage:
 
         exchange.receive = checked
 
-    return at_once(messages)
+    return messages
 
 
 def _judge_message(
@@ -334,5 +357,6 @@ def _judge_message(
     value = read(body, deepest=settings.json_depth)
     if isinstance(value, Denial):
         return value
-    exchange.accepted = ()
+    others = [one for one in exchange.accepted if one[0] != model.annotation]
+    exchange.accepted = tuple(others)
     return accept(exchange, model, body, value)
