@@ -63,7 +63,6 @@ TEMPLATES = [
 OF_NAMES = [
     lambda v, w: f"SELECT id FROM users ORDER BY {v} LIMIT 5",
     lambda v, w: f'SELECT id FROM users ORDER BY "{v}" DESC',
-    lambda v, w: f"SELECT {v}::text FROM users WHERE name='{w}'",
 ]
 SIGNS = "'\"$\\;-/*()=,.%_?:@&#+|<>![]{} \n\r\t\f\v"
 ALPHABET = SIGNS + "aeEnNUuxXbBqoOrRd019é🙂\u2028\xa0"
