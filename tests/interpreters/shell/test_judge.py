@@ -173,7 +173,7 @@ def test_honest_values_pass():
 
 def test_what_the_application_wrote_is_not_an_input():
     """A request may happen to bring the same words."""
-    with given(service="reload nginx", tool="git", mark="; ", option="-la"):
+    with given(service="reload nginx", tool="git", mark="; git", option="-la"):
         assert carried_out("os.system", b"systemctl reload nginx; git status")
         name = "x"
         assert carried_out("os.system", f"cd {name}; systemctl reload nginx".encode())
@@ -338,6 +338,15 @@ def test_the_same_words_without_a_template_are():
     with given(a="GZIP".lower()):
         arguments = [name.lower() for name in ("GZIP", "X.CSV")]
         assert not carried_out("subprocess.Popen", None, arguments, None, None)
+
+
+@pytest.mark.parametrize("mark", [";", ">", "\n", " "])
+def test_punctuation_is_nobodys_own(mark):
+    """Two inputs, one of which only separates: a=> and b=/etc/passwd."""
+    separators = (";", ">", "\n", " ")  # as some code always has
+    with given(a=mark, b="out.png"):
+        assert mark in separators
+        assert not carried_out("os.system", f"convert in{mark}out.png".encode())
 
 
 LATEST = "convert everything; at once"
