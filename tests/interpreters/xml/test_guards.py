@@ -79,7 +79,7 @@ def test_paths_of_another_shape(monkeypatch):
     module = types.ModuleType("xml.etree.ElementPath")
     module.find = lambda tree, path: None
     with pytest.raises(SettingsError, match="not as ringfence knows it"):
-        element_path._guard(module, "find")
+        element_path._guard(vars(module), "find")
 
 
 def test_paths_are_guarded_once():

@@ -8,7 +8,6 @@ import re
 import sys
 from collections.abc import Callable
 from functools import wraps
-from types import ModuleType
 from typing import Any
 
 from ringfence.errors import InjectionRefusedError, SettingsError
@@ -32,19 +31,39 @@ def arm() -> None:
     Raises:
         SettingsError: one of them takes its arguments in another way.
     """
-    for name in _MODULES:
-        module = sys.modules.get(name)
-        if module is not None:
-            for method in _METHODS:
-                _guard(module, method)
+    loaded = [vars(sys.modules[name]) for name in _MODULES if name in sys.modules]
+    for names in (*loaded, *_asked_by_elements()):
+        for method in _METHODS:
+            _guard(names, method)
 
 
-def _guard(module: ModuleType, method: str) -> None:
-    ask: Callable[..., Any] | None = getattr(module, method, None)
+def _asked_by_elements() -> list[dict[str, Any]]:
+    """Return the names of the module that elements really ask: their C code keeps the
+    first one that was imported, though tools (coverage) may import another later."""
+    element = getattr(sys.modules.get("xml.etree.ElementTree"), "Element", None)
+    if element is None:  # it is being imported just now
+        return []
+    probe = _Probe({"a": "b"})
+    element("a").find("./b", probe)
+    return [probe.asked_by]
+
+
+class _Probe(dict[str, str]):
+    """Namespaces that take down who looks at them."""
+
+    asked_by: dict[str, Any]
+
+    def items(self) -> Any:
+        self.asked_by = sys._getframe(1).f_globals  # noqa: SLF001 - inspect does the same
+        return super().items()
+
+
+def _guard(names: dict[str, Any], method: str) -> None:
+    ask: Callable[..., Any] | None = names.get(method)
     if hasattr(ask, _GUARDED):
         return
     if ask is None or list(inspect.signature(ask).parameters)[:2] != ["elem", "path"]:
-        message = f"{module.__name__}.{method} is not as ringfence knows it"
+        message = f"{names['__name__']}.{method} is not as ringfence knows it"
         raise SettingsError(message)
 
     @wraps(ask)
@@ -55,7 +74,7 @@ def _guard(module: ModuleType, method: str) -> None:
         return ask(elem, path, *args, **kwargs)
 
     setattr(guarded, _GUARDED, True)
-    setattr(module, method, guarded)
+    names[method] = guarded
 
 
 def _check(path: str, whom: Here) -> None:
