@@ -14,6 +14,7 @@ from pathlib import Path
 
 from ringfence.audit import events
 from ringfence.guard.questions import REMEDIES
+from ringfence.interpreters.sink import PUBLIC_REFUSAL
 from ringfence.settings import Settings
 
 PROJECT = Path(__file__).parents[1]
@@ -180,6 +181,10 @@ def _denials(tree: ast.Module) -> Iterator[tuple[str, str, str, str]]:
             ] if node.func.id in MAKERS:
                 room = MAKERS[node.func.id]
                 yield f"`{room}{code}`", str(status), _cell(_said(said)), "-"
+            case [ast.Constant(value=str(interpreter)), ast.Constant()] if (
+                node.func.id == "Sink"
+            ):
+                yield f"`interpreters.{interpreter}`", "403", PUBLIC_REFUSAL, "-"
 
 
 def _said(node: ast.expr) -> str:

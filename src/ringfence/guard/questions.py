@@ -57,6 +57,18 @@ REMEDIES: Mapping[str, str] = {
     "identity.ambiguous_cookie": "The browser holds two session cookies with different "
     "values; one of them was planted. Clear them.",
     "identity.unavailable": "The database could not be used; the log says why.",
+    "interpreters.archive": "Unpack with archives.unpack, which says what is wrong: "
+    "the archive names files outside of itself, or is too much.",
+    "interpreters.path": "Open files with paths.open_below(FOLDER, name); the ledger "
+    "says which input led elsewhere.",
+    "interpreters.pickle": "Exchange JSON, no pickles; keep state on the server.",
+    "interpreters.python": "Do not eval input: look functions up in a table, and read "
+    "data with json or ast.literal_eval.",
+    "interpreters.regex": "Escape input with re.escape, or take patterns through "
+    "expressions.bounded.",
+    "interpreters.template": "Hand values in beside the template; let others write for "
+    "templates.fill.",
+    "interpreters.yaml": "Read YAML with yaml.safe_load.",
     "interpreters.input_type": "The route accepts a model; let the client send "
     "Content-Type: application/json.",
     "interpreters.invalid_input": "The ledger names the fields. A field that is meant "

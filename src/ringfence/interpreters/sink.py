@@ -23,7 +23,7 @@ starter: ContextVar[Exchange | None] = ContextVar("ringfence_starter", default=N
 """The request that has started the running thread, which may go on to work for others,
 and after it. Set by ``threads``."""
 
-_REFUSED = "Part of what was sent would have been carried out as code."
+PUBLIC_REFUSAL = "Part of what was sent would have been carried out as code."
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +115,7 @@ class Here:
         denial = Denial(
             status,
             f"interpreters.{sink.interpreter}",
-            _REFUSED,
+            PUBLIC_REFUSAL,
             private=f"{sink.driver}: {why}{source}",
         )
         sinks = self.sinks
