@@ -2,6 +2,8 @@
 
 import json
 import shlex
+import sys
+from pathlib import Path
 
 import pytest
 from tests.honest import corpus
@@ -242,6 +244,7 @@ def test_arguments_that_are_carried_out_are_refused(arguments, value):
         (["seek", "GAP"], "-00:01:30"),
         (["echo", "GAP"], "-"),
         (["/opt/tools/run", "GAP"], "tools"),
+        ([sys.executable, "-V"], Path(sys.executable).name),
     ],
 )
 def test_arguments_pass(arguments, value):

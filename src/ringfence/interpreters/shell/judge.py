@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -178,6 +179,8 @@ def _is_read_again(script: Script) -> bool:
 
 def in_program(case: Case) -> Objection | None:
     """Return what speaks against the name of a program."""
+    if case.text == sys.executable:
+        return None  # ``language=python`` has not chosen the Python that we are
     for found in case.found():
         if found.input.place == "path" and found.input.text in _fixed(found):
             continue
