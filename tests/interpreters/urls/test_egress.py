@@ -108,6 +108,20 @@ def test_rebound_name(process):
     assert "follows" in process.refuses(whom, ("10.9.9.9", 80))
 
 
+def test_port_that_parsers_read_otherwise(process):
+    whom = process.answer(b'["http://rebind.example:80:8080/"]')
+    process.look_up(whom, "rebind.example", 8080)
+    process.refuses(whom, ("10.9.9.9", 8080))
+
+
+@pytest.mark.parametrize("port", [0, None, "https", b"443", 443])
+def test_ports_of_lookups(process, port):
+    whom = process.answer(b'["https://rebind.example/"]')
+    process.look_up(whom, "rebind.example", port)
+    process.look_up(whom, "other.example", port)
+    process.refuses(whom, ("10.9.9.9", 80))
+
+
 def test_redirect_to_a_private_address(process):
     """The address dialled stands in no input."""
     whom = process.answer(b'["http://93.184.216.34/"]')
@@ -288,8 +302,23 @@ def test_proxy_of_the_environment(process, monkeypatch):
     """An operator has set it; nobody learns from it what it dials, though."""
     monkeypatch.setenv("HTTPS_PROXY", "http://10.0.0.8:3128")
     whom = process.answer(b'["https://news.example/"]')
-    process.look_up(whom, "news.example")
+    process.look_up(whom, "news.example", 443)
     process.dial(whom, ("10.0.0.8", 3128))
+
+
+@pytest.mark.parametrize("url", ["http://", "http://[::1", "x y", "http://p:x"])
+def test_proxy_that_is_none(process, monkeypatch, url):
+    """A slip of an operator's refuses nobody."""
+    monkeypatch.setenv("HTTPS_PROXY", url)
+    process.dial(process.answer(b'["https://news.example/"]'), DATABASE)
+
+
+def test_proxy_with_a_password(process, monkeypatch):
+    monkeypatch.setenv("ALL_PROXY", "http://ann:secret@10.0.0.8:3128/")
+    whom = process.answer(b'["https://news.example/"]')
+    process.look_up(whom, "news.example", 443)
+    process.dial(whom, ("10.0.0.8", 3128))
+    process.refuses(whom, ("10.0.0.8", 22))
 
 
 def test_our_own_transport_is_believed(process):

@@ -1,5 +1,7 @@
 """Which hosts an input names, and which honest values name none."""
 
+import time
+
 import pytest
 
 from ringfence.interpreters.addresses import strict
@@ -71,3 +73,14 @@ def test_hosts_are_compared_in_one_form():
     assert fold_host("ＥＶＩＬ．example．") == "evil.example"  # noqa: RUF001
     assert fold_host("xn--strae-oqa.de") == fold_host("STRASSE.de")
     assert fold_host("xn--\u20ac") == "xn--\u20ac"
+
+
+@pytest.mark.parametrize(
+    "piece", ["/", "a", "a:", "http:", "//", "\\", "@", "a.", "-", "["]
+)
+def test_long_texts_take_no_time(piece):
+    """The time grows with the length and not with its square (CWE-1333)."""
+    text = piece * (65_536 // len(piece))
+    began = time.process_time()
+    named(text)
+    assert time.process_time() - began < 1

@@ -31,6 +31,7 @@ With ``interpreters.egress``, requests reach what it lists and nothing else.
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import os
 import socket
@@ -49,7 +50,7 @@ from ringfence.interpreters.addresses import (
     readings,
     strict,
 )
-from ringfence.interpreters.destinations import declared
+from ringfence.interpreters.destinations import declared, read_entry
 from ringfence.interpreters.hook import Judge
 from ringfence.interpreters.settings import InterpretersSettings
 from ringfence.interpreters.sink import Here, Sink
@@ -153,6 +154,8 @@ class Trail:
         noticed = self._noticed
         if not addresses:
             noticed.has_looked_up = True
+        if not addresses and "." in host.strip("."):
+            port = None  # parsers differ on it, too: http://a.example:80:8080/
         named = self.find(host, addresses, port)
         noticed.followed = noticed.followed or named
         return named
@@ -259,7 +262,7 @@ class Egress:
         del event
         host = _text(args[0]) if args else ""
         if host:
-            port = _port(args[1]) if len(args) > 1 else None
+            port = (_port(args[1]) or None) if len(args) > 1 else None
             for trail in _trails(whom):
                 _tell(whom, trail.look_up(host, port))
 
@@ -434,14 +437,13 @@ def _is_listed(dialled: Dialled, settings: InterpretersSettings) -> bool:
 def _proxies() -> Iterator[str]:
     """Yield the proxies that the operator has set for the whole process."""
     for name in _PROXIES:
-        url = os.environ.get(name) or os.environ.get(name.upper())
-        if url:
-            parts = urlsplit(url if "//" in url else f"//{url}")
-            if parts.hostname:
-                host = (
-                    f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-                )
-                yield f"{host}:{parts.port}" if parts.port else host
+        url = os.environ.get(name) or os.environ.get(name.upper()) or ""
+        with contextlib.suppress(ValueError):  # then no library can use it either
+            line = urlsplit(url if "//" in url else f"//{url}").netloc.rpartition("@")[
+                2
+            ]
+            read_entry(line)
+            yield line
 
 
 def _is_for_credentials() -> bool:

@@ -14,7 +14,7 @@ from collections.abc import (
     Sequence,
 )
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 
 import httpcore2
 import httpx2
@@ -41,6 +41,12 @@ async def look_up(host: str, port: int) -> Sequence[str]:
     loop = asyncio.get_running_loop()
     found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return tuple(dict.fromkeys(str(address[0]) for *_, address in found))
+
+
+@cache
+def usual_context() -> ssl.SSLContext:
+    """Return the TLS context of all transports: it takes a while to make."""
+    return httpx2.create_ssl_context(trust_env=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +102,7 @@ class CheckedTransport(httpx2.AsyncHTTPTransport):
         verify: ssl.SSLContext | None = None,
         resolve: Resolver = look_up,
     ) -> None:
-        context = verify or httpx2.create_ssl_context(trust_env=False)
+        context = verify or usual_context()
         super().__init__(verify=context, trust_env=False)
         if not isinstance(self._pool, httpcore2.AsyncConnectionPool):
             raise SettingsError(

@@ -46,7 +46,9 @@ _NOT_FOLLOWED = frozenset(
 _DROPPED = str.maketrans("", "", "\t\r\n")
 _DOTS = str.maketrans("。", ".")  # what remains of full-width dots after NFKC
 _URL = re.compile(
-    r"(?:(?<![a-z0-9+.-])([a-z][a-z0-9+.-]*):)?[/\\]{2,}([^/?#\s\"'<>]+)"
+    # Begins where a run of slashes does: else a body of slashes would take for ever.
+    r"(?:(?<![a-z0-9+.-])([a-z][a-z0-9+.-]*+):|(?<![/\\]))[/\\]{2,}+"
+    r"([^/?#\s\"'<>]+)"
     r"|(?<![a-z0-9+.-])(https?|wss?|ftp):[/\\]?(?![/\\])([^/?#\s\"'<>]+)",
     re.IGNORECASE,
 )
