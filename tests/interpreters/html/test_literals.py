@@ -44,6 +44,8 @@ IN = [
     ("a = /{}/", "(a|b)="),
     ("let i = 0; x = 1; f()", "x = 1"),
     ("a.b(c).d(e)", "b(c).d"),
+    ("if (a) { return f(b); }", "return f(b)"),
+    ("f(a); g(b); h(c)", "g(b)"),
     ('a = "say \\"f(x)\\""; b = "c"', "f(x)\\"),
     ("a = [1, 2]; f(a)", "1, 2"),
     ("function f(a) { return a }", "f(a) {"),

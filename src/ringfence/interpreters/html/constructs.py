@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import re
+from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
 from urllib.parse import unquote
@@ -104,16 +105,19 @@ def canonical(text: str) -> str:
     return _SKIPPED.sub("", text) if _SKIPPED.search(text) else text
 
 
-def constructs_of(text: str, tag: Tag, *, is_xml: bool) -> Iterator[Construct]:
+def constructs_of(
+    text: str, tag: Tag, end: int, *, is_xml: bool
+) -> Iterator[Construct]:
     """Yield what one complete tag has a browser carry out.
 
     Args:
         text: the page, folded.
-        tag: of it; of an element with raw text, the end of that has come, too.
+        tag: of it.
+        end: as ``Ends`` knows it.
         is_xml: entities are decoded in scripts, too.
     """
     if tag.name in _RAW:
-        yield from _raw(text, tag, is_xml=is_xml)
+        yield from _raw(text, tag, end, is_xml=is_xml)
     for attribute in tag.attributes:
         if _HANDLER.match(attribute.name):
             yield from _handler(text, attribute)
@@ -131,21 +135,38 @@ def instructions_of(text: str) -> Iterator[Construct]:
         yield Construct("a style sheet", "<?xml-stylesheet", canonical(match[0])[16:])
 
 
-def is_complete(text: str, tag: Tag) -> bool:
-    """Return whether a tag has come whole, and what it carries out, too."""
-    return tag.end >= 0 and (tag.name not in _RAW or _end_of_raw(text, tag) >= 0)
+class Ends:
+    """Where scripts and styles of a page end, found once for all of them: looking from
+    each of a hundred thousand tags to the end of a page takes a minute (CWE-407).
+
+    Args:
+        text: the page, folded.
+    """
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._known: dict[str, list[int]] = {}
+
+    def of(self, tag: Tag) -> int:
+        """Return where what a tag carries out ends; ``-1`` while that has not come."""
+        if tag.end < 0 or tag.name not in _RAW:
+            return tag.end
+        ends = self._known.get(tag.name)
+        if ends is None:
+            found = re.finditer(f"</{tag.name}", self._text)
+            ends = self._known[tag.name] = [match.start() for match in found]
+        place = bisect_left(ends, tag.end)
+        return ends[place] if place < len(ends) else -1
 
 
-def _end_of_raw(text: str, tag: Tag) -> int:
-    return text.find(f"</{tag.name}", tag.end)
-
-
-def _raw(text: str, tag: Tag, *, is_xml: bool) -> Iterator[Construct]:
-    content = text[tag.end : _end_of_raw(text, tag)]
+def _raw(text: str, tag: Tag, end: int, *, is_xml: bool) -> Iterator[Construct]:
+    if not _is_carried_out(tag):
+        return
+    content = text[tag.end : end]
     head, rest = canonical(text[tag.start : tag.end]), canonical(content[:_FIRST])
     if len(rest) < LONG:  # so many blanks before it
         rest = canonical(content)
-    if not rest or not _is_carried_out(tag):
+    if not rest:
         return
     code = ""
     if tag.name == "script":

@@ -32,7 +32,8 @@ _ACTIVE = re.compile(
     re.DOTALL,
 )
 _NEAR = 64  # characters around a value
-_BEFORE_SLOT = frozenset("=([{,:;+-*/%&|?!<>\"'`")
+# Not after a semicolon or a brace: there statements stand, and those are a page's own.
+_BEFORE_SLOT = frozenset("=([,:+-*/%&|?!<>\"'`")
 _AFTER_SLOT = frozenset("=)]},:;+-*/%&|?<>\"'`")
 
 _TEMPLATE = "template"

@@ -12,10 +12,10 @@ from ringfence.interpreters.html.coding import Decoder, UnreadableError
 from ringfence.interpreters.html.constructs import (
     EXECUTING,
     Construct,
+    Ends,
     constructs_of,
     has_code_in_attributes,
     instructions_of,
-    is_complete,
 )
 from ringfence.interpreters.html.pretest import is_body_to_come
 from ringfence.interpreters.html.tags import tags_of
@@ -160,13 +160,15 @@ class Reflection:
         kept = text.rfind("<")
         if kept < 0 or ">" in text[kept:]:
             kept = len(text)
+        ends = Ends(text)
         for tag in tags_of(text, names):
             if self.over:
                 return
-            if is_complete(text, tag):
-                self._judge(constructs_of(text, tag, is_xml=self._is_xml))
-            else:
+            end = ends.of(tag)
+            if end < 0:
                 kept = min(kept, tag.start)
+            else:
+                self._judge(constructs_of(text, tag, end, is_xml=self._is_xml))
         if self._is_xml:
             self._judge(instructions_of(text))
         self._kept = text[max(kept, len(text) - _LONGEST) :]

@@ -80,10 +80,10 @@ def tags_of(text: str, names: Iterable[str] = ()) -> Iterator[Tag]:
     Each place where an attribute may begin is read once, however many tags claim it:
     a thousand tags within one another would else be read a million times (CWE-407).
     """
-    read: set[int] = set()
+    reader = _Reader(text)
     for match in _of(tuple(names)).finditer(text):
-        if match.start() not in read:
-            yield _tag_at(text, match, read)
+        if match.start() not in reader.read:
+            yield reader.tag_at(match)
 
 
 @cache
@@ -93,30 +93,47 @@ def _of(names: tuple[str, ...]) -> re.Pattern[str]:
     return re.compile(f"<({'|'.join(names)}){_END_OF_NAME}")
 
 
-def _tag_at(text: str, match: re.Match[str], read: set[int]) -> Tag:
-    name, place = match[1], match.end()
-    attributes: list[Attribute] = []
-    while True:
-        place = _end_of_gap(text, place)
-        if place >= len(text):
-            return Tag(name, match.start(), -1, tuple(attributes))
-        if text[place] == ">":
-            return Tag(name, match.start(), place + 1, tuple(attributes))
-        if place in read:  # by another tag, whose attributes these are as well
-            end = text.find(">", place)
-            return Tag(name, match.start(), end + (end >= 0), tuple(attributes))
-        read.add(place)
-        found = _ATTRIBUTE.match(text, place)
-        if found is None or (
-            found.lastindex == 1 and _LEFT_OPEN.match(text, found.end())
-        ):
-            return Tag(name, match.start(), -1, tuple(attributes))
-        group = found.lastindex or 1
-        value, start = (
-            (found[group], found.start(group)) if group > 1 else ("", found.end())
-        )
-        attributes.append(Attribute(found[1], place, value, start))
-        place = found.end()
+class _Reader:
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self.read: set[int] = set()
+        self._bracket = (0, -1)  # from where one was looked for, and where it is
+
+    def tag_at(self, match: re.Match[str]) -> Tag:
+        text, name, place = self._text, match[1], match.end()
+        attributes: list[Attribute] = []
+        while True:
+            place = _end_of_gap(text, place)
+            if place >= len(text):
+                return Tag(name, match.start(), -1, tuple(attributes))
+            if text[place] == ">":
+                return Tag(name, match.start(), place + 1, tuple(attributes))
+            if place in self.read:  # by another tag, whose attributes these are, too
+                return Tag(name, match.start(), self._end(place), tuple(attributes))
+            self.read.add(place)
+            found = _ATTRIBUTE.match(text, place)
+            if found is None or (
+                found.lastindex == 1 and _LEFT_OPEN.match(text, found.end())
+            ):
+                return Tag(name, match.start(), -1, tuple(attributes))
+            attributes.append(_attribute(found))
+            place = found.end()
+
+    def _end(self, place: int) -> int:
+        """Return where a tag ends of which the attributes have been read already."""
+        begun, bracket = self._bracket
+        if not begun <= place <= bracket:
+            found = self._text.find(">", place)
+            bracket = found if found >= 0 else len(self._text)
+            self._bracket = place, bracket
+        return bracket + 1 if bracket < len(self._text) else -1
+
+
+def _attribute(found: re.Match[str]) -> Attribute:
+    group = found.lastindex or 1
+    if group == 1:
+        return Attribute(found[1], found.start(), "", found.end())
+    return Attribute(found[1], found.start(), found[group], found.start(group))
 
 
 def _end_of_gap(text: str, place: int) -> int:
