@@ -16,42 +16,12 @@ from litestar.exceptions import ValidationException
 from litestar.status_codes import HTTP_400_BAD_REQUEST, HTTP_422_UNPROCESSABLE_ENTITY
 from litestar.types import ExceptionHandler
 
+from ringfence.interpreters.validation.faults import fault_of
+
 AnyRequest = Request[Any, Any, Any]
 Detail = dict[str, Any]
 
-_NUMBER = r"(-?[0-9]+(?:\.[0-9]+)?)"
-
 _MISSING = re.compile(r"Missing required (\w+) parameter '([^']+)'")
-
-# msgspec's messages that hold nothing but types and limits of the schema, as the names
-# that pydantic has for the same; the group is a limit, or the name of a field.
-_KINDS: tuple[tuple[re.Pattern[str], str, str], ...] = tuple(
-    (re.compile(pattern), kind, limit)
-    for pattern, kind, limit in (
-        (r"Expected `int(?: \| null)?`, got .*", "int_type", ""),
-        (r"Expected `str(?: \| null)?`, got .*", "string_type", ""),
-        (r"Expected `float(?: \| null)?`, got .*", "float_type", ""),
-        (r"Expected `bool(?: \| null)?`, got .*", "bool_type", ""),
-        (r"Expected `array(?: \| null)?`, got .*", "list_type", ""),
-        (r"Expected `object(?: \| null)?`, got .*", "dict_type", ""),
-        (r"Object missing required field `(.+)`", "missing", "field"),
-        (r"Object contains unknown field .*", "extra_forbidden", ""),
-        (r"Invalid enum value .*", "enum", ""),
-        (r"Invalid UUID", "uuid_parsing", ""),
-        (r"Invalid RFC3339 encoded datetime", "datetime_parsing", ""),
-        (r"Invalid RFC3339 encoded date", "date_parsing", ""),
-        (r"Invalid RFC3339 encoded time", "time_parsing", ""),
-        (r"Expected `str` of length >= " + _NUMBER, "string_too_short", "min_length"),
-        (r"Expected `str` of length <= " + _NUMBER, "string_too_long", "max_length"),
-        (r"Expected `str` matching regex .*", "string_pattern_mismatch", ""),
-        (r"Expected `array` of length >= " + _NUMBER, "too_short", "min_length"),
-        (r"Expected `array` of length <= " + _NUMBER, "too_long", "max_length"),
-        (r"Expected `(?:int|float)` >= " + _NUMBER, "greater_than_equal", "ge"),
-        (r"Expected `(?:int|float)` > " + _NUMBER, "greater_than", "gt"),
-        (r"Expected `(?:int|float)` <= " + _NUMBER, "less_than_equal", "le"),
-        (r"Expected `(?:int|float)` < " + _NUMBER, "less_than", "lt"),
-    )
-)
 
 
 def tell_by_guard(app: Litestar) -> None:
@@ -95,19 +65,9 @@ def details_of(error: ValidationException) -> list[Detail]:
 
 def _detail(fault: Mapping[str, Any]) -> Detail:
     place = [_text(fault[name]) for name in ("source", "key") if name in fault]
-    message = _text(fault.get("message", ""))
-    for pattern, kind, group in _KINDS:
-        found = pattern.fullmatch(message)
-        if found is not None:
-            return _told(kind, group, found, place)
-    return {"loc": place, "type": "invalid"}
-
-
-def _told(kind: str, group: str, found: re.Match[str], place: list[str]) -> Detail:
-    if group == "field":
-        return {"loc": [*place, found[1]], "type": kind}
-    limits = {group: float(found[1])} if group else {}
-    return {"loc": place, "type": kind, "ctx": limits}
+    found = fault_of(_text(fault.get("message", "")))
+    loc = [*place, *found.place]
+    return {"loc": loc, "type": found.kind, "ctx": dict(found.limits)}
 
 
 def _text(value: object) -> str:
