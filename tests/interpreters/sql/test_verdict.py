@@ -312,3 +312,32 @@ def test_how_an_input_stands_in_it_is_told():
     verdict = judge(text, "sqlite", inputs, KNOWN, ().__contains__)
     assert [one.name for one in verdict.escaped] == ["name"]
     assert [one.name for one in verdict.raw] == ["id"]
+
+
+@pytest.mark.parametrize(
+    ("sent", "pasted"),
+    [
+        ("-(CASE WHEN 1 THEN 1 END)", "(CASE WHEN 1 THEN 1 END)"),
+        ("(SELECT password):desc", "(SELECT password)"),
+        ("password:desc", "password"),
+        ("-password", "password"),
+        ("id.(SELECT 1)", "(SELECT 1)"),
+        ("name__password", "password"),
+    ],
+)
+def test_what_is_cut_out_of_an_input_is_input(sent, pasted):
+    """Orders are taken apart before they are used."""
+    assert asked(SORT.format(pasted), sent)
+    assert not asked(SORT.format("name"), "-name")
+
+
+def test_words_of_a_search_are_input():
+    """Each word is pasted on its own."""
+    word = "x'OR(1=1)--"
+    assert asked(LOGIN.format(word), f"some {word} words")
+    assert not asked(LOGIN.format("O''Brien"), "Mister O'Brien and others")
+
+
+def test_an_input_names_no_other_bound_value():
+    assert asked(SORT.format(":password"), ":password")
+    assert not asked("UPDATE users SET email = :name", ":name")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
+from functools import lru_cache
 from threading import Lock
 from typing import Any
 
@@ -20,6 +21,7 @@ _QUOTES = frozenset("'\"`]$")
 Ends = frozenset[int]
 
 
+@lru_cache(maxsize=8)
 def open_tokenizer(dialect: str) -> tuple[Callable[[str], list[Any]], type[Exception]]:
     """Return sqlglot's tokenizer of a dialect, and what it raises.
 

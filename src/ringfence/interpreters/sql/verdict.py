@@ -19,6 +19,7 @@ from itertools import pairwise
 
 from ringfence.interpreters.sql.constants import WORD, Constants
 from ringfence.interpreters.sql.lexer import USUAL, Token, Tokens, read
+from ringfence.interpreters.sql.parts import PARTS
 from ringfence.interpreters.sql.second_opinion import SECOND
 from ringfence.interpreters.untrusted import Found, Input, Inputs, fold
 
@@ -33,6 +34,8 @@ _BEFORE_A_SIGN = re.compile(
     "|having|returning|on|set|case",
     re.IGNORECASE,
 )
+_ESCAPED = frozenset({"doubled", "slashed"})
+_LEAST_NAMED = 3  # characters of a placeholder that has a name: ``:a`` and more
 _SECRETS = frozenset(
     [
         "password",
@@ -125,7 +128,8 @@ def judge(  # noqa: PLR0913 - what is asked, and whom
         return Verdict(
             Objection("it is not static, and not all that was sent could be remembered")
         )
-    found = tuple(_found(text, inputs))
+    whole = tuple(_found(text, inputs))
+    found = (*whole, *_found_parts(text, inputs, whole))
     if not found:
         return _PASSED
     tokens = tokens or read(text, dialect, backslash=usual)
@@ -138,7 +142,8 @@ def judge(  # noqa: PLR0913 - what is asked, and whom
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """Where an input stands, and how: as it came, or with its quotes escaped."""
+    """Where an input stands, and how: ``raw`` as it came, ``doubled`` or ``slashed``
+    with its quotes escaped, ``part`` for a part of it."""
 
     start: int
     end: int
@@ -157,13 +162,29 @@ def _found(text: str, inputs: Inputs) -> Iterator[_Place]:
                 yield _Place(again.start, again.end, given, way)
 
 
+def _found_parts(
+    text: str, inputs: Inputs, whole: tuple[_Place, ...]
+) -> Iterator[_Place]:
+    """Yield where parts of inputs stand, but for those within the whole of one."""
+    folded = fold(text)
+    for part, given in PARTS.of(inputs):
+        start = folded.find(part)
+        while start >= 0:
+            end = start + len(part)
+            if not any(one.start <= start and end <= one.end for one in whole):
+                yield _Place(start, end, given, "part")
+            start = folded.find(part, start + 1)
+
+
 def _escaped(value: str) -> Iterator[tuple[str, str]]:
     if "'" in value:
         yield "doubled", value.replace("'", "''")
     if '"' in value:
         yield "doubled", value.replace('"', '""')
     if "'" in value or "\\" in value:
-        slashed = value.replace("\\", "\\\\").replace("'", "\\'")
+        slashed = value.replace("\\", "\\\\")
+        yield "slashed", slashed.replace("'", "''")  # as libpq and others write it
+        slashed = slashed.replace("'", "\\'")
         yield "slashed", slashed
         yield "slashed", slashed.replace('"', '\\"')
 
@@ -184,7 +205,7 @@ def _weigh(
         for place in found
         if place.way == "slashed"
     }
-    covering = [(place.start, place.end) for place in found if place.way != "raw"]
+    covering = [(place.start, place.end) for place in found if place.way in _ESCAPED]
     seen: set[tuple[int, int, str]] = set()
     raw: dict[str, Input] = {}
     escaped: dict[str, Input] = {}
@@ -203,12 +224,12 @@ def _weigh(
         # Quotes alone carry no code: what they would set free is judged both ways.
         is_quotes = not place.input.text.strip(_ESCAPING)
         asked = readings[:1] if is_slashed or is_quotes else readings
-        is_escaped = place.way != "raw" or any(
+        is_escaped = place.way in _ESCAPED or any(
             start <= place.start and place.end <= end for start, end in covering
         )
         for reading in asked:
             why = reading.objection(
-                place.start, place.end
+                place.start, place.end, is_part=place.way == "part"
             ) or reading.objection_to_swallowing(
                 place.start, place.end, is_escaped=is_escaped
             )
@@ -216,7 +237,7 @@ def _weigh(
                 return Verdict(Objection(why, place.input))
         if readings[0].in_quotes(place.start, place.end):
             quoted = True
-            kept = raw if place.way == "raw" else escaped
+            kept = escaped if place.way in _ESCAPED else raw
             kept.setdefault(place.input.text, place.input)
     if quoted and not SECOND.agrees(readings[0].tokens, dialect):
         return Verdict(Objection(_UNREADABLE, found[0].input))
@@ -305,8 +326,10 @@ class _Reading:
             token.kind in {"string", "quoted"} for token in self.tokens.all[first:last]
         )
 
-    def objection(self, start: int, end: int) -> str:
-        """Return why an input may not stand there; empty if it may."""
+    def objection(self, start: int, end: int, *, is_part: bool = False) -> str:
+        """Return why an input may not stand there; empty if it may. Part of an input
+        is more often the application's own text by chance: a name, unless it has been
+        put between two pieces, and words that the developer has written so."""
         if self._ends_comment(start, end) and not self._is_own(start, end):
             return "input ends a comment"
         while start < end and self._text[start] in _SPACE:
@@ -317,12 +340,14 @@ class _Reading:
         if first == last:
             return ""
         if last - first == 1:
-            return self._in_one(self.tokens.all[first], start, end)
+            why = self._in_one(self.tokens.all[first], start, end)
+            by_chance = why == _IDENTIFIER and is_part
+            return "" if by_chance and not self._own.adjoin(start, end) else why
         if (
             self._is_signed_number(first, last, start)
             or self._is_list_of_numbers(first, last)
             or self._is_list_of_names(start, end)
-            or self._is_own(start, end)
+            or self._is_own(start, end, both_sides=not is_part)
         ):
             return ""
         return "input covers more than one token" + _BIND
@@ -364,8 +389,10 @@ class _Reading:
 
     def _in_one(self, token: Token, start: int, end: int) -> str:  # noqa: PLR0911 - one answer a kind
         match token.kind:
-            case "number" | "placeholder":
+            case "number":
                 return ""
+            case "placeholder":
+                return self._in_placeholder(start, end)
             case "string":
                 return self._in_string(token, start, end)
             case "quoted":
@@ -380,13 +407,21 @@ class _Reading:
             return ""
         return "input stands where a literal or comment does not end" + _BIND
 
+    def _in_placeholder(self, start: int, end: int) -> str:
+        """A value may look like a placeholder; one that was put in would name another
+        of the bound values."""
+        written = self._text[start:end]
+        if len(written) < _LEAST_NAMED or not self._own.adjoin(start, end):
+            return ""
+        return "" if self._is_own(start, end, both_sides=False) else _IDENTIFIER
+
     def _in_string(self, token: Token, start: int, end: int) -> str:
         opening, closing = _inside(self._text, token)
         if opening <= start and end <= closing:
             return ""
         if not self._text[start:end].strip(_ESCAPING):  # nothing but quotes
             inner = self._text[opening:closing]
-            if inner and not inner.strip(_ESCAPING):
+            if inner and not inner.strip(_ESCAPING + _SPACE):
                 return ""  # ... escaped, and there is nothing else in the literal
             if self._is_own(start, end, both_sides=False):
                 return ""

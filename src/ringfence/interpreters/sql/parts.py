@@ -1,0 +1,78 @@
+"""Parts of values that applications commonly cut out before they use them.
+
+``sort=-price`` loses its sign, ``price:desc`` and ``name__contains`` are taken apart,
+a search is split into words. What is cut out of an input is input.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import OrderedDict
+from collections.abc import Iterator
+from threading import Lock
+
+from ringfence.interpreters.untrusted import Input, Inputs, fold
+
+_LONGEST = 4_096  # characters of a value that is taken apart
+_MOST = 4_096  # parts of what one request has brought
+_REMEMBERED = 64  # requests
+_CUTS = (":", "@", "__", "|", ".", "/", "=", " ", ",")
+_SIGNS = "-+~!^$ "
+_WORDS = re.compile(r"[\s,;|]+")
+_CODE = re.compile(r"""['"`;()#*=<>|\\]|--""")
+_SHORTEST = 2
+_SAYS = re.compile(r"\w")  # quotes and operators alone carry no code
+
+Part = tuple[str, Input]
+"""Folded, with the value that it was cut out of."""
+
+
+class Parts:
+    """Takes values apart, once a request."""
+
+    def __init__(self) -> None:
+        self._known: OrderedDict[int, tuple[Inputs, tuple[Part, ...]]] = OrderedDict()
+        self._lock = Lock()
+
+    def of(self, inputs: Inputs) -> tuple[Part, ...]:
+        """Return the parts of all values, each once, without the values themselves."""
+        with self._lock:
+            known = self._known.get(id(inputs))
+        if known is not None and known[0] is inputs:
+            return known[1]
+        parts = tuple(_parts(inputs))
+        with self._lock:
+            self._known[id(inputs)] = (inputs, parts)
+            while len(self._known) > _REMEMBERED:
+                self._known.popitem(last=False)
+        return parts
+
+
+PARTS = Parts()
+
+
+def _parts(inputs: Inputs) -> Iterator[Part]:
+    seen = {value.text for value in inputs.values}
+    for given in inputs.values:
+        if len(given.text) > _LONGEST:
+            continue
+        for part in _cut(given.text):
+            if len(seen) > _MOST + len(inputs.values):
+                return
+            if len(part) >= _SHORTEST and part not in seen and _SAYS.search(part):
+                seen.add(part)
+                yield fold(part), given
+
+
+def _cut(text: str) -> Iterator[str]:
+    yield text.lstrip(_SIGNS)
+    for cut in _CUTS:
+        if cut in text:
+            head, _, tail = text.partition(cut)
+            yield from (head.strip(), tail.strip())
+            head, _, tail = text.rpartition(cut)
+            yield from (head.strip(), tail.strip())
+    if _CODE.search(text) is not None:
+        for word in _WORDS.split(text):
+            if _CODE.search(word) is not None:
+                yield word
