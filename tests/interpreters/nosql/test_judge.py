@@ -5,7 +5,7 @@ from urllib.parse import urlencode
 
 import bson
 import pytest
-from bson import Code, Regex
+from bson import Code, DBRef, Regex
 from hypothesis import given
 from hypothesis import strategies as st
 from pymongo import message
@@ -13,10 +13,11 @@ from pymongo.compression_support import ZlibContext
 
 from ringfence.errors import InjectionRefusedError
 from ringfence.exchange import Exchange
-from ringfence.interpreters.nosql.judge import judge
+from ringfence.interpreters.nosql.judge import judge, texts_of
 from ringfence.interpreters.nosql.parts import Kind, parts_of
 from ringfence.interpreters.nosql.wire import Command, read
-from ringfence.interpreters.sink import Here, Sink
+from ringfence.interpreters.settings import InterpretersSettings
+from ringfence.interpreters.sink import Here, Sink, Sinks
 
 SINK = Sink("nosql", "a test")
 OPTIONS = bson.DEFAULT_CODEC_OPTIONS
@@ -34,6 +35,14 @@ def whom(body=None, *, too_much=False, **query):
     exchange.received = [] if body is None else [json.dumps(body).encode()]
     exchange.too_much = too_much
     return Here(exchange)
+
+
+def watched(sender):
+    """The same, in a dry run; the list takes what would have been refused."""
+    events = []
+    settings = InterpretersSettings()
+    sender.exchange.sinks = Sinks(settings, events.append, lambda: True)
+    return events
 
 
 def is_refused(command, sender):
@@ -262,6 +271,44 @@ def test_first_hello():
 def test_broken_messages(broken):
     with pytest.raises(ValueError, match=r"."):
         read(broken)
+
+
+@pytest.mark.parametrize("case", ["a command", "as it came", "input in $where"])
+def test_dry_run(case):
+    """Each is written down once, and goes on."""
+    command, sender = REFUSED[case]
+    sender = Here(sender.exchange)
+    events = watched(sender)
+    assert not is_refused(command, sender)
+    assert [event.interpreter for event in events] == ["nosql"]
+    sender.exchange.sinks = None
+
+
+def test_odd_documents():
+    """What no driver sends is read without a fault, and operators in it are found."""
+    odd = [
+        {"aggregate": "c", "pipeline": {"$match": NE}},
+        {"aggregate": "c", "pipeline": ["$x", 5]},
+        aggregate({"$facet": 5}),
+        aggregate({"$lookup": 5}),
+        aggregate({"$project": {"a": {"$function": 5, "$regexMatch": 5}}}),
+        aggregate({"$match": {"a": {"$regex": Regex("a")}}}),
+        aggregate({"$merge": {"$x": 1}}),
+        {"update": "c", "updates": [5]},
+        {"update": "c", "updates": [{"u": 5}]},
+        {"mapReduce": "c", "map": 5},
+        find({"a": DBRef("c", 1)}),
+    ]
+    for command in odd:
+        assert not is_refused(command, whom({"a": 1}))
+    assert is_refused(odd[0], whom(NE))
+    reference = find({"a": DBRef("c", 1, **{"$ne": None})})
+    assert is_refused(reference, whom({"a": {"$ne": None}}))
+
+
+def test_texts_for_the_boundary_map():
+    command = find({"a": {"$in": ["x", 5]}}, sort={"b": 1})
+    assert set(texts_of(command)) == {"people", "x", "shop"}
 
 
 NAMES = st.sampled_from(["a", "b", "c.d", "email", "$x"])

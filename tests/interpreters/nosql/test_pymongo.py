@@ -2,8 +2,11 @@
 
 import sys
 import types
+from dataclasses import replace
 
 import pytest
+from bson import DEFAULT_CODEC_OPTIONS
+from pymongo import message
 from pymongo.asynchronous import pool as asynchronous
 from pymongo.synchronous import pool as synchronous
 
@@ -76,6 +79,23 @@ def test_what_cannot_be_judged_is_refused(recorded):
     with pytest.raises(InjectionRefusedError):
         pymongo.check(b"no message at all, and longer than a header")
     assert [event.interpreter for event in recorded] == ["nosql"]
+
+
+def test_boundary_map(recorded):
+    """What reaches the database is told to the map, by the field that it came in."""
+    crossings = []
+
+    class Map:
+        def reached(self, given, *way):
+            crossings.append((given.text, way[-1]))
+
+    exchange = active.get()
+    exchange.scope["query_string"] = b"q=lamp"
+    exchange.sinks = replace(exchange.sinks, boundary_map=Map())
+    command = {"find": "c", "filter": {"name": "lamp"}}
+    options = DEFAULT_CODEC_OPTIONS
+    pymongo.check(message._op_msg(0, command, "shop", None, options)[1])
+    assert ("lamp", "bound") in crossings
 
 
 def test_nobody_is_answered():
