@@ -59,6 +59,8 @@ REMEDIES: Mapping[str, str] = {
     "identity.unavailable": "The database could not be used; the log says why.",
     "interpreters.archive": "Unpack with archives.unpack, which says what is wrong: "
     "the archive names files outside of itself, or is too much.",
+    "interpreters.line": "Let email.message.EmailMessage write headers, or keep text on "
+    "its line with lines.one_line.",
     "interpreters.path": "Open files with paths.open_below(FOLDER, name); the ledger "
     "says which input led elsewhere.",
     "interpreters.pickle": "Exchange JSON, no pickles; keep state on the server.",
@@ -66,8 +68,12 @@ REMEDIES: Mapping[str, str] = {
     "data with json or ast.literal_eval.",
     "interpreters.regex": "Escape input with re.escape, or take patterns through "
     "expressions.bounded.",
+    "interpreters.redirect": "Send on with urls.redirect_target(next, otherwise='/'), or "
+    "declare the site in interpreters.redirects.",
     "interpreters.template": "Hand values in beside the template; let others write for "
     "templates.fill.",
+    "interpreters.url": "Fetch with urls.fetch or urls.transport; declare what is the "
+    "application's own in interpreters.egress_private.",
     "interpreters.yaml": "Read YAML with yaml.safe_load.",
     "interpreters.input_type": "The route accepts a model; let the client send "
     "Content-Type: application/json.",
