@@ -59,8 +59,8 @@ REMEDIES: Mapping[str, str] = {
     "identity.unavailable": "The database could not be used; the log says why.",
     "interpreters.archive": "Unpack with archives.unpack, which says what is wrong: "
     "the archive names files outside of itself, or is too much.",
-    "interpreters.line": "Let email.message.EmailMessage write headers, or keep text on "
-    "its line with lines.one_line.",
+    "interpreters.line": "Let email.message.EmailMessage write headers, or keep text "
+    "on its line with lines.one_line.",
     "interpreters.path": "Open files with paths.open_below(FOLDER, name); the ledger "
     "says which input led elsewhere.",
     "interpreters.pickle": "Exchange JSON, no pickles; keep state on the server.",
@@ -68,8 +68,8 @@ REMEDIES: Mapping[str, str] = {
     "data with json or ast.literal_eval.",
     "interpreters.regex": "Escape input with re.escape, or take patterns through "
     "expressions.bounded.",
-    "interpreters.redirect": "Send on with urls.redirect_target(next, otherwise='/'), or "
-    "declare the site in interpreters.redirects.",
+    "interpreters.redirect": "Send on with urls.redirect_target(next, otherwise='/'), "
+    "or declare the site in interpreters.redirects.",
     "interpreters.template": "Hand values in beside the template; let others write for "
     "templates.fill.",
     "interpreters.url": "Fetch with urls.fetch or urls.transport; declare what is the "
