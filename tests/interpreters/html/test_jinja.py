@@ -2,6 +2,7 @@
 
 import jinja2
 import pytest
+from litestar.plugins.jinja import JinjaTemplateEngine
 from markupsafe import Markup
 from starlette.applications import Starlette
 from starlette.routing import Route
@@ -130,3 +131,10 @@ def test_it_fits_starlette(tmp_path, monkeypatch):
     assert ESCAPED in answer.text
     nonce = answer.text.split("nonce=")[1].split(">")[0]
     assert f"'nonce-{nonce}'" in answer.headers["content-security-policy"]
+
+
+def test_it_fits_litestar():
+    """A filter of one's own and Litestar's own globals live in it as well."""
+    templates = html.environment(jinja2.DictLoader({"page": "{{ name }}"}))
+    engine = JinjaTemplateEngine.from_environment(templates)
+    assert ESCAPED in engine.get_template("page").render(name=EVIL)
