@@ -11,6 +11,7 @@ import pytest
 from tests.interpreters.asking import asking
 
 from ringfence.errors import InjectionRefusedError
+from ringfence.interpreters.arm import arm
 from ringfence.interpreters.hook import gather, hook_of
 from ringfence.interpreters.paths.events import JUDGES, leading
 from ringfence.interpreters.untrusted import Input, Inputs, inputs_of
@@ -165,6 +166,28 @@ def test_libraries_read_their_own_files():
         HOOK("os.listdir", (str(Path(file).parent),))
         with pytest.raises(InjectionRefusedError):
             HOOK("open", (file, "w", os.O_WRONLY))
+
+
+def test_uploads_are_not_read_for_each_file_that_they_spill_into():
+    """Reading what a large upload holds takes time; ``tempfile`` names by chance."""
+    arm()
+    with asking(b"x" * 100) as exchange:
+        with tempfile.SpooledTemporaryFile(max_size=1) as file:
+            file.write(b"abc")
+        with tempfile.NamedTemporaryFile() as named:
+            named.write(b"abc")
+        assert exchange.inputs is None
+        with pytest.raises(FileNotFoundError):
+            Path(tempfile.gettempdir(), "none", "x").read_bytes()
+        assert exchange.inputs is not None
+
+
+def test_a_prefix_that_leads(tmp_path):
+    arm()
+    with asking(query=b"name=../../x") as exchange:
+        with pytest.raises(InjectionRefusedError):
+            tempfile.mkstemp(prefix="../../x", dir=tmp_path / "a" / "b")
+        assert exchange.denial
 
 
 def test_requests_that_are_not_known_in_full():

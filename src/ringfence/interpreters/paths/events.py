@@ -16,7 +16,12 @@ from dataclasses import dataclass
 from itertools import islice
 from urllib.parse import unquote
 
-from ringfence.interpreters.callers import frames, is_constant, is_importing
+from ringfence.interpreters.callers import (
+    frames,
+    is_constant,
+    is_importing,
+    is_standard,
+)
 from ringfence.interpreters.hook import Judge
 from ringfence.interpreters.sink import Here, Sink
 from ringfence.interpreters.untrusted import Input, Inputs, fold
@@ -85,7 +90,7 @@ def judge_path(path: str, whom: Here) -> None:
 
     Source: CWE-22, CWE-23, CWE-36, CWE-73.
     """
-    if path in _HARMLESS:
+    if path in _HARMLESS or _is_spool(path):
         return
     inputs = whom.inputs
     found = leading(path, inputs)
@@ -95,6 +100,21 @@ def judge_path(path: str, whom: Here) -> None:
     elif not inputs.complete and _PARENT in path.split(os.sep):
         whom.refuse(SINK, "'..' in a path, in a request that is not known in full")
     whom.reached(SINK, "raw", path)
+
+
+def _is_spool(path: str) -> bool:
+    """Return whether ``tempfile`` makes a file with a name of its own: uploads do while
+    they come in, and what they hold need not be read again for each of them."""
+    folder = tempfile.gettempdir()
+    if not path.startswith(folder) or _PARENT in path:
+        return False
+    caller = next(frames(), None)
+    return (
+        caller is not None
+        and caller.f_globals.get("__name__") == "tempfile"
+        and is_standard(caller)
+        and os.path.dirname(path) in {folder, os.path.dirname(folder)}
+    )
 
 
 def _is_own_reading() -> bool:
