@@ -18,6 +18,7 @@ from ringfence.interpreters.nosql.judge import judge
 from ringfence.interpreters.nosql.wire import Command
 from ringfence.interpreters.settings import InterpretersSettings
 from ringfence.interpreters.sink import Here, Sink, Sinks
+from ringfence.interpreters.xml import element_path
 
 SINK = Sink("a test", "a test")
 HEADERS = [(b"accept", b"*/*"), (b"accept-language", b"*"), (b"user-agent", b"curl/8")]
@@ -86,6 +87,7 @@ def test_ldap(sent):
 
 
 def test_xml(sent):
+    element_path.arm()
     for value in corpus.values():
         sent(value)
         if not value.isprintable() and re.search(r"[^\t\n\r -\U0010ffff]", value):

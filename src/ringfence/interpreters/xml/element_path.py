@@ -99,7 +99,10 @@ def _check(path: str, whom: Here) -> None:
 
 
 def _leaves(before: str, part: str) -> bool:
-    """Return whether a part ends the value that it stands in, or brings its own."""
+    """Return whether a part ends the value that it stands in, or brings its own.
+    Quotes alone are what stands around an empty value."""
+    if not part.strip(_QUOTES):
+        return False
     quote = ""
     for letter in before:
         if not quote and letter in _QUOTES:
