@@ -5,6 +5,7 @@ import pytest
 
 from ringfence import Settings
 from ringfence.errors import SettingsError
+from ringfence.interpreters.settings import InterpretersSettings
 from ringfence.settings import refuse_unsafe
 from ringfence.traffic.settings import TrafficSettings
 
@@ -101,6 +102,13 @@ def test_unsafe_production_does_not_start(settings, expected):
 )
 def test_origins_that_browsers_write_so_pass(origin):
     refuse_unsafe(replace(SAFE, public_origins=(origin,)))
+
+
+def test_production_learns_no_statements(tmp_path):
+    """Whoever sends requests there would write the lock (CWE-89)."""
+    learning = InterpretersSettings(sql_lock=tmp_path / "x", sql_lock_mode="learn")
+    message = refused(replace(SAFE, interpreters=learning))
+    assert "sql_lock_mode is learn" in message
 
 
 def test_debug_does_not_start_in_production():

@@ -68,6 +68,7 @@ def _wrong_in_production(settings: Settings, *, debug: bool) -> Iterator[str]:
             "make it with debug=False"
         )
     yield from rewriting(os.environ)
+    yield from _wrong_lock(settings)
     if settings.keys_file is None:
         yield (
             "keys_file is not set, so no session or token would outlive the process; "
@@ -98,6 +99,14 @@ def _wrong_in_production(settings: Settings, *, debug: bool) -> Iterator[str]:
                 f"traffic.allowed_hosts has {host!r}, which anybody can own a name "
                 "below; write the names of this service"
             )
+
+
+def _wrong_lock(settings: Settings) -> Iterator[str]:
+    if settings.interpreters.sql_lock_mode == "learn":
+        yield (
+            "interpreters.sql_lock_mode is learn, so that strangers would teach the "
+            "statement lock; learn from tests, and write enforce"
+        )
 
 
 def _wrong_in_development(settings: Settings) -> Iterator[str]:
