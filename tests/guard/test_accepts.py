@@ -261,6 +261,26 @@ async def test_body_and_query_have_models_of_their_own(guarded):
         assert answer.json()["errors"][0]["field"] == "query.draft"
 
 
+async def test_anything_is_said_of_bodies_only(guarded):
+    async def handle(request):
+        number = current.accepted(Room).number
+        return JSONResponse([number, (await request.json())["a"]])
+
+    app = application(accepts.anything, accepts(query=Room), endpoint=handle)
+    async with guarded(app) as started, started.client() as client:
+        for kind in ("application/json", "text/plain"):
+            answer = await client.post(
+                "/orders?number=3",
+                content=b'{"a": 1, "a": 2}',
+                headers={"content-type": kind},
+            )
+            assert answer.json() == [3, 2]
+        answer = await client.post("/orders?number=x", content=b"{}")
+        assert_refused(answer, "interpreters.invalid_input", 422)
+        (plan,) = [one for one in started.guard.plan if one.path == "/orders"]
+        assert plan.input == "anything; query Room (strict)"
+
+
 async def test_the_innermost_mark_counts(guarded):
     class Other(msgspec.Struct):
         x: int

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 
@@ -17,6 +17,7 @@ from ringfence.interpreters.validation.shape import Bounds, Check
 from ringfence.marks import Mark
 
 UNVALIDATED = "unvalidated"
+ANYTHING = "anything"
 _READS = frozenset({"GET", "HEAD", "OPTIONS"})
 _BOUNDS = Bounds()
 
@@ -75,7 +76,7 @@ class Intake:
         path: the same.
         read_path: reads the values of the path's parameters.
         takes: what the framework reads, if that is to be checked.
-        is_anything: nothing is looked at.
+        is_anything: bodies are not looked at.
     """
 
     text: str
@@ -117,16 +118,18 @@ def intake_of(
         _must_have_names_of(template, path)
     lenient = any(one.is_lenient for one in said)
     is_anything = any(one.is_anything for one in said)
-    if is_anything and body is None and query is None and path is None:
-        return Intake("anything", is_anything=True)
+    is_anything = is_anything and body is None  # a model is the narrower word
     models = [
         None if one is None else _model(one, lenient=lenient)
         for one in (body, query, path)
     ]
-    checked = None if lenient or body is not None else takes
     if kind == "websocket":
-        checked = takes = None
+        takes = None
+    if takes is not None and (is_anything or body is not None):
+        takes = replace(takes, name="", body=None, form=None)
     text = _text(body, query, takes, lenient=lenient)
+    if is_anything:
+        text = "; ".join(filter(None, (ANYTHING, text)))
     if path is not None:
         text = "; ".join(filter(None, (text, f"path {name_of(path)} (strict)")))
     reads = kind == "websocket" or (methods is not None and methods <= _READS)
@@ -141,7 +144,8 @@ def intake_of(
         query=models[1],
         path=models[2],
         read_path=read_path,
-        takes=checked,
+        takes=None if lenient else takes,
+        is_anything=is_anything,
     )
 
 
