@@ -164,6 +164,9 @@ def test_tricks(server, harmless, place, first, second):
     text = TEMPLATES[place](first, second)
     assert shape(server, text) not in harmless[TEMPLATES[place]]
     assert not passes(text, first, second)
+    # ... nor with a third input that spells both and what stands between them.
+    spelled = text[text.find("'") + 1 : -1].replace("''", "'")
+    assert not passes(text, first, second, spelled)
 
 
 @bound(800)
