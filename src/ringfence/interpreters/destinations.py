@@ -25,6 +25,8 @@ _PORT = re.compile(r"(?P<host>\[[^\]]+\](?:/\d+)?|[^:\[\]]+)(?::(?P<port>\d{1,5}
 _NAME = re.compile(r"[a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?", re.IGNORECASE | re.ASCII)
 _MOST_PORT = 0xFFFF
 
+_ASKED_AGAIN = 2.0  # seconds after which a name without an answer is asked for again
+
 Resolve = Callable[[str], tuple[Address, ...]]
 
 
@@ -95,7 +97,10 @@ class Destinations:
         until, addresses = self._known.get(name, (0.0, ()))
         if now >= until:
             addresses = self.resolve(name)
-            self._known[name] = (now + _KEPT, addresses)
+            self._known[name] = (
+                now + (_KEPT if addresses else _ASKED_AGAIN),
+                addresses,
+            )
         return addresses
 
 
