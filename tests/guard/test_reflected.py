@@ -180,6 +180,18 @@ async def test_what_is_shown_as_no_page_is_not_looked_at(
             assert sent[0]["status"] == response.status_code
 
 
+@pytest.mark.parametrize(
+    "content_type",
+    [b"text/plain, text/html", b"html", b"", b"text/xsl", b"application/rss+xml", None],
+)
+async def test_what_may_be_taken_for_a_page_is_looked_at(guarded, content_type):
+    lines = [] if content_type is None else [(b"content-type", content_type)]
+    app = Plain({**START, "headers": lines}, piece(SCRIPT))
+    async with guarded(app_of(app)) as started:
+        sent = await started.call(request())
+    assert sent[0]["status"] == 403
+
+
 async def test_several_types_are_one_too_many(guarded):
     """Browsers differ in which of them they take."""
     types = [(b"content-type", b"text/plain"), (b"content-type", b"text/html")]

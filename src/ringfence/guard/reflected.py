@@ -8,16 +8,28 @@ from ringfence.exchange import Exchange, Message
 from ringfence.interpreters.html.pretest import may_bring_markup
 from ringfence.interpreters.html.reflected import Reflection
 
-_PAGES = (b"text/html", b"multipart/x-mixed-replace", b"text/xml", b"application/xml")
+_PAGES = (
+    b"text/html",
+    b"text/xml",
+    b"text/xsl",
+    b"application/xml",
+    b"multipart/x-mixed-replace",
+)
 _WITHOUT_BODY = frozenset({204, 205, 304})
 
 
 @lru_cache(maxsize=256)
 def is_page(content_type: bytes) -> bool:
     """Return whether a browser may show an answer of this type as a document, in which
-    markup is carried out: HTML, XHTML, SVG, XML, and what has no type at all."""
-    media_type = content_type.lower().strip()
-    return not media_type or media_type.startswith(_PAGES) or b"+xml" in media_type
+    markup is carried out: HTML, XHTML, SVG, XML, and what has no type at all.
+
+    Of several in one line a browser takes the last one that it understands.
+    """
+    media_types = [part.strip() for part in content_type.lower().split(b",")]
+    return any(
+        media_type.startswith(_PAGES) or b"+xml" in media_type or b"/" not in media_type
+        for media_type in media_types
+    )
 
 
 def is_suspect(exchange: Exchange) -> bool:

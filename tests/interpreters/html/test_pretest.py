@@ -68,6 +68,19 @@ def test_attacks_are_not(value):
     assert suspect(body=form, content_type=b"application/x-www-form-urlencoded")
 
 
+@pytest.mark.parametrize(
+    "place",
+    [
+        {"query": b"q=x+onfocus=location=name"},
+        {"query": b"q=location=name&page=2"},
+        {"path": "/users/x%20onfocus=go"},
+        {"path": "/users/location=name"},
+    ],
+)
+def test_an_assignment_needs_no_brackets(place):
+    assert suspect(**place)
+
+
 def test_full_width_letters_become_markup():
     """Normalized by the application, U+FF1C is a bracket."""
     assert suspect(query=b"q=" + quote("\uff1cscript\uff1e").encode())

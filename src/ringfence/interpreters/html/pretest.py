@@ -82,9 +82,16 @@ def may_bring_markup(exchange: Exchange) -> bool:
         or any(map(_UNUSUAL_IN_HEADERS.search, chosen))
     ):
         return True
-    if query.count(b"=") > query.count(b"&") + 1 or b"//" in query or b"//" in path:
-        return True  # an equals sign within a value: a handler, an assignment
-    if _has_long_word(query) or _has_long_word(path):
+    if (
+        # An equals sign within a value: a handler, an assignment.
+        query.count(b"=") > query.count(b"&") + 1
+        or b"=" in path
+        # From where a script may come.
+        or b"//" in query
+        or b"//" in path
+        or _has_long_word(query)
+        or _has_long_word(path)
+    ):
         return True
     if b"<" in b"\n".join(headers.values()):
         return True
