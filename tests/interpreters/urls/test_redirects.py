@@ -26,6 +26,9 @@ ABROAD = [
     *("https://app.example.com.evil.example/", "https://evilapp.example.com/"),
 ]
 NOWHERE = [
+    "http://[::1",
+    "https://app.example.com:99999/",
+    "https://app.example.com:0/",
     "",
     "x",
     "javascript:alert(1)",

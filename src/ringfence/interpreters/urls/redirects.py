@@ -58,10 +58,11 @@ def _is_read_alike(text: str, allowed: Sequence[str]) -> bool:
         return False
     try:
         parts = urlsplit(text)
-        host = parts.hostname or ""
+        host, port = parts.hostname or "", parts.port
     except ValueError:
         return False
-    return parts.scheme in {"https", "http"} and is_among(host, allowed)
+    is_web = parts.scheme in {"https", "http"} and port != 0
+    return is_web and is_among(host, allowed)
 
 
 def judge_location(location: str, exchange: Exchange, own: Sequence[str]) -> None:
