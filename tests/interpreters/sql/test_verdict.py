@@ -25,6 +25,7 @@ def application(email, by, ids, table, number):
         "token",
         "DESC",
         "created_at DESC",
+        "journal_mode=WAL",
     )
 
 
@@ -301,6 +302,7 @@ def test_a_fragment_is_excused_within_the_words_around_it_only():
         "SELECT id",
     ):
         assert not asked(listed, piece)
+    assert not asked("PRAGMA journal_mode=WAL", "wal")
     assert asked(SORT.format("kind='order'"), "kind='order'")
     assert asked(LOGIN.format("' AND role='"), "' AND role='")
     assert asked(LOGIN.format("' AND role="), "' AND role=")

@@ -83,7 +83,7 @@ class Constants:
         if not of_application:
             return
         self.texts.add(constant)
-        if _IN_STATEMENTS.search(constant) is not None:
+        if "=" in constant or _IN_STATEMENTS.search(constant) is not None:
             for piece in {constant, *_HOLES.split(constant)}:
                 words = (
                     _LONG_WORD.findall(piece) if len(piece) >= _SHORTEST_PIECE else ()
