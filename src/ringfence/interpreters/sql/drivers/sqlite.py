@@ -17,6 +17,7 @@ from types import ModuleType
 from typing import Any
 
 from ringfence.interpreters.sink import Sink
+from ringfence.interpreters.sql.constants import KNOWN
 from ringfence.interpreters.sql.judge import check
 
 SINK = Sink("sql", "sqlite3")
@@ -153,6 +154,7 @@ def arm() -> None:
     Not covered: connections opened before, ``sqlite3.Cursor(connection)`` called by
     hand, other builds of SQLite (``pysqlite3``, ``apsw``).
     """
+    KNOWN.scan()  # now, rather than in the first request
     for module in tuple(sys.modules.values()):
         if isinstance(module, ModuleType) and module.__name__ != __name__:
             for name, value in tuple(vars(module).items()):
