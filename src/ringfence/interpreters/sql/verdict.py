@@ -171,7 +171,10 @@ def _found_parts(
         start = folded.find(part)
         while start >= 0:
             end = start + len(part)
-            if not any(one.start <= start and end <= one.end for one in whole):
+            # The quote before or behind the whole is the statement's own by chance.
+            first = start + (text[start] in "'\"")
+            last = end - (text[end - 1] in "'\"")
+            if not any(one.start <= first and last <= one.end for one in whole):
                 yield _Place(start, end, given, "part")
             start = folded.find(part, start + 1)
 
