@@ -216,7 +216,7 @@ def test_rest_of_a_path():
 
 @pytest.mark.parametrize(
     "body",
-    [b"[" * 100_000, json.dumps([str(n) for n in range(30_000)]).encode()],
+    [b"[" * 100_000, json.dumps([str(n) for n in range(300_000)]).encode()],
     ids=["too deep", "too many"],
 )
 def test_what_cannot_be_read_is_not_complete(body):
@@ -308,3 +308,43 @@ def test_a_value_is_found_at_its_place(before, value, after):
 def test_any_body_can_be_read(body, content_type):
     """No body, however broken, makes a sink fail."""
     inputs_of(exchange(body, content_type=content_type))
+
+
+def test_uploads_are_read_in_bounds():
+    """A picture is no text, and what an honest one costs is no way to stop a service;
+    what words it holds are read all the same."""
+    picture = b"\xff\xd8\x00" + bytes(range(256)) * 4_000 + b"\x00" + ATTACK.encode()
+    body = (
+        b'--x\r\nContent-Disposition: form-data; name="f"; filename="a.jpg"\r\n\r\n'
+        + picture
+        + b"\r\n--x--\r\n"
+    )
+    found = inputs_of(exchange(body, content_type=b"multipart/form-data; boundary=x"))
+    assert found.complete
+    assert len(found.values) < 1_000
+    assert found.brings(ATTACK)
+
+
+def test_lines_of_a_large_file():
+    """Each line is a value, and finding them takes the time of the text alone."""
+    lines = "\n".join(f"{n},O'Brien {n}" for n in range(100_000)) + "\n" + ATTACK
+    found = inputs_of(exchange(lines.encode()))
+    assert found.complete
+    assert ATTACK in {f.input.text for f in found.found_in(f"x{ATTACK}y")}
+
+
+@given(
+    st.lists(st.text("abAB '", max_size=6), min_size=70, max_size=90), st.text("abAB '")
+)
+def test_many_values_are_found_as_few_are(values, text):
+    """Beginnings or one by one: the same is found."""
+    many = Inputs(
+        tuple(Input(value, "form") for value in dict.fromkeys(values) if value)
+    )
+    expected = {
+        (at, at + len(value.text))
+        for value in many.values
+        for at in range(len(text))
+        if fold(text[at : at + len(value.text)]) == fold(value.text)
+    }
+    assert {(f.start, f.end) for f in many.found_in(text)} == expected

@@ -16,12 +16,20 @@ import unicodedata
 from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 from urllib.parse import unquote, unquote_plus
 
 from ringfence.exchange import Exchange
 
-_MOST_VALUES = 20_000  # of one request; more than that is no honest form or document
+_FEW = 64  # values that are looked for one by one
+_SHORTEST_BINARY = 64  # bytes; less is read as text, whatever it is
+_OF_NO_TEXT = bytes((*range(9), 11, 12, *range(14, 32), 127))
+_WORDS = re.compile(rb"[\t\x20-\x7e]{4,4000}")
+_MOST_WORDS = 20_000
+_MANY_PAIRS = 5_000
+_BEGINNING = 4  # characters by which the others are found
+_MOST_VALUES = 200_000  # of one request; more than that is no honest form or document
 _DEEPEST = 4  # encodings within encodings that are undone
 _DEEPEST_TAIL = 16  # path segments before which one that takes the rest may begin
 _LONGEST_WHOLE = 65_536  # characters of a body that count as one value, too
@@ -111,11 +119,17 @@ class Inputs:
     values: tuple[Input, ...] = ()
     complete: bool = True
     members: tuple[Member, ...] = ()
-    _folded: tuple[tuple[str, Input], ...] = field(init=False, repr=False)
+    _exact: dict[str, Input] = field(init=False, repr=False)
+    _beginnings: dict[str, list[str]] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        folded = tuple((fold(value.text), value) for value in self.values)
-        object.__setattr__(self, "_folded", folded)
+        exact = {fold(value.text): value for value in reversed(self.values)}
+        beginnings: dict[str, list[str]] = {}
+        if len(exact) > _FEW:
+            for value in exact:
+                beginnings.setdefault(value[:_BEGINNING], []).append(value)
+        object.__setattr__(self, "_exact", exact)
+        object.__setattr__(self, "_beginnings", beginnings)
 
     def found_in(self, text: str, *, least: int = 1) -> Iterator[Found]:
         """Find every occurrence of every value in a text, without regard to case.
@@ -125,20 +139,41 @@ class Inputs:
             least: characters a value must have to count.
         """
         folded = fold(text)
-        for value, given in self._folded:
+        for value in self._candidates(folded):
             if len(value) < least:
                 continue
+            given = self._exact[value]
             start = folded.find(value)
             while start >= 0:
-                end = start + len(value)
-                yield Found(given, start, end)
+                yield Found(given, start, start + len(value))
                 # From the next character on: occurrences may overlap (CWE-184).
                 start = folded.find(value, start + 1)
 
+    def _candidates(self, folded: str) -> Iterable[str]:
+        """Return the values that may stand in a text.
+
+        Few are all looked for. Of many (the lines of a file that is uploaded) those
+        whose beginning stands in it: the work is that of the text, however much a
+        request has brought.
+        """
+        if not self._beginnings:
+            return self._exact
+        parts = {
+            folded[at : at + length]
+            for length in range(1, _BEGINNING + 1)
+            for at in range(len(folded) - length + 1)
+        }
+        if len(parts) < len(self._beginnings):
+            lists = (self._beginnings.get(part, ()) for part in parts)
+        else:
+            lists = (
+                values for part, values in self._beginnings.items() if part in parts
+            )
+        return [value for values in lists for value in values]
+
     def brings(self, text: str) -> Input | None:
         """Return the value that is this text, if one is."""
-        folded = fold(text)
-        return next((given for value, given in self._folded if value == folded), None)
+        return self._exact.get(fold(text))
 
 
 NOTHING = Inputs()
@@ -259,6 +294,10 @@ class _Reader:
             return
         if len(text) <= _LONGEST_WHOLE:
             self.add(text, place)
+        if text.count("&") > _MANY_PAIRS:  # no form: these are bounded before
+            for pair in text.split("&"):
+                self.plain(unquote_plus(pair.partition("=")[2]), place, "")
+            return
         for separator in "&;":
             for pair in text.split(separator):
                 key, _, value = pair.partition("=")
@@ -280,6 +319,8 @@ class _Reader:
         media_type = content_type.partition(";")[0].strip().lower()
         if media_type == "multipart/form-data":
             self.multipart(body, content_type)
+        else:
+            self.words(body, "body")
         for text in _readings(body):
             is_json = self.document(text, "json" if "json" in media_type else "body")
             if not is_json and "=" in text:
@@ -293,13 +334,32 @@ class _Reader:
             return True
         if len(text) <= _LONGEST_WHOLE:
             self.add(text, place, name)
-        for line in text.splitlines()[:_MOST_VALUES]:
-            self.add(line, place, name)
+            for line in text.splitlines():
+                self.add(line, place, name)
+        else:
+            for line in text.splitlines():
+                self.plain(line, place, name)
+                self.plain(line.strip(), place, name)
         if start == "<":
             for pattern in (_TEXT_IN_MARKUP, _CDATA, _QUOTED, _QUOTED_ONCE):
                 for match in pattern.finditer(text):
                     self.add(match[1], place)
         return False
+
+    def words(self, raw: bytes, place: str, name: str = "") -> None:
+        """Read the words of what is no text (a picture): the rest of it is nothing that
+        an interpreter could be handed."""
+        if _is_binary(raw):
+            for word in islice(_WORDS.finditer(raw), _MOST_WORDS):
+                self.plain(word[0].decode("ascii"), place, name)
+
+    def plain(self, text: str, place: str, name: str) -> None:
+        """Add a value as it is, in the time that a large file allows for a line."""
+        if text and text not in self.values:
+            if len(self.values) < _MOST_VALUES:
+                self.values[text] = Input(text, place, name, self.route)
+            else:
+                self.complete = False
 
     def json(self, text: str, place: str, name: str = "") -> bool:
         """Read JSON with all its duplicates; return whether it is any."""
@@ -357,9 +417,11 @@ class _Reader:
                 else:
                     self.add(value.rpartition("'")[2], "file", name)
                     self.add(value, "file", name)
-            for text in _readings(content.removesuffix(b"\r\n")):
+            content = content.removesuffix(b"\r\n")
+            for text in _readings(content):
                 self.document(text, "form", name)
                 self.brackets(name, text, "form")
+            self.words(content, "form", name)
 
     def add(self, text: str, place: str, name: str = "", depth: int = 0) -> None:
         if not text or text in self.values:
@@ -410,11 +472,23 @@ def _plain(value: object) -> object:
 def _readings(raw: bytes | str) -> Iterator[str]:
     """Yield what a body or message is, and what parsers of JSON and XML make of it,
     which know UTF-16 and UTF-32 by their first bytes (RFC 4627 section 3)."""
-    yield _text(raw)
+    if not isinstance(raw, bytes) or not _is_binary(raw):
+        yield _text(raw)
     if isinstance(raw, bytes) and (
         b"\0" in raw[:4] or raw.startswith((BOM_UTF16_LE, BOM_UTF16_BE))
     ):
         yield raw.decode(json.detect_encoding(raw), "replace")
+
+
+def _is_binary(raw: bytes) -> bool:
+    """Return whether this is no text in UTF-8 or in an encoding of single bytes."""
+    if len(raw) < _SHORTEST_BINARY:
+        return False
+    try:
+        raw.decode()
+    except UnicodeDecodeError:
+        return len(raw.translate(None, _OF_NO_TEXT)) < len(raw)
+    return False
 
 
 def _text(raw: bytes | str) -> str:
