@@ -47,31 +47,42 @@ WRITTEN = {
     "line": lambda v: f"SELECT * FROM users WHERE id > 8 -- for {v}",
 }
 
-LEAKS = [
-    ("login", "' OR '1'='1"),  # the guide's
-    ("login", "' UNION SELECT id, value FROM secrets --"),
-    ("login", "' UNION/**/SELECT/**/id,value/**/FROM/**/secrets--"),
-    ("login", "'||(SELECT value FROM secrets)::int||'"),  # told by the error
-    ("number", "0 OR 1=1"),
-    ("number", "0 UNION SELECT id, value FROM secrets"),
-    ("like", "%' OR email LIKE '"),
-    ("list", "0) UNION SELECT id, value FROM secrets --"),
-    ("sorted", "(SELECT value FROM secrets)::int"),
-    ("limited", "(SELECT value::int FROM secrets)"),
-    ("quoted", 'id" LIMIT (SELECT value::int FROM secrets) --'),
-    ("dollars", "$$ OR $$1$$=$$1"),
-    ("tagged", "$q$ UNION SELECT id, value FROM secrets --"),
-    ("doubled", "\\' OR 1=1 --"),
-    ("remark", "*/ OR 1=1 /*"),
-    ("line", "me\n OR 1=1"),
-]
+# One text each: a payload that were a constant here would count as text of the
+# application's own. The guide's two come first.
+LEAKING = """\
+login: ' OR '1'='1
+login: ' UNION SELECT id, value FROM secrets --
+login: ' UNION/**/SELECT/**/id,value/**/FROM/**/secrets--
+login: '||(SELECT value FROM secrets)::int||'
+number: 0 OR 1=1
+number: 0 UNION SELECT id, value FROM secrets
+like: %' OR email LIKE '
+list: 0) UNION SELECT id, value FROM secrets --
+sorted: (SELECT value FROM secrets)::int
+limited: (SELECT value::int FROM secrets)
+quoted: id" LIMIT (SELECT value::int FROM secrets) --
+dollars: $$ OR $$1$$=$$1
+tagged: $q$ UNION SELECT id, value FROM secrets --
+doubled: \\' OR 1=1 --
+remark: */ OR 1=1 /*
+line: me<NEWLINE> OR 1=1
+"""
 # What only drivers can do that send without preparing.
-DROPS = [
-    ("login", "'; DROP TABLE users; --"),  # the guide's
-    ("number", "0; DROP TABLE users"),
-    ("sorted", "id; DROP TABLE users"),
-    ("dollars", "$$; DROP TABLE users; --"),
-]
+DROPPING = """\
+login: '; DROP TABLE users; --
+number: 0; DROP TABLE users
+sorted: id; DROP TABLE users
+dollars: $$; DROP TABLE users; --
+"""
+
+
+def payloads(lines):
+    """The place in a statement, and what is written there."""
+    pairs = [line.partition(": ") for line in lines.splitlines()]
+    return [(place, value.replace("<NEWLINE>", "\n")) for place, _, value in pairs]
+
+
+LEAKS, DROPS = payloads(LEAKING), payloads(DROPPING)
 SLEPT = 0.1  # seconds
 SLEEP = f"' OR (SELECT pg_sleep({SLEPT})) IS NULL --"
 
