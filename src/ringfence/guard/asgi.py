@@ -45,8 +45,8 @@ from ringfence.guard.rooms import Rooms
 from ringfence.guard.stages import StageMaker, street
 from ringfence.identity.directory import Directory
 from ringfence.interpreters.arm import arm
-from ringfence.interpreters.loops import arm_loop
 from ringfence.interpreters.boundary_map import BoundaryMap
+from ringfence.interpreters.loops import arm_loop
 from ringfence.interpreters.sink import Sinks
 from ringfence.principal import Principal
 from ringfence.settings import Settings, refuse_unsafe
@@ -376,7 +376,7 @@ class Guard:
         self._stopped = False
         refuse_unsafe(self.settings, debug=self._guarded.application.debug)
         arm()
-        arm_loop(asyncio.get_running_loop())
+        _arm_running_loop()
         await self._rooms.open()
 
     async def _close_plans(self) -> None:
@@ -406,6 +406,23 @@ class Guard:
         self._answers.tell_turned_away()
         await self._rooms.close()
         self._sinks.save_map()
+
+
+def _arm_running_loop() -> None:
+    """Have the running loop announce what it does.
+
+    Raises:
+        SettingsError: it is of a make that the guards at interpreters cannot see into:
+            programs and connections that it starts would pass unseen.
+    """
+    loop = asyncio.get_running_loop()
+    if not arm_loop(loop):
+        kind = f"{type(loop).__module__}.{type(loop).__qualname__}"
+        message = (
+            f"the event loop {kind} starts programs and connections unseen; run the "
+            "server on asyncio's loop or on uvloop (--loop asyncio, say)"
+        )
+        raise SettingsError(message)
 
 
 def _unasked(
