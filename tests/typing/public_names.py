@@ -60,7 +60,7 @@ async def create(number: int) -> str:
 async def loosely() -> None: ...
 
 
-assert_type(create(1), Coroutine[Any, Any, str])
+created = assert_type(create(1), Coroutine[Any, Any, str])
 assert_type(current.accepted(dict[str, int]), dict[str, int])
 
 # A decorated handler keeps its signature.

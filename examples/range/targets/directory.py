@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 
-import ldap3
+import ldap3  # type: ignore[import-untyped]  # ships no types
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
