@@ -17,6 +17,7 @@ def library(tmp_path, monkeypatch):
     )
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr(arm, "GUARDED", {"armed_library": "guard_of_library"})
+    monkeypatch.setattr(arm, "_armed", set())
     monkeypatch.setattr(sys, "meta_path", [*sys.meta_path])
     monkeypatch.setattr(
         sys,

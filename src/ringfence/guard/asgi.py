@@ -44,15 +44,19 @@ from ringfence.guard.reports import refuse_taken, reports_plan, with_reports
 from ringfence.guard.rooms import Rooms
 from ringfence.guard.stages import StageMaker, street
 from ringfence.identity.directory import Directory
-from ringfence.interpreters.arm import arm
+from ringfence.interpreters.arm import arm, arm_sqlite
 from ringfence.interpreters.boundary_map import BoundaryMap
 from ringfence.interpreters.loops import arm_loop
 from ringfence.interpreters.sink import Sinks
+from ringfence.interpreters.sql.foreign import refuse_unguarded
 from ringfence.principal import Principal
 from ringfence.settings import Settings, refuse_unsafe
 from ringfence.traffic.blocklist import Blocklist
 from ringfence.traffic.in_flight import InFlight
 from ringfence.traffic.rate_limit import Limits
+
+# Modules open databases as they are imported, and before any guard is made.
+arm_sqlite()
 
 IDENTITY_PREFIX = "/auth"
 SIGN_IN = "/auth/login"
@@ -382,6 +386,7 @@ class Guard:
     async def _close_plans(self) -> None:
         """Read the routes once more, those of the lifespan too, and close the plans."""
         self._guarded, self._own = self._compile()
+        refuse_unguarded()
         await self._guarded.close()
         self._fixed = self._guarded.index.fixed
         if self._own is not None:

@@ -16,6 +16,7 @@ from ringfence.interpreters.hook import NET, gather
 from ringfence.interpreters.paths import events as path_events
 from ringfence.interpreters.shell import events as shell_events
 from ringfence.interpreters.sql import foreign
+from ringfence.interpreters.sql.constants import KNOWN
 from ringfence.interpreters.urls import egress
 
 # A library, and our module that guards it: imported after the library, it has a
@@ -44,6 +45,9 @@ GUARDED: Mapping[str, str] = {
 }
 
 
+_armed: set[str] = set()  # of this process: what is armed stays so
+
+
 def arm() -> None:
     """Guard what this process has imported and what it will import.
 
@@ -65,14 +69,23 @@ def arm() -> None:
     threads.arm()
     if not any(isinstance(finder, _Arming) for finder in sys.meta_path):
         sys.meta_path.insert(0, _Arming())
-        for library in GUARDED:
-            if library in sys.modules:
-                open_guard(library)
+    for library in GUARDED:
+        if library in sys.modules:
+            open_guard(library)
+    KNOWN.scan()  # now, rather than in the first request
+
+
+def arm_sqlite() -> None:
+    """Guard the connections to SQLite that are opened from here on, before there is a
+    ``Guard``: their C type takes none later."""
+    open_guard("sqlite3")
 
 
 def open_guard(library: str) -> None:
-    """Arm one library that has been imported."""
-    importlib.import_module(GUARDED[library]).arm()
+    """Arm one library that has been imported, once."""
+    if library not in _armed:
+        _armed.add(library)
+        importlib.import_module(GUARDED[library]).arm()
 
 
 class _Arming(MetaPathFinder):

@@ -129,7 +129,7 @@ def test_watch_says_what_cannot_be_guarded():
     plain = sqlite3.Connection(":memory:")
     with (
         contextlib.closing(plain),
-        pytest.raises(TypeError, match="before the guard was armed"),
+        pytest.raises(TypeError, match="before ringfence was imported"),
     ):
         sql.watch(plain)
     with pytest.raises(TypeError, match="cannot be judged"):

@@ -3,8 +3,12 @@ tells: what runs on them would not be seen."""
 
 from __future__ import annotations
 
+import gc
+import sys
 from collections.abc import Mapping
+from typing import Any
 
+from ringfence.errors import SettingsError
 from ringfence.interpreters.hook import Judge
 from ringfence.interpreters.sink import Here, Sink
 
@@ -19,6 +23,39 @@ def _judge_connection(event: str, args: tuple[object, ...], whom: Here) -> None:
     _ = event
     if args and not hasattr(args[0], "ringfence_asks"):
         whom.refuse(_SINK, _FOREIGN)
+
+
+def refuse_unguarded() -> None:
+    """Stop the start-up where a connection to SQLite is open that takes no guard.
+
+    Raises:
+        SettingsError: one was opened before ``ringfence`` was imported.
+    """
+    library = sys.modules.get("sqlite3")
+    if library is None:
+        return
+    kind = library.Connection
+    if any(
+        issubclass(type(found), kind)
+        and not hasattr(found, "ringfence_asks")
+        and _is_open(found)
+        for found in gc.get_objects()
+    ):
+        message = (
+            "a connection to SQLite was opened before ringfence was imported, so that "
+            "nothing could judge its statements; import ringfence first, or open the "
+            "connection later, in the lifespan say"
+        )
+        raise SettingsError(message)
+
+
+def _is_open(connection: Any) -> bool:
+    """Return whether a connection can still run something."""
+    try:
+        connection.total_changes  # noqa: B018 - raises where it is closed
+    except Exception:  # noqa: BLE001 - of whatever class its library has
+        return False
+    return True
 
 
 JUDGES: Mapping[str, Judge] = {"sqlite3.connect/handle": _judge_connection}

@@ -13,7 +13,7 @@ from threading import Lock
 
 from ringfence.interpreters.untrusted import Input, Inputs, fold
 
-_LONGEST = 4_096  # characters of a value that is taken apart
+_LONGEST = 65_536  # characters of a value that is taken apart
 _MOST = 4_096  # parts of what one request has brought
 _REMEMBERED = 64  # requests
 _CUTS = (":", "@", "__", "|", ".", "/", "=", " ", ",")
@@ -72,7 +72,14 @@ def _cut(text: str) -> Iterator[str]:
             yield from (head.strip(), tail.strip())
             head, _, tail = text.rpartition(cut)
             yield from (head.strip(), tail.strip())
-    if _CODE.search(text) is not None:
-        for word in _WORDS.split(text):
-            if _CODE.search(word) is not None:
-                yield word
+    if _CODE.search(text) is None:
+        return
+    yield "".join(text.split())  # as of telephone numbers
+    for cut in _CUTS:
+        if text.count(cut) > 1:
+            for middle in text.split(cut)[1:-1]:
+                if _CODE.search(middle) is not None:
+                    yield middle.strip()
+    for word in _WORDS.split(text):
+        if _CODE.search(word) is not None:
+            yield word

@@ -55,6 +55,6 @@ def watch(opened: _Watched) -> _Watched:
 def _look_at_sqlite(opened: object) -> None:
     if not hasattr(opened, "ringfence_asks"):
         raise TypeError(
-            "this connection of sqlite3 was opened before the guard was armed, and the"
-            " C type takes no guard later: open it after the Guard is made"
+            "this connection of sqlite3 was opened before ringfence was imported, and"
+            " its C type takes no guard later: import ringfence first"
         )

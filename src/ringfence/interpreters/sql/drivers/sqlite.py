@@ -17,7 +17,6 @@ from types import ModuleType
 from typing import Any
 
 from ringfence.interpreters.sink import Sink
-from ringfence.interpreters.sql.constants import KNOWN
 from ringfence.interpreters.sql.judge import check
 
 SINK = Sink("sql", "sqlite3")
@@ -151,10 +150,10 @@ def arm() -> None:
     """Put the guarded ``connect`` in place of the plain one, wherever it is known by
     that name already.
 
-    Not covered: connections opened before, ``sqlite3.Cursor(connection)`` called by
-    hand, other builds of SQLite (``pysqlite3``, ``apsw``).
+    Not covered: connections opened before (a guard does not start with one),
+    ``sqlite3.Cursor(connection)`` called by hand, other builds of SQLite
+    (``pysqlite3``, ``apsw``).
     """
-    KNOWN.scan()  # now, rather than in the first request
     for module in tuple(sys.modules.values()):
         if isinstance(module, ModuleType) and module.__name__ != __name__:
             for name, value in tuple(vars(module).items()):
