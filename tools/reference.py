@@ -47,7 +47,10 @@ Requests that are allowed leave no event.
 """
 ABOUT_REFUSALS = """\
 Every refusal has a status, a code that does not change, one sentence for the public,
-and a request id. The rest is in the ledger: `ringfence why REQUEST_ID`. Paths that can
+and a request id. The rest is in the ledger: `ringfence why REQUEST_ID`. Where text
+would have become code the guards answer with 403, the safe ways to write it
+(`shell.command`, `paths.open_below`, ...) with 400 under the same code; what to look at
+is in [operating](../operating.md#somebody-has-sent-code-or-so-it-seems). Paths that can
 be read in two ways are refused with 400 and `traffic.path_...`, which says what is
 wrong ([ambiguous-path](../attacks/ambiguous-path.md)).
 """

@@ -205,3 +205,38 @@ def test_production_without_origins_cannot_be_imagined(here, monkeypatch, capsys
     monkeypatch.delenv("RINGFENCE_ENV")
     assert main(["why", "--try", "GET /admin", "backend_for_why:app"]) == 2
     assert "RINGFENCE_PUBLIC_ORIGINS" in capsys.readouterr().err
+
+
+def test_what_an_application_has_done_is_told_with_what_helps(here, capsys):
+    """A refusal at an interpreter has no stage: the reason stands all the same."""
+    write(
+        here,
+        event="request_refused",
+        code="interpreters.sql",
+        stage="",
+        unasked=[],
+        private="sqlite3: an input is code (query q)",
+    )
+    assert main(["why", ID]) == 0
+    told = capsys.readouterr().out
+    assert "REFUSED    while it was answered: sqlite3: an input is code" in told
+    assert "sql.query" in told
+
+
+def test_what_a_dry_run_let_pass_at_an_interpreter_is_told(here, capsys):
+    write(
+        here,
+        event="malicious_injection",
+        code="",
+        path="",
+        route="/search",
+        interpreter="sql",
+        private="sqlite3: an input is code (query q)",
+        watched=True,
+    )
+    assert main(["why", ID]) == 0
+    told = capsys.readouterr().out
+    assert "malicious_injection  GET /search" in told
+    assert "  sql: sqlite3: an input is code (query q)\n" in told
+    assert "dry run" in told
+    assert "sql.query" in told

@@ -1,5 +1,6 @@
 """Deciding about a request that nobody sends."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,8 @@ from ringfence.errors import SettingsError
 from ringfence.guard.consider import imagined
 from ringfence.guard.questions import QUESTIONS, REMEDIES
 from ringfence.guard.trace import name_of
+
+PROJECT = Path(__file__).parents[2]
 
 
 async def reached(request):
@@ -99,6 +102,13 @@ def test_remedies_are_for_codes_that_there_are():
     )
     for code in REMEDIES:
         assert f'"{code}"' in source or f'"{code.partition(".")[2]}"' in source, code
+
+
+def test_every_interpreter_has_its_remedy():
+    """Whoever is refused where text becomes code learns how to write it instead."""
+    page = (PROJECT / "docs" / "reference" / "refusals.md").read_text("utf-8")
+    codes = set(re.findall(r"^\| `(interpreters\.\w+)`", page, re.MULTILINE))
+    assert codes - REMEDIES.keys() == set()
 
 
 @pytest.mark.anyio

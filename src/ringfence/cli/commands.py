@@ -81,6 +81,7 @@ def explain_refusal(
     """Say why a request was refused, or with --try whether one would be.
 
     ringfence why REQUEST_ID
+
     ringfence why --try "GET /api/orders/7" --as alice@example.com module:app
 
     Parameters
@@ -130,6 +131,9 @@ def show_map(
     of the tests or under real traffic:
 
     RINGFENCE_INTERPRETERS_BOUNDARY_MAP=map.json pytest
+
+    ringfence map map.json
+
     ringfence map map.json --format svg > map.svg
 
     Parameters

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from ringfence.audit.events import InjectionStopped
 from ringfence.audit.redact import escape_controls
 from ringfence.audit.search import events_of
 from ringfence.cli.target import load_target
@@ -24,6 +25,8 @@ _FOUND = 1
 _MINUTE = 60.0
 _REQUEST_ID = re.compile(r"[0-9a-f]{16}")
 _REQUEST = re.compile(r"(?P<method>[A-Z]+) +(?P<address>(?:/|https?://)\S*)")
+_TOLD = {"event", "time", "sequence", "level", "request_id", "client", "account"}
+_TOLD |= {"method", "path"}
 _PASSED, _REFUSED, _UNASKED, _DEPENDS = "passed", "REFUSED", "not asked", "depends"
 
 
@@ -56,27 +59,41 @@ def explain(request_id: str, file: Path | None) -> int:
 
 
 def _told(event: Mapping[str, Any]) -> Iterator[str]:
-    what = f"{event.get('method', '')} {event.get('path', '')}".strip()
+    path = event.get("path") or event.get("route", "")
+    what = f"{event.get('method', '')} {path}".strip()
     who = f"account {event['account']}" if event.get("account") else "nobody signed in"
     yield f"{event.get('time', '')}  {event['event']}  {what}"
     yield f"  from {event.get('client') or 'nowhere'}, {who}"
     code = event.get("code", "")
     if not code:
-        known = {"event", "time", "request_id", "client", "account", "method", "path"}
-        for name in event.keys() - known:
-            yield f"  {name}: {event[name]}"
+        yield from _besides(event)
         return
     yield f"  {event.get('status', '')} {code}"
     if event.get("route"):
         yield f"  route {event['route']}"
     for stage in event.get("passed", ()):
         yield _line(_PASSED, stage)
+    private = event.get("private", "")
     if event.get("stage"):
-        private = event.get("private", "")
         yield _line(_REFUSED, event["stage"], f" ({private})" if private else "")
+    elif private:  # by what the application has called, or by its answer
+        yield f"  {_REFUSED:<10} while it was answered: {private}"
     for stage in event.get("unasked", ()):
         yield _line(_UNASKED, stage)
     yield from _remedy(code)
+
+
+def _besides(event: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what an event says that is no refusal of a request itself."""
+    if event["event"] == InjectionStopped.name:
+        yield f"  {event.get('interpreter', '')}: {event.get('private', '')}"
+        if event.get("watched"):
+            yield "  let pass, since the dry run names sinks"
+            yield from _remedy(f"interpreters.{event.get('interpreter', '')}")
+        return
+    for name, value in event.items():
+        if name not in _TOLD:
+            yield f"  {name}: {value}"
 
 
 def consider(request: str, account: str, target: str, *, age: float = 0.0) -> int:

@@ -59,21 +59,38 @@ REMEDIES: Mapping[str, str] = {
     "identity.unavailable": "The database could not be used; the log says why.",
     "interpreters.archive": "Unpack with archives.unpack, which says what is wrong: "
     "the archive names files outside of itself, or is too much.",
+    "interpreters.form_malformed": "A client writes forms by hand; let a library do "
+    "it, or send JSON.",
+    "interpreters.html": "Escape where it enters the page: html.environment, or "
+    "html.text, url, script; html.rich_text for what visitors may mark up.",
+    "interpreters.ldap": "Build filters and names with ldap.filter and ldap.dn.",
     "interpreters.line": "Let email.message.EmailMessage write headers, or keep text "
     "on its line with lines.one_line.",
+    "interpreters.nosql": "Take what a request brings through nosql.value or "
+    "nosql.equal, or give the route a model: accepts(...).",
     "interpreters.path": "Open files with paths.open_below(FOLDER, name); the ledger "
     "says which input led elsewhere.",
     "interpreters.pickle": "Exchange JSON, no pickles; keep state on the server.",
+    "interpreters.process": "A guard could not judge what was about to happen, and "
+    "so refused; please report what the ledger says.",
     "interpreters.python": "Do not eval input: look functions up in a table, and read "
     "data with json or ast.literal_eval.",
     "interpreters.regex": "Escape input with re.escape, or take patterns through "
     "expressions.bounded.",
     "interpreters.redirect": "Send on with urls.redirect_target(next, otherwise='/'), "
     "or declare the site in interpreters.redirects.",
+    "interpreters.shell": "Start programs with shell.command(...).run(...), where a "
+    "value is one argument; shell.file for names, -- before what may begin with a -.",
+    "interpreters.sql": "Bind values: sql.query(...) or the driver's placeholders; "
+    "names through sql.order_by and sql.identifier. If the statement lock says so, "
+    "review the statement and learn it: ringfence lock TARGET --learn 'pytest'.",
     "interpreters.template": "Hand values in beside the template; let others write for "
     "templates.fill.",
     "interpreters.url": "Fetch with urls.fetch or urls.transport; declare what is the "
     "application's own in interpreters.egress_private.",
+    "interpreters.xml": "Read XML with xml.parse; the sender has to leave out the "
+    "document type.",
+    "interpreters.xpath": "Bind values: xml.xpath(tree, path, name=value).",
     "interpreters.yaml": "Read YAML with yaml.safe_load.",
     "interpreters.input_type": "The route accepts a model; let the client send "
     "Content-Type: application/json.",
@@ -81,6 +98,12 @@ REMEDIES: Mapping[str, str] = {
     "belongs into the model; accepts.lenient lets others through.",
     "interpreters.json_duplicate_key": "A client writes a key twice; parsers differ in "
     "which one they read.",
+    "interpreters.json_encoding": "A client sends another encoding than UTF-8, or a "
+    "byte order mark.",
+    "interpreters.json_malformed": "A client writes JSON by hand; where the body is "
+    "none, accepts.anything beside the route leaves it alone.",
+    "interpreters.json_number": "A client sends NaN, Infinity, or more digits than a "
+    "number holds; as text they pass.",
     "interpreters.json_too_deep": "Raise RINGFENCE_INTERPRETERS_JSON_DEPTH if such "
     "documents are meant.",
     "traffic.bad_forwarding": "The proxy sends a forwarding header that is none; see "
