@@ -8,7 +8,7 @@ outside in.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Generator, MutableMapping
 from contextvars import ContextVar
 from typing import Any
 
@@ -21,6 +21,24 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 Headers = tuple[tuple[bytes, bytes], ...]
+
+
+class Ready:
+    """What a receive returns where its message is there already: who knows this class
+    takes the message, who does not awaits it.
+
+    Args:
+        message: of the client's.
+    """
+
+    __slots__ = ("message",)
+
+    def __init__(self, message: Message) -> None:
+        self.message = message
+
+    def __await__(self) -> Generator[object, None, Message]:
+        yield from ()
+        return self.message
 
 
 class Exchange:

@@ -17,6 +17,11 @@ class SessionEnded(OSError):  # noqa: N818 - no failure: what a hang-up looks li
     """The session of this connection has ended, so nothing more is sent."""
 
 
+async def _next(receive: Receive) -> Message:
+    """Receive within the task that waits: a receive may have begun before it does."""
+    return await receive()
+
+
 class Lifeline:
     """Ties a WebSocket or a streamed answer to its session.
 
@@ -85,7 +90,7 @@ class Lifeline:
         """
         if self.cut:
             return self._disconnect()
-        coming = self._left.pop() if self._left else asyncio.ensure_future(receive())
+        coming = self._left.pop() if self._left else asyncio.create_task(_next(receive))
         try:
             await asyncio.wait(
                 (coming, self._over), return_when=asyncio.FIRST_COMPLETED

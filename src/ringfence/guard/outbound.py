@@ -8,7 +8,7 @@ from typing import cast
 
 from ringfence.denial import Denial
 from ringfence.errors import InjectionRefusedError
-from ringfence.exchange import Exchange, Message, Send
+from ringfence.exchange import Exchange, Message, Ready, Send
 from ringfence.guard.answers import Answers
 from ringfence.guard.field_errors import refused_input
 from ringfence.guard.lifeline import Lifeline, SessionEnded, Watch
@@ -85,7 +85,8 @@ class Outbound:
     async def receive(self) -> Message:
         """Give the application the next message of the client's."""
         if self.lifeline is None:
-            message = await self._exchange.receive()
+            coming = self._exchange.receive()
+            message = coming.message if type(coming) is Ready else await coming
         else:
             message = await self.lifeline.receive(self._exchange.receive)
         kind = message["type"]

@@ -5,13 +5,13 @@ from __future__ import annotations
 
 import asyncio
 import types
-from collections.abc import Generator
+from collections.abc import Awaitable, Generator
 from dataclasses import replace
 from typing import cast
 
 from ringfence.denial import Denial
 from ringfence.errors import BodyRefusedError, BodyTooLargeError
-from ringfence.exchange import Exchange, Message, Stage, at_once
+from ringfence.exchange import Exchange, Message, Ready, Stage, at_once
 from ringfence.traffic.forms import Form, form_of
 from ringfence.traffic.settings import TrafficSettings
 
@@ -121,11 +121,24 @@ class _Body:
         self._waited = 0.0  # seconds
         self._complete = False
 
-    async def receive(self) -> Message:
-        """Return the next message; after the last piece, whatever comes then."""
+    def receive(self) -> Awaitable[Message]:
+        """Return the next message; after the last piece, whatever comes then.
+
+        Most bodies have come with their head: for them no timer is set, and nothing is
+        waited for.
+        """
         if self._complete:
-            return await self._receive()
-        message = await self._next()
+            return self._receive()
+        waiting = self._receive().__await__()
+        try:
+            first = next(waiting)
+        except StopIteration as there:
+            message: Message = there.value
+        else:
+            return self._wait(waiting, first)
+        return Ready(self._take(message))
+
+    def _take(self, message: Message) -> Message:
         if message["type"] != "http.request":
             self._complete = True
             return message
@@ -143,13 +156,9 @@ class _Body:
                 raise self._refused(denial)
         return message
 
-    async def _next(self) -> Message:
-        # Most bodies have come with their head: for them no timer is set.
-        waiting = self._receive().__await__()
-        try:
-            first = next(waiting)
-        except StopIteration as there:
-            return cast("Message", there.value)
+    async def _wait(
+        self, waiting: Generator[object, object, Message], first: object
+    ) -> Message:
         clock = asyncio.get_running_loop().time
         began = clock()
         try:
@@ -160,7 +169,7 @@ class _Body:
                 raise
             raise self._refused(_TOO_SLOW) from None
         self._waited += clock() - began
-        return message
+        return self._take(message)
 
     def _patience(self) -> float:
         """Return for how many seconds more the client may let us wait."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ringfence.exchange import Exchange
+from ringfence.exchange import Exchange, Ready
 from ringfence.interpreters.json.body import read_body
 
 pytestmark = pytest.mark.anyio
@@ -65,3 +65,35 @@ async def test_sinks_are_told_what_is_too_much_to_remember():
     given = exchange(piece(b"[" + b" " * 200 + b"]"), GONE)
     await read_body(given, remembered=100)
     assert given.too_much
+
+
+def ready(*messages):
+    """The same from what has looked at each message, and has it already."""
+    pending = list(messages)
+    given = exchange()
+    given.receive = lambda: Ready(pending.pop(0))
+    return given
+
+
+async def test_what_is_there_is_read_at_once_and_given_back():
+    given = ready(piece(b"{}"), GONE)
+    assert read_body(given, remembered=1) == b"{}"
+    assert await given.receive() == piece(b"{}")
+    assert await given.receive() == GONE
+    assert given.received == [b"{}"]
+    assert given.has_body
+    assert given.too_much
+
+
+async def test_the_rest_of_what_is_there_in_part_is_waited_for():
+    given = ready(piece(b"[1", more=True), piece(b"]"), GONE)
+    assert await read_body(given, remembered=100) == b"[1]"
+    assert await given.receive() == piece(b"[1]")
+    assert await given.receive() == GONE
+
+
+async def test_who_has_hung_up_at_once_has_sent_no_document():
+    given = ready(GONE)
+    assert await read_body(given, remembered=100) is None
+    assert await given.receive() == piece(b"", more=True)
+    assert await given.receive() == GONE

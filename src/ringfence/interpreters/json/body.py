@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import types
 from collections.abc import Awaitable, Coroutine, Generator
+from functools import partial
 from typing import TypeVar, cast
 
-from ringfence.exchange import Exchange, Message
+from ringfence.exchange import Exchange, Message, Ready, Receive
 
 Read = TypeVar("Read")
 
@@ -43,8 +44,11 @@ def _go_on(
     return (yield from waiting)
 
 
-async def read_body(exchange: Exchange, *, remembered: int) -> bytes | None:
-    """Return the body, ``None`` where the client hung up before it had sent all of it.
+def read_body(
+    exchange: Exchange, *, remembered: int
+) -> bytes | Awaitable[bytes | None]:
+    """Return the body; an awaitable for it where not all of it is there yet, which
+    returns ``None`` where the client hangs up before it has sent all of it.
 
     Whoever reads next gets it in one piece; ``exchange.received`` has it too. How
     large it may be, and how slow, is watched over by what stands in ``receive``.
@@ -57,39 +61,51 @@ async def read_body(exchange: Exchange, *, remembered: int) -> bytes | None:
         BodyRefusedError: the body is too large, too slow or not well-formed.
     """
     receive = exchange.receive
-    message = await receive()
-    if message["type"] == "http.request" and not message.get("more_body", False):
-        body: bytes = message.get("body", b"")
-        last: Message | None = message
-    else:
-        body, last = await _gather(exchange, message)
-    replayed = False
+    coming = receive()
+    if type(coming) is Ready:
+        message = coming.message
+        if message["type"] == "http.request" and not message.get("more_body", False):
+            body: bytes = message.get("body", b"")
+            exchange.receive = partial(_again, exchange, coming, receive)
+            _remember(exchange, body, remembered)
+            return body
+    return _read_on(exchange, coming, receive, remembered)
 
-    async def replay() -> Message:
-        nonlocal replayed
-        if replayed:
-            return await receive()
-        replayed = True
-        return {"type": "http.request", "body": body, "more_body": last is None}
 
-    async def hung_up() -> Message:
-        return {"type": "http.disconnect"}
+async def _read_on(
+    exchange: Exchange, coming: Awaitable[Message], receive: Receive, remembered: int
+) -> bytes | None:
+    body, is_whole = await _gather(await coming, receive)
+    message = {"type": "http.request", "body": body, "more_body": not is_whole}
+    then = receive if is_whole else _hung_up
+    exchange.receive = partial(_again, exchange, Ready(message), then)
+    _remember(exchange, body, remembered)
+    return body if is_whole else None
 
-    if last is None:
-        receive = hung_up
-    exchange.receive = replay
+
+def _again(exchange: Exchange, message: Ready, then: Receive) -> Ready:
+    """Receive what has been received once; after it, what comes ``then``."""
+    exchange.receive = then
+    return message
+
+
+def _remember(exchange: Exchange, body: bytes, most: int) -> None:
     exchange.received = [body] if body else []
     exchange.has_body = True
-    exchange.too_much = len(body) > remembered
-    return None if last is None else body
+    if len(body) > most:
+        exchange.too_much = True
 
 
-async def _gather(exchange: Exchange, message: Message) -> tuple[bytes, Message | None]:
-    """Put the pieces together; say which was the last, if it came."""
+async def _hung_up() -> Message:
+    return {"type": "http.disconnect"}
+
+
+async def _gather(message: Message, receive: Receive) -> tuple[bytes, bool]:
+    """Put the pieces together; say whether the last of them came."""
     read = bytearray()
     while message["type"] == "http.request":
         read += message.get("body", b"")
         if not message.get("more_body", False):
-            return bytes(read), message
-        message = await exchange.receive()
-    return bytes(read), None
+            return bytes(read), True
+        message = await receive()
+    return bytes(read), False

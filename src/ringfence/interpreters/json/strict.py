@@ -81,7 +81,9 @@ def read(body: bytes, *, deepest: int = DEEPEST) -> object:  # noqa: PLR0911 - o
         _pack(value)
     except OverflowError:  # more than 64 bits, which MessagePack does not have either
         return NUMBER
-    if body.count(b'"') != _encode(value).count(b'"') or _HIDDEN_QUOTE in body:
+    if body.count(b'"') != _encode(value).count(b'"') or (
+        b"\\" in body and _HIDDEN_QUOTE in body
+    ):
         return _look_for_duplicates(body, value)
     # Each string of the document, keys too, brings its quotation marks; so none of
     # them was dropped for another of the same name.

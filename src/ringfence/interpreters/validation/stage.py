@@ -107,14 +107,17 @@ class _Bodies:
 
     def inspect(self, exchange: Exchange) -> Denial | Awaitable[Judged] | None:
         """Look at a body, if there is one that can be checked."""
-        content_type = exchange.headers.get(b"content-type")
+        headers = exchange.headers
+        content_type = headers.get(b"content-type")
         if content_type is not None:
+            if b"content-encoding" not in headers and is_json(content_type):
+                return self._read_json(exchange, content_type)
             return self._by_type(exchange, content_type)
         if not self._expects_json:
             return None
         if _has_no_body(exchange):
             return self._nothing(exchange)
-        return promptly(self._judge_json(exchange, b""))
+        return self._read_json(exchange, b"")
 
     def _by_type(
         self, exchange: Exchange, content_type: bytes
@@ -123,7 +126,7 @@ class _Bodies:
             # Only what unpacks it can look into it. Of a model nothing else would come.
             return None if self._model is None else _WRONG_TYPE
         if is_json(content_type):
-            return promptly(self._judge_json(exchange, content_type))
+            return self._read_json(exchange, content_type)
         kind = media_type(content_type)
         if kind in (URLENCODED, MULTIPART):
             return self._form(exchange, kind)
@@ -131,7 +134,7 @@ class _Bodies:
             return self._nothing(exchange)
         if self._model is not None:
             return _WRONG_TYPE
-        return promptly(self._judge_json(exchange, b""))
+        return self._read_json(exchange, b"")
 
     def _form(
         self, exchange: Exchange, kind: bytes
@@ -144,7 +147,7 @@ class _Bodies:
         if takes is None or (takes.form is None and takes.body is None):
             return None
         if takes.form is None:
-            return promptly(self._judge_json(exchange, b""))
+            return self._read_json(exchange, b"")
         if takes.has_files and kind == MULTIPART:
             return None  # files go through in a stream
         return self._judge_names(exchange, takes)
@@ -154,10 +157,25 @@ class _Bodies:
             return None  # the framework says what is missing
         return refused([Fault(("body",), "missing")])
 
-    async def _judge_json(self, exchange: Exchange, content_type: bytes) -> Judged:
-        body = await read_body(exchange, remembered=self._settings.max_input)
+    def _read_json(
+        self, exchange: Exchange, content_type: bytes
+    ) -> Denial | Awaitable[Judged] | None:
+        body = read_body(exchange, remembered=self._settings.max_input)
+        if isinstance(body, bytes):
+            return self._judge_json(exchange, content_type, body)
+        return promptly(self._await_json(exchange, content_type, body))
+
+    async def _await_json(
+        self, exchange: Exchange, content_type: bytes, coming: Awaitable[bytes | None]
+    ) -> Judged:
+        body = await coming
+        return None if body is None else self._judge_json(exchange, content_type, body)
+
+    def _judge_json(
+        self, exchange: Exchange, content_type: bytes, body: bytes
+    ) -> Judged:
         if not body:
-            return self._nothing(exchange) if body is not None else None
+            return self._nothing(exchange)
         if names_another_encoding(content_type, body):
             return ENCODING
         value = read(body, deepest=self._settings.json_depth)
@@ -186,7 +204,8 @@ class _Bodies:
         return _refuse_unknown(pairs, known, "body")
 
     async def _read_form(self, exchange: Exchange) -> list[Pair] | Denial | None:
-        body = await read_body(exchange, remembered=self._settings.max_input)
+        coming = read_body(exchange, remembered=self._settings.max_input)
+        body = coming if isinstance(coming, bytes) else await coming
         return None if body is None else _pairs_of_form(exchange, body)
 
 
