@@ -401,4 +401,6 @@ def test_refusal_leaves_the_connection_usable(both):
 
 
 def test_refusal_repeats_nothing(both):
-    assert "$ne" not in both.on.post("/nosql/login", json=PAYLOAD).text
+    refused = both.on.post("/nosql/login", json=PAYLOAD)
+    assert refused.status_code == 403
+    assert "$ne" not in refused.text
