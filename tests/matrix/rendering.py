@@ -43,7 +43,8 @@ _LIMITS = """
 ## What holds for all of them
 
 - A value is recognised as it was sent, or as it is after decoding (percent, base64,
-  HTML entities, JSON in a string, Unicode compatibility forms), as a whole or as one
+  hexadecimal, HTML entities, JSON in a string, Unicode compatibility forms, gzip
+  around a body, the charset of a form, blanks made one), as a whole or as one
   part of a list. One that the application cuts, reverses, encrypts or puts together
   from several others is not; the statement lock stands behind that for SQL.
 - Text that was stored by another request is not an input of this one. Against it stand

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import base64
 import binascii
+import codecs
 import contextlib
 import html
 import json
 import re
 import unicodedata
+import zlib
 from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -28,13 +30,13 @@ _OF_NO_TEXT = bytes((*range(9), 11, 12, *range(14, 32), 127))
 _WORDS = re.compile(rb"[\t\x20-\x7e]{4,4000}")
 _MOST_WORDS = 20_000
 _MANY_PAIRS = 5_000
+_NO_PAIRS = re.compile("&&+")
 _BEGINNING = 4  # characters by which the others are found
-_MOST_VALUES = 200_000  # of one request; more than that is no honest form or document
+_MOST_VALUES = 250_000  # of one request; more than that is no honest form or document
 _DEEPEST = 4  # encodings within encodings that are undone
 _DEEPEST_TAIL = 16  # path segments before which one that takes the rest may begin
 _LONGEST_WHOLE = 65_536  # characters of a body that count as one value, too
 _SHORTEST_PIECE = 3  # characters; a part of a list that is shorter says nothing
-_MOST_PIECES = 512
 _SHORTEST_ENCODED = 8  # characters; shorter words happen to be base64
 _TEXT_IN_MARKUP = re.compile(r">([^<>]+)<")
 _CDATA = re.compile(r"<!\[CDATA\[(.*?)\]\]>", re.DOTALL)
@@ -45,12 +47,32 @@ _CODINGS = re.compile(
 )
 _QUOTED_ONCE = re.compile(r"'([^'<>]+)'")  # attributes in markup
 _SEPARATORS = re.compile(r"[,;\r\n]")
+_UNEVEN = re.compile(r"\s\s|[^\S ]")
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{8,}={0,2}", re.ASCII)
+_NO_BASE64 = re.compile(r"[^A-Za-z0-9+/_=-]+", re.ASCII)
+_HEX = re.compile(r"(?:[0-9A-Fa-f]{2})+")
 _BOUNDARY = re.compile(
     r';\s*boundary=(?:"([^"\r\n]{1,200})"|([^\s;"]{1,200}))', re.IGNORECASE
 )
+_CHARSET = re.compile(r";\s*charset\s*=\s*\"?([\w.:-]{1,40})", re.IGNORECASE)
+# Slow to read (quadratic), or no encodings of text at all.
+_NO_CHARSETS = frozenset({"idna", "punycode", "unicode_escape", "raw_unicode_escape"})
+_ALIKE = frozenset({"utf-8", "utf8", "ascii", "us-ascii"})
+_FILE = re.compile(rb"filename", re.IGNORECASE)
+_SIMPLE = re.compile(r"[\w.:+-]*")  # a number, a date, a word
+_FORM = "application/x-www-form-urlencoded"
+_GZIP = b"\x1f\x8b"
+_MOST_MEMBERS = 64  # of a gzip file, which may be several one after the other
+_LONGEST_UNPACKED = 2_097_152  # bytes, where no guard says how many
 _BRACKETS = re.compile(r"[\[\].]+")
-_PARAMETER = re.compile(r';\s*(name|filename\*?)="?([^"\r\n]*)"?', re.IGNORECASE)
+_PARAMETER = re.compile(
+    r';\s*(name|filename)(\*?[\d*]*)\s*=\s*(?:"((?:[^"\\\r\n]|\\.)*)"|"?([^"\r\n]*))',
+    re.IGNORECASE,
+)
+_QUOTED_CHARACTER = re.compile(r"\\(.)")
+# As ``http.cookies`` writes and reads what stands within double quotes.
+_IN_COOKIE = re.compile(r'"((?:[^\\"]|\\.)*)"')
+_COOKIE_ESCAPE = re.compile(r"\\(?:([0-3][0-7]{2})|(.))")
 # What no handler hands to an interpreter and every browser sends alike.
 _OF_THE_CONNECTION = frozenset(
     {b"connection", b"content-length", b"transfer-encoding", b"upgrade"}
@@ -204,7 +226,11 @@ def inputs_of(exchange: Exchange) -> Inputs:
     Source: ASVS 5.0 V1.2; CWE-74, CWE-180.
     """
     known = exchange.inputs
-    amount = len(exchange.received) + len(exchange.scope.get("path_params") or ())
+    amount = (
+        len(exchange.received),
+        len(exchange.scope.get("path_params") or ()),
+        exchange.too_much,
+    )
     if isinstance(known, tuple) and known[0] == amount:
         inputs: Inputs = known[1]
         return inputs
@@ -256,6 +282,20 @@ class _Reader:
                 piece for piece in exchange.received if isinstance(piece, bytes)
             )
             self.body(body, content_type.decode("latin-1"))
+            coding = exchange.headers.get(b"content-encoding", b"identity").lower()
+            if coding != b"identity" or body.startswith(_GZIP):
+                most = exchange.sinks.settings.max_input if exchange.sinks else None
+                self.packed(body, content_type.decode("latin-1"), coding, most)
+
+    def packed(
+        self, body: bytes, content_type: str, coding: bytes, most: int | None
+    ) -> None:
+        """Read what a body is once the application has unpacked it."""
+        unpacked = _unpacked(body, _LONGEST_UNPACKED if most is None else most)
+        if unpacked is not None:
+            self.body(unpacked, content_type)
+        elif coding != b"identity":
+            self.complete = False
 
     def path(self, scope: Any) -> None:
         raw = scope.get("raw_path") or b""
@@ -283,6 +323,10 @@ class _Reader:
                 key, _, content = pair.strip().partition("=")
                 self.add(content.strip('"'), "cookie", key)
                 self.add(key, "cookie")
+                if "\\" in content:
+                    self.add(_of_cookie(content.strip('"')), "cookie", key)
+            for quoted in _IN_COOKIE.findall(text):
+                self.add(_of_cookie(quoted), "cookie")
             return
         self.add(text, "header", name.decode("latin-1"))
         utf8 = _text(value)
@@ -294,7 +338,9 @@ class _Reader:
             return
         if len(text) <= _LONGEST_WHOLE:
             self.add(text, place)
-        if text.count("&") > _MANY_PAIRS:  # no form: these are bounded before
+        text = _NO_PAIRS.sub("&", text)
+        if place != "query" and text.count("&") > _MANY_PAIRS:
+            # No form, these are bounded before; nor a query, which is short.
             for pair in text.split("&"):
                 self.plain(unquote_plus(pair.partition("=")[2]), place, "")
             return
@@ -319,12 +365,15 @@ class _Reader:
         media_type = content_type.partition(";")[0].strip().lower()
         if media_type == "multipart/form-data":
             self.multipart(body, content_type)
-        else:
+        elif _is_binary(body):
             self.words(body, "body")
         for text in _readings(body):
             is_json = self.document(text, "json" if "json" in media_type else "body")
-            if not is_json and "=" in text:
+            # ``["&q=..."]`` is JSON and a form, too.
+            if "=" in text and (not is_json or media_type == _FORM):
                 self.pairs(text, "form")
+        if not body.isascii() and b"=" in body and media_type != "multipart/form-data":
+            self.pairs(body.decode("latin-1"), "form")  # as python-multipart does
 
     def document(self, text: str, place: str, name: str = "") -> bool:
         """Read a body or a message of which only the handler knows what it is; return
@@ -340,6 +389,7 @@ class _Reader:
             for line in text.splitlines():
                 self.plain(line, place, name)
                 self.plain(line.strip(), place, name)
+                self.cells(line, place, name)
         if start == "<":
             for pattern in (_TEXT_IN_MARKUP, _CDATA, _QUOTED, _QUOTED_ONCE):
                 for match in pattern.finditer(text):
@@ -349,9 +399,14 @@ class _Reader:
     def words(self, raw: bytes, place: str, name: str = "") -> None:
         """Read the words of what is no text (a picture): the rest of it is nothing that
         an interpreter could be handed."""
-        if _is_binary(raw):
-            for word in islice(_WORDS.finditer(raw), _MOST_WORDS):
-                self.plain(word[0].decode("ascii"), place, name)
+        for word in islice(_WORDS.finditer(raw), _MOST_WORDS):
+            self.plain(word[0].decode("ascii"), place, name)
+
+    def cells(self, text: str, place: str, name: str) -> None:
+        """Add the parts of a long list, as they are."""
+        for piece in (*_pieces(text), *_QUOTED.findall(text)):
+            if _SIMPLE.fullmatch(piece) is None:
+                self.plain(piece, place, name)
 
     def plain(self, text: str, place: str, name: str) -> None:
         """Add a value as it is, in the time that a large file allows for a line."""
@@ -402,43 +457,100 @@ class _Reader:
             self.complete = False
 
     def multipart(self, body: bytes, content_type: str) -> None:
-        match = _BOUNDARY.search(content_type)
-        if match is None:
+        boundaries = {one or two for one, two in _BOUNDARY.findall(content_type)}
+        if not boundaries:
             self.document(_text(body), "form")
             return
-        delimiter = b"--" + (match[1] or match[2]).encode("latin-1")
-        for part in body.split(delimiter)[1:]:
-            head, _, content = part.partition(b"\r\n\r\n")
-            name = ""
-            for key, value in _PARAMETER.findall(_text(head)):
-                if key.lower() == "name":
-                    name = value
-                    self.add(value, "form")
-                else:
-                    self.add(value.rpartition("'")[2], "file", name)
-                    self.add(value, "file", name)
-            content = content.removesuffix(b"\r\n")
-            for text in _readings(content):
-                self.document(text, "form", name)
-                self.brackets(name, text, "form")
-            self.words(content, "form", name)
+        charsets = _CHARSET.findall(content_type)
+        for boundary in boundaries:
+            for part in body.split(b"--" + boundary.encode("latin-1"))[1:]:
+                self.part(part, charsets)
 
-    def add(self, text: str, place: str, name: str = "", depth: int = 0) -> None:
+    def part(self, part: bytes, charsets: list[str]) -> None:
+        head, _, content = part.partition(b"\r\n\r\n")
+        charsets = [*charsets, *_CHARSET.findall(_text(head))]
+        name = ""
+        for text in self.in_charsets(head, charsets):
+            name = self.parameters(text) or name
+        content = content.removesuffix(b"\r\n")
+        if _is_binary(content):
+            self.words(content, "form", name)
+        if not _FILE.search(head):  # a field is text, whatever its bytes are
+            self.document(_text(content), "form", name)
+        for text in self.in_charsets(content, charsets):
+            self.document(text, "form", name)
+            self.brackets(name, text, "form")
+
+    def parameters(self, head: str) -> str:
+        """Read what a part is called, and its file; return the name."""
+        name, continued = "", ""
+        for key, star, quoted, bare in _PARAMETER.findall(head):
+            written = quoted or bare
+            plain = _QUOTED_CHARACTER.sub(r"\1", quoted) or bare
+            if key.lower() == "name" and not star:
+                name = plain
+                self.add(written, "form")
+                self.add(plain, "form")
+                continue
+            for value in (written, plain, written.replace("\\\\", "\\")):
+                self.add(value.rpartition("'")[2], "file", name)
+                self.add(value.rpartition("\\")[2], "file", name)
+                self.add(value, "file", name)
+                self.add(value.replace('\\"', '"'), "file", name)
+            if any(letter.isdigit() for letter in star):  # RFC 2231, section 3
+                continued += unquote(plain)
+                self.add(continued, "file", name)
+        return name
+
+    def in_charsets(self, raw: bytes, charsets: list[str]) -> Iterator[str]:
+        """Yield what text becomes in the encodings that its sender names: Starlette
+        and Litestar believe it, be it UTF-7 (CWE-838)."""
+        yield from _readings(raw)
+        if not charsets:
+            return
+        if not raw.isascii():
+            yield raw.decode("latin-1")
+        for charset in {charset.lower() for charset in charsets} - _ALIKE:
+            try:
+                known = codecs.lookup(charset).name.replace("-", "_")
+                if known in _NO_CHARSETS:
+                    self.complete = False
+                else:
+                    yield raw.decode(charset)
+            except (LookupError, ValueError):
+                continue
+
+    def add(
+        self,
+        text: str,
+        place: str,
+        name: str = "",
+        depth: int = 0,
+        *,
+        is_piece: bool = False,
+    ) -> None:
         if not text or text in self.values:
             return
         if len(self.values) >= _MOST_VALUES:
             self.complete = False
             return
         self.values[text] = Input(text, place, name, self.route)
-        self.add(text.strip(), place, name, depth)
+        self.add(text.strip(), place, name, depth, is_piece=is_piece)
         if depth < _DEEPEST:
             for decoded in _decoded(text):
                 self.add(decoded, place, name, depth + 1)
             if text[0] in "{[" and text[-1] in "]}":
                 self.json(text, place, name)
-        if depth == 0:
-            for piece in _pieces(text):
-                self.add(piece, place, name, 1)
+        if is_piece:
+            return
+        if len(text) > _LONGEST_WHOLE:
+            self.cells(text, place, name)
+            return
+        for piece in _pieces(text):
+            self.add(piece, place, name, max(depth, 1), is_piece=True)
+        for quoted in _QUOTED.findall(text):
+            if len(quoted.strip()) >= _SHORTEST_PIECE:
+                self.add(quoted, place, name, max(depth, 1))
 
 
 class _Pairs:
@@ -511,6 +623,8 @@ def _decoded(text: str) -> Iterator[str]:
     if "\\" in text:
         with contextlib.suppress(ValueError):
             yield json.loads(f'"{text}"')
+    if len(text) <= _LONGEST_WHOLE and _UNEVEN.search(text) is not None:
+        yield " ".join(text.split())  # as searches do before they look
     if not text.isascii():
         yield unicodedata.normalize("NFKC", text)
     if len(text) >= _SHORTEST_ENCODED and text.isascii():
@@ -520,14 +634,17 @@ def _decoded(text: str) -> Iterator[str]:
 
 def _from_base64(word: str) -> Iterator[str]:
     if _BASE64.fullmatch(word) is None:
-        return
+        # ``base64.b64decode`` passes over what is no letter of its.
+        word = _NO_BASE64.sub("", word)
+        if len(word) < _SHORTEST_ENCODED:
+            return
     padded = word.rstrip("=")
     padded += "=" * (-len(padded) % 4)
-    try:
-        raw = base64.b64decode(padded.translate(_STANDARD), validate=True)
-        yield raw.decode()
-    except (binascii.Error, UnicodeDecodeError):
-        return
+    with contextlib.suppress(binascii.Error, UnicodeDecodeError):
+        yield base64.b64decode(padded.translate(_STANDARD)).decode()
+    if _HEX.fullmatch(word) is not None:
+        with contextlib.suppress(UnicodeDecodeError):
+            yield bytes.fromhex(word).decode()
 
 
 _STANDARD = str.maketrans("-_", "+/")
@@ -535,9 +652,42 @@ _STANDARD = str.maketrans("-_", "+/")
 
 def _pieces(text: str) -> Iterator[str]:
     """Yield the parts of a value that is a list: lines, columns to sort by, names."""
-    if _SEPARATORS.search(text) is None and '"' not in text:
+    if _SEPARATORS.search(text) is None:
         return
-    pieces = [*_SEPARATORS.split(text), *_QUOTED.findall(text)][:_MOST_PIECES]
-    for piece in pieces:
-        if len(piece.strip()) >= _SHORTEST_PIECE:
-            yield piece.strip()
+    for piece in _SEPARATORS.split(text):
+        plain = piece.strip()
+        # Of a short piece between quotes a quote makes code: ``'|,)=,OR,==,--``.
+        said = plain.strip("'\"")
+        if len(plain) >= _SHORTEST_PIECE or (said and said != plain):
+            yield plain
+
+
+def _of_cookie(text: str) -> str:
+    return _COOKIE_ESCAPE.sub(
+        lambda match: chr(int(match[1], 8)) if match[1] else match[2], text
+    )
+
+
+def _unpacked(body: bytes, most: int) -> bytes | None:
+    """Return what gzip or deflate has packed; ``None`` if it is neither, or more."""
+    for bits in (zlib.MAX_WBITS | 32, -zlib.MAX_WBITS):
+        unpacked = _inflated(body, bits, most)
+        if unpacked is not None:
+            return unpacked
+    return None
+
+
+def _inflated(body: bytes, bits: int, most: int) -> bytes | None:
+    unpacked = b""
+    for _ in range(_MOST_MEMBERS):
+        reader = zlib.decompressobj(bits)
+        try:
+            unpacked += reader.decompress(body, most - len(unpacked) + 1)
+        except zlib.error:
+            return None
+        if not reader.eof or len(unpacked) > most:
+            return None
+        body = reader.unused_data.lstrip(b"\0")
+        if not body:
+            return unpacked
+    return None

@@ -123,4 +123,4 @@ def test_escaped_values_pass_and_stay_values(database, value):
     text = f"SELECT '{escaped}'"
     if passes(text, value):
         assert database.execute(text).fetchone() == (value,)
-    assert passes(text, value) or value.strip() in {"SELECT", "SELECT '", ","}
+    assert passes(text, value) or value.strip("' ") in {"SELECT", ","}

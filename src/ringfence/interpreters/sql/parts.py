@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections import OrderedDict
 from collections.abc import Iterator
+from itertools import pairwise
 from threading import Lock
 
 from ringfence.interpreters.untrusted import Input, Inputs, fold
@@ -19,9 +20,11 @@ _REMEMBERED = 64  # requests
 _CUTS = (":", "@", "__", "|", ".", "/", "=", " ", ",")
 _SIGNS = "-+~!^$ "
 _WORDS = re.compile(r"[\s,;|]+")
+_LIST = re.compile(r"[,;|\s]")
 _CODE = re.compile(r"""['"`;()#*=<>|\\]|--""")
 _SHORTEST = 2
-_SAYS = re.compile(r"\w")  # quotes and operators alone carry no code
+_SAYS = re.compile(r"\w")
+_JOINED = re.compile(r"""['"]{2,}, ?['"]""")
 
 Part = tuple[str, Input]
 """Folded, with the value that it was cut out of."""
@@ -59,9 +62,16 @@ def _parts(inputs: Inputs) -> Iterator[Part]:
         for part in _cut(given.text):
             if len(seen) > _MOST + len(inputs.values):
                 return
-            if len(part) >= _SHORTEST and part not in seen and _SAYS.search(part):
+            if _is_telling(part) and part not in seen:
                 seen.add(part)
                 yield fold(part), given
+
+
+def _is_telling(part: str) -> bool:
+    """Quotes and operators alone carry no code, but for what `_joined_anew` makes."""
+    return len(part) >= _SHORTEST and (
+        _SAYS.search(part) is not None or _JOINED.search(part) is not None
+    )
 
 
 def _cut(text: str) -> Iterator[str]:
@@ -75,6 +85,7 @@ def _cut(text: str) -> Iterator[str]:
     if _CODE.search(text) is None:
         return
     yield "".join(text.split())  # as of telephone numbers
+    yield from _joined_anew(text)
     for cut in _CUTS:
         if text.count(cut) > 1:
             for middle in text.split(cut)[1:-1]:
@@ -83,3 +94,16 @@ def _cut(text: str) -> Iterator[str]:
     for word in _WORDS.split(text):
         if _CODE.search(word) is not None:
             yield word
+
+
+def _joined_anew(text: str) -> Iterator[str]:
+    """Yield neighbours of a list as they stand once each has got quotes: where one is
+    a quote, the next is code (``',)=,OR,==,--``), however short they are."""
+    if "'" not in text and '"' not in text:
+        return
+    pieces = [piece.strip() for piece in _LIST.split(text)]
+    for one, two in pairwise(pieces):
+        if one and not one.strip("'\"") and two:
+            for quote in "'\"":
+                yield f"{one}{quote},{quote}{two}"
+                yield f"{one}{quote}, {quote}{two}"
