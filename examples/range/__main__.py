@@ -144,7 +144,8 @@ def _announce(guard: str, port: int, data: Path, key: str, *, given: bool) -> No
     print(f"The range, guard {guard}: http://{_LOOPBACK}:{port} (data in {data})")
     shown = "the one you gave" if given else key
     print(f"Key: {shown}", flush=True)
-    print(f"Send it as header {KEY_HEADER} or cookie {KEY_COOKIE}.", flush=True)
+    print(f"Send it as header {KEY_HEADER} or cookie {KEY_COOKIE}.")
+    print("What to attack: /openapi.json, examples/range/README.md", flush=True)
 
 
 def _serve(app: ASGIApp, listener: socket.socket) -> None:

@@ -8,6 +8,7 @@ The safe way is no longer than the unsafe one::
 
     done = await convert.run(filename=filename)         # asyncio, any loop
     subprocess.run(convert.arguments(filename=filename))  # anything else
+    done.code, done.output, done.errors                   # bytes
 
 Where somebody writes the unsafe one all the same, ``judge`` stands behind it.
 """
@@ -19,11 +20,21 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import LiteralString
 
+from ringfence.errors import CommandError
 from ringfence.interpreters.shell.program import Command, Completed
 from ringfence.interpreters.shell.template import Lines, Value, read_template
 
-__all__ = ["Command", "Completed", "Value", "arguments", "command", "file", "lines"]
-__all__ += ["run"]
+__all__ = [
+    "Command",
+    "CommandError",
+    "Completed",
+    "Value",
+    "arguments",
+    "command",
+    "file",
+    "lines",
+    "run",
+]
 
 _TIMEOUT = 60.0  # seconds
 _MAX_OUTPUT = 16 * 1024 * 1024  # bytes
