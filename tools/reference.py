@@ -49,9 +49,10 @@ ABOUT_REFUSALS = """\
 Every refusal has a status, a code that does not change, one sentence for the public,
 and a request id. The rest is in the ledger: `ringfence why REQUEST_ID`. Where text
 would have become code the guards answer with 403, the safe ways to write it
-(`shell.command`, `paths.open_below`, ...) with 400 under the same code; what to look at
-is in [operating](../operating.md#somebody-has-sent-code-or-so-it-seems). Paths that can
-be read in two ways are refused with 400 and `traffic.path_...`, which says what is
+(`shell.command`, `paths.open_below`, ...) with 400 under the same code, and with "Part
+of what was sent cannot be used here."; what to look at is in
+[operating](../operating.md#somebody-has-sent-code-or-so-it-seems). Paths that can be
+read in two ways are refused with 400 and `traffic.path_...`, which says what is
 wrong ([ambiguous-path](../attacks/ambiguous-path.md)).
 """
 # What makes a refusal, and the beginning that it gives to the code.

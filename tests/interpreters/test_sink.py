@@ -14,6 +14,7 @@ from ringfence.audit.events import InjectionStopped
 from ringfence.audit.log import AuditLog
 from ringfence.errors import InjectionRefusedError
 from ringfence.exchange import active, live
+from ringfence.interpreters.objection import object_to as refuse_value
 from ringfence.interpreters.sink import Sink, here
 
 SINK = Sink("sql", "a test")
@@ -39,6 +40,11 @@ async def forgiving(request):
     except Exception:  # noqa: BLE001 - as careless handlers do
         return PlainTextResponse("nothing happened")
     return PlainTextResponse("carried out")
+
+
+async def cautious(request):
+    """A safe way is given what it does not take."""
+    refuse_value(SINK, "a value that is none")
 
 
 async def in_a_task(request):
@@ -77,6 +83,7 @@ def backend(tmp_path, **settings):
     routes = [
         Route("/vulnerable", vulnerable),
         Route("/forgiving", forgiving),
+        Route("/cautious", cautious),
         Route("/task", in_a_task),
         Route("/thread", in_a_thread),
         Route("/body", body, methods=["POST"]),
@@ -120,6 +127,14 @@ async def test_the_guard_answers(started, path):
     assert answer.status_code == 403
     assert answer.json()["code"] == "interpreters.sql"
     assert ATTACK not in answer.text
+
+
+async def test_a_safe_way_does_not_speak_of_code(started):
+    """Who has named a file with a slash in it is no attacker, and is not called one."""
+    async with started.client() as client:
+        answer = await client.get("/cautious")
+    assert answer.status_code == 400
+    assert answer.json()["detail"] == "Part of what was sent cannot be used here."
 
 
 async def test_honest_requests_pass(started):

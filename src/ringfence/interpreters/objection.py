@@ -26,7 +26,7 @@ def object_to(sink: Sink, why: str, *, status: int = 400) -> NoReturn:
     """
     whom = here()
     if whom is not None:
-        whom.refuse(sink, why, status=status)
+        whom.refuse(sink, why, status=status, public=_PUBLIC)
     denial = Denial(
         status,
         f"interpreters.{sink.interpreter}",

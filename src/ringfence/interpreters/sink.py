@@ -94,7 +94,13 @@ class Here:
         return found
 
     def refuse(
-        self, sink: Sink, why: str, found: Input | None = None, *, status: int = 403
+        self,
+        sink: Sink,
+        why: str,
+        found: Input | None = None,
+        *,
+        status: int = 403,
+        public: str = PUBLIC_REFUSAL,
     ) -> None:
         """Object to what is about to reach an interpreter.
 
@@ -106,6 +112,7 @@ class Here:
             why: one sentence for the ledger, without what was sent.
             found: the input at fault, if one is known.
             status: of the answer.
+            public: what the answer says, without any of the inside.
 
         Raises:
             InjectionRefusedError: unless sinks are only watched (dry run): then it
@@ -115,7 +122,7 @@ class Here:
         denial = Denial(
             status,
             f"interpreters.{sink.interpreter}",
-            PUBLIC_REFUSAL,
+            public,
             private=f"{sink.driver}: {why}{source}",
         )
         sinks = self.sinks
