@@ -72,9 +72,8 @@ BLIND: tuple[Blind, ...] = (
     ),
     Blind(
         "lxml",
-        "its parsers read files and entities in C",
-        "parse with ringfence.xml, or with XMLParser(resolve_entities=False, "
-        "no_network=True, load_dtd=False)",
+        "its parsers are guarded; xinclude(), XSLT, schemas and xpath() work in C",
+        "call none of them on what was sent; ringfence.xml parses and asks safely",
     ),
     Blind(
         "cffi",
@@ -98,8 +97,8 @@ BLIND: tuple[Blind, ...] = (
     ),
     Blind(
         "mako",
-        "its templates are compiled text",
-        "use Jinja2 with ringfence.html",
+        "its templates are guarded; its pages escape nothing by themselves",
+        "use Jinja2 with html.environment",
     ),
     Blind(
         "dill",

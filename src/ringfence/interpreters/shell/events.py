@@ -19,7 +19,7 @@ from ringfence.interpreters.shell.judge import (
     judge_folder,
     judge_text,
 )
-from ringfence.interpreters.sink import Here, Sink
+from ringfence.interpreters.sink import PUBLIC_REFUSAL, Here, Sink
 from ringfence.interpreters.untrusted import Input
 
 SUBPROCESS = Sink("shell", "subprocess")
@@ -108,7 +108,13 @@ class _InChild(Here):
     """A request that a copy of the server works for."""
 
     def refuse(
-        self, sink: Sink, why: str, found: Input | None = None, *, status: int = 403
+        self,
+        sink: Sink,
+        why: str,
+        found: Input | None = None,
+        *,
+        status: int = 403,
+        public: str = PUBLIC_REFUSAL,
     ) -> None:
         sinks = self.sinks
         watched = sinks is not None and sinks.is_watched()
@@ -116,7 +122,7 @@ class _InChild(Here):
         os.write(2, f"ringfence: {sink.driver} in a child {done}: {why}\n".encode())
         if not watched:
             code = f"interpreters.{sink.interpreter}"
-            raise InjectionRefusedError(Denial(status, code, why, private=why))
+            raise InjectionRefusedError(Denial(status, code, public, private=why))
 
 
 JUDGES: Mapping[str, Judge] = {
