@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import gc
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ringfence.errors import SettingsError
@@ -35,11 +35,13 @@ def refuse_unguarded() -> None:
     if library is None:
         return
     kind = library.Connection
+    # Instances refer to their class. To ask each object of the process for its own
+    # would take the longer part of a start-up.
     if any(
         issubclass(type(found), kind)
         and not hasattr(found, "ringfence_asks")
         and _is_open(found)
-        for found in gc.get_objects()
+        for found in gc.get_referrers(*_with_subclasses(kind))
     ):
         message = (
             "a connection to SQLite was opened before ringfence was imported, so that "
@@ -47,6 +49,12 @@ def refuse_unguarded() -> None:
             "connection later, in the lifespan say"
         )
         raise SettingsError(message)
+
+
+def _with_subclasses(kind: type) -> Iterator[type]:
+    yield kind
+    for each in type.__subclasses__(kind):
+        yield from _with_subclasses(each)
 
 
 def _is_open(connection: Any) -> bool:
