@@ -30,6 +30,8 @@ def one_line(text: str) -> str:
         text: of any length.
 
     Source: ASVS 5.0 V16.4.1; CWE-117, CWE-93, CWE-150.
+
+    Not covered: separators within a line: quote fields of a log that is read by fields.
     """
     return escape_controls(text)
 

@@ -96,7 +96,10 @@ async def unpack_in_thread(
     *,
     limits: Limits | None = None,
 ) -> tuple[Path, ...]:
-    """Do as ``unpack`` in a thread, so that other requests go on meanwhile."""
+    """Do as ``unpack`` in a thread, so that other requests go on meanwhile.
+
+    Args, returns, raises and what is not covered: as for ``unpack``.
+    """
     return await asyncio.to_thread(unpack, archive, folder, limits=limits)
 
 

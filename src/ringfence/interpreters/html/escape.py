@@ -31,6 +31,9 @@ def text(value: object) -> SafeHtml:
         value: anything; ``SafeHtml`` stays what it is.
 
     Source: ASVS 5.0 V1.2.1; CWE-79.
+
+    Not covered: attributes without quotes (``attribute``), addresses (``url``),
+    ``<script>`` (``script``), ``<style>`` (``css``).
     """
     return value if isinstance(value, SafeHtml) else made(html.escape(str(value)))
 
@@ -87,6 +90,8 @@ def script(value: object) -> SafeHtml:
         ValueError: it contains NaN or an infinity, or itself.
 
     Source: ASVS 5.0 V1.2.3; CWE-79.
+
+    Not covered: what the script does with the value: ``innerHTML``, ``eval``.
     """
     written = json.dumps(value, allow_nan=False)  # ASCII only: no U+2028 either
     return made(written.translate(_IN_SCRIPT))
@@ -94,6 +99,9 @@ def script(value: object) -> SafeHtml:
 
 def css(value: object) -> SafeHtml:
     """Escape a value for a string or a name within CSS, in ``<style>`` or ``style=``.
+
+    Args:
+        value: anything; its text is taken.
 
     Source: CSS Syntax Module level 3, section 4.3.7; ASVS 5.0 V1.2.1.
 

@@ -76,6 +76,8 @@ def dn(template: str, **values: object) -> Dn:
         TypeError, ValueError: the template and the values do not belong together.
 
     Source: RFC 4514; CWE-90; ASVS 5.0 1.2.6.
+
+    Not covered: whether the visitor may reach the entry that is named.
     """
     whom = here()
     if whom is not None:

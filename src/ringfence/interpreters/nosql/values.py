@@ -41,6 +41,8 @@ def value(given: Scalar) -> Scalar:
         InjectionRefusedError: it is something else; answered with 400.
 
     Source: CWE-943; ASVS 5.0 1.2.4.
+
+    Not covered: the name of the field (``field``), and patterns (``containing``).
     """
     if not _is_scalar(given):
         object_to(SINK, f"a {type(given).__name__} where one value is expected")
@@ -55,6 +57,8 @@ def equal(given: Scalar) -> dict[str, Scalar]:
 
     Raises:
         InjectionRefusedError: as for ``value``.
+
+    Source: as for ``value``.
     """
     return {"$eq": value(given)}
 
@@ -71,6 +75,10 @@ def containing(given: str, *, ignore_case: bool = False) -> dict[str, str]:
 
     Raises:
         InjectionRefusedError: it is no text; answered with 400.
+
+    Source: CWE-943, CWE-1333.
+
+    Not covered: the time that a search without an index takes.
     """
     if not isinstance(given, str) or not _is_scalar(given):
         object_to(SINK, f"a {type(given).__name__} where text is expected")
@@ -91,6 +99,8 @@ def field(given: object, allowed: Collection[str]) -> str:
 
     Raises:
         InjectionRefusedError: it is none of these; answered with 400.
+
+    Source: CWE-943, CWE-915.
     """
     chosen = next((name for name in allowed if name == given), None)
     if chosen is None:

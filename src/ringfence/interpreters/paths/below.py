@@ -87,7 +87,9 @@ def open_below(
 
     Raises:
         InjectionRefusedError: as ``join_below``; 404 for links, devices and pipes.
-        OSError: as ``open``.
+        OSError: as ``open``: ``FileNotFoundError`` where nothing has that name.
+
+    Source: CWE-22, CWE-59, CWE-367; ASVS 5.0 5.3.2.
 
     Not covered: hard links. On Windows, where folders cannot be held open so, the
     file is looked at and then opened.

@@ -124,6 +124,11 @@ def file(name: str | os.PathLike[str]) -> str:
     relative one begins with ``./``, and so with no ``-``, ``@`` or protocol (``http:``,
     ``concat:``).
 
+    Args:
+        name: relative or absolute.
+
+    Source: CWE-88.
+
     Not covered: which file that is; ``ringfence.paths`` keeps names below a folder.
     """
     text = os.fspath(name)
@@ -131,5 +136,11 @@ def file(name: str | os.PathLike[str]) -> str:
 
 
 def lines(text: str) -> str:
-    """Return a text that may have line breaks in it, where a program expects some."""
+    """Return a text that may have line breaks in it, where a program expects some.
+
+    Args:
+        text: the message of a commit, say.
+
+    Not covered: programs that read each line as a command (``ed``, ``batch`` files).
+    """
     return Lines(text)

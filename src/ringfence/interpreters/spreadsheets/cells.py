@@ -42,6 +42,9 @@ def as_text(cell: object) -> object:
     Numbers stay numbers: ``-12.50``, ``+49 30 1234567``. What is no text stays what it
     is.
 
+    Args:
+        cell: one value, of any type.
+
     Source: CWE-1236; ASVS 5.0 1.2.10.
 
     Not covered: files that a program reads back: the apostrophe is part of the text
@@ -77,5 +80,7 @@ def writer(file: _Writes, dialect: str = "excel", **options: Any) -> Rows:
         file: opened with ``newline=""``.
         dialect: a name that ``csv`` knows.
         options: as for ``csv.writer``.
+
+    Source, and not covered: as for ``as_text``.
     """
     return _SafeRows(csv.writer(file, dialect, **options))

@@ -44,6 +44,8 @@ def identifier(name: str, *, allowed: Allowed) -> Identifier:
         TypeError: ``allowed`` is one text, or the name is none.
 
     Source: OWASP SQL Injection Prevention Cheat Sheet, defence option 3; CWE-89.
+
+    Not covered: whether this visitor may see what the name leads to.
     """
     written = _written(name, allowed)
     if written is None:
@@ -65,6 +67,8 @@ def order_by(text: str, *, allowed: Allowed, default: str = "") -> Identifier:
             and there is no default; the guard answers with 400.
         ValueError: an allowed name is not plain: give a mapping.
         TypeError: ``allowed`` is one text.
+
+    Source: as for ``identifier``; CVE-2021-35042.
     """
     if not text.strip():
         if not default:

@@ -107,13 +107,17 @@ def query(template: str | Template, /, **values: object) -> Query:
             of the statement, and another query a part of it with its values.
 
     Returns:
-        A ``Query``, which knows the forms that drivers take.
+        A ``Query``, which knows the forms that drivers take: ``*query.qmark``,
+        ``*query.format``, ``*query.numbered``, ``query.sqlalchemy``.
 
     Raises:
         ValueError: a name without a value, a value without a name, a place within
             quotes, an empty list.
 
     Source: ASVS 5.0 V1.2.4; CWE-89.
+
+    Not covered: what a bound value means to the statement: ``%`` in a ``LIKE``, a
+    regular expression, a path.
     """
     if isinstance(template, str):
         given = tuple(_fields(template, values))

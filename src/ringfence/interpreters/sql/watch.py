@@ -34,6 +34,8 @@ def watch(opened: _Watched) -> _Watched:
 
     Raises:
         TypeError: its statements cannot be judged; says what to do.
+
+    Not covered: drivers that no guard knows; ``ringfence check`` names them.
     """
     for kind in type(opened).__mro__:
         library = kind.__module__.partition(".")[0]

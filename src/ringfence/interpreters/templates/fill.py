@@ -32,6 +32,8 @@ def fill(template: str, **values: str | float) -> str:
             with 400.
 
     Source: CWE-134, CWE-1336.
+
+    Not covered: what the result is put into. Escape it there: ``html.text``.
     """
     try:
         parts = list(_FORMATTER.parse(template))

@@ -116,6 +116,11 @@ async def fetch(  # noqa: PLR0913 - what it allows, each by its name
         InjectionRefusedError: it leads where it must not. The guard answers with 400.
         FetchError: there was no answer, or it was too slow or too large.
         MissingExtraError: httpx2 is not installed.
+
+    Source: as for ``transport``.
+
+    Not covered: what was found: it is a stranger's text, and an answer that shows it
+    has to escape it.
     """
     way = transport(
         schemes=schemes,
