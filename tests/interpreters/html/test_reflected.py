@@ -16,6 +16,7 @@ from tests.interpreters.html.pages import HTML, refused
 from ringfence.errors import InjectionRefusedError
 from ringfence.interpreters import html
 from ringfence.interpreters.html import ARTICLE, rich_text
+from ringfence.interpreters.html.pretest import may_bring_markup
 from ringfence.interpreters.html.reflected import Reflection
 
 PIECES = [None, 1, 7]
@@ -69,6 +70,13 @@ ATTACKS = [
     ("');alert(1)//", "<a href=\"javascript:go('{}')\">x</a>"),
     (["<script>", "alert(1)//"], "<p>{}{}</p><script src=/a.js></script>"),
     (["<img src=x onerror=", "alert(1)>"], "<p>{}{}</p>"),
+    ("<svg><script href=data:,alert(1) />", "<p>{}</p>"),
+    ("<img src onerror=alert(1)>", "<iframe srcdoc='{}'></iframe>"),
+    ("`${alert(1)}`", "<script>let q = {};</script>"),
+    ("';\r\nalert(1)//", "<script>let q = '{}';</script>"),
+    (["<script>", "alert(1)//"], "<p>{} {}</p><script src=/a.js></script>"),
+    (["<scr", "ipt>alert(1)//"], "<p>{}{}</p><script src=/a.js></script>"),
+    (["<img src=x onerror", "=alert(1)>"], "<p>{} {}</p>"),
     (["\\", ";alert(1)//"], '<script>a = "{}"; b = "{}";</script>'),
 ]
 
@@ -412,3 +420,43 @@ def test_what_honest_people_write_passes():
             f"<b class={html.attribute(value)}>{html.rich_text(value)}</b>"
         )
         assert judged(b"q=" + quote(value).encode(), page.encode()) == "", value
+
+
+def test_a_page_within_an_attribute_is_read_without_its_escaping():
+    """What a template escapes there, the browser takes for markup again."""
+    attack = "<img src onerror=alert(1)>"
+    page = f'<iframe srcdoc="{escape(attack)}"></iframe>'
+    assert refused([attack], page)
+    assert not refused(["<b>a</b> <i>b</i>"], page)
+
+
+XML = {b"content-type": b"application/xml"}
+XLINK = 'xmlns:y="http://www.w3.org/1999/xlink"'
+XHTML = 'xmlns:x="http://www.w3.org/1999/xhtml"'
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        f"<x:script {XHTML}>alert(1)</x:script>",
+        f'<x:script {XHTML} src="data:,alert(1)"/>',
+        '<script xmlns="http://www.w3.org/1999/xhtml" src="data:,alert(1)"/>',
+        f'<x:a {XLINK} y:href="javascript:alert(1)"/>',
+    ],
+)
+def test_elements_of_xml_have_any_prefix(value):
+    with asking(query=f"q={quote(value)}".encode()) as exchange:
+        reflection = Reflection(exchange, XML)
+        assert reflection.concerns()
+        with pytest.raises(InjectionRefusedError):
+            reflection.look(f"<r>{value}</r>".encode(), more=False)
+
+
+def test_an_address_of_data_is_a_script():
+    assert refused(["data:,alert(1)"], "<script src='{}'></script>")
+
+
+def test_fields_without_a_value_hide_no_assignment():
+    """Equals signs are counted in each field, and not in all of them together."""
+    with asking(query=b"a&b&c&q=x%20onfocus=location=name") as exchange:
+        assert may_bring_markup(exchange)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from urllib.parse import unquote
 
-from ringfence.interpreters.html.tags import Attribute, Tag
+from ringfence.interpreters.html.tags import Attribute, Tag, tags_of
 
 # Elements that load or are code, and the attribute that says from where.
 _LOADING = {
@@ -30,7 +30,8 @@ EXECUTING = tuple(sorted({*_LOADING, "script", "style"}))
 
 _LINKS_THAT_LOAD = ("stylesheet", "import")
 _FROM_ELSEWHERE = frozenset({"base", "embed", "object", "script"})
-_ABSOLUTE = re.compile(r"(?:https?:)?[/\\]{2}")
+_ABSOLUTE = re.compile(r"https?:|[/\\]{2}|data:|blob:")
+_SOURCES = frozenset({"src", "href"})
 _RAW = frozenset({"script", "style"})
 _ADDRESSES = frozenset(
     {
@@ -116,17 +117,35 @@ def constructs_of(
         end: as ``Ends`` knows it.
         is_xml: entities are decoded in scripts, too.
     """
-    if tag.name in _RAW:
+    if tag.local_name in _RAW:
         yield from _raw(text, tag, end, is_xml=is_xml)
     for attribute in tag.attributes:
         if _HANDLER.match(attribute.name):
             yield from _handler(text, attribute)
-        elif attribute.name in _ADDRESSES:
+        elif attribute.name in _ADDRESSES or attribute.name.endswith(":href"):
             yield from _address(tag, attribute)
         elif attribute.name == "srcdoc":
             yield from _loading(text, tag, attribute)
-        if attribute.name in _LOADING.get(tag.name, ()) and _loads(tag):
+            yield from _inner_page(attribute)
+        if _may_load(tag, attribute) and _loads(tag):
             yield from _loading(text, tag, attribute)
+
+
+def _may_load(tag: Tag, attribute: Attribute) -> bool:
+    names = _LOADING.get(tag.local_name, ())
+    return attribute.name in names or (
+        attribute.name.endswith(":href") and "xlink:href" in names
+    )
+
+
+def _inner_page(attribute: Attribute) -> Iterator[Construct]:
+    """Yield what a page within an attribute carries out: escaping is undone there."""
+    page = html.unescape(attribute.value).lower()
+    ends = Ends(page)
+    for tag in tags_of(page):
+        end = ends.of(tag)
+        if end >= 0:
+            yield from constructs_of(page, tag, end, is_xml=False)
 
 
 def instructions_of(text: str) -> Iterator[Construct]:
@@ -149,14 +168,23 @@ class Ends:
 
     def of(self, tag: Tag) -> int:
         """Return where what a tag carries out ends; ``-1`` while that has not come."""
-        if tag.end < 0 or tag.name not in _RAW:
+        if tag.end < 0 or tag.local_name not in _RAW or self._is_closed(tag):
             return tag.end
         ends = self._known.get(tag.name)
         if ends is None:
-            found = re.finditer(f"</{tag.name}", self._text)
+            found = re.finditer(f"</{re.escape(tag.name)}", self._text)
             ends = self._known[tag.name] = [match.start() for match in found]
         place = bisect_left(ends, tag.end)
         return ends[place] if place < len(ends) else -1
+
+    def _is_closed(self, tag: Tag) -> bool:
+        """Return whether a tag ends what it begins, as in SVG and other XML, where it
+        has been told from where to load."""
+        is_closed = self._text.startswith("/>", tag.end - 2)
+        return is_closed and any(
+            attribute.name in _SOURCES or attribute.name.endswith(":href")
+            for attribute in tag.attributes
+        )
 
 
 def _raw(text: str, tag: Tag, end: int, *, is_xml: bool) -> Iterator[Construct]:
@@ -169,7 +197,7 @@ def _raw(text: str, tag: Tag, end: int, *, is_xml: bool) -> Iterator[Construct]:
     if not rest:
         return
     code = ""
-    if tag.name == "script":
+    if tag.local_name == "script":
         code = html.unescape(content) if is_xml else content
     nonce = tag.value_of("nonce")
     yield Construct(f"<{tag.name}>", head, rest, SHORT, code, nonce)
@@ -207,14 +235,14 @@ def _loading(text: str, tag: Tag, attribute: Attribute) -> Iterator[Construct]:
     if rest:
         head = canonical(text[tag.start : attribute.value_start])
         yield Construct(f"<{tag.name}>", head, rest, nonce=tag.value_of("nonce"))
-        if tag.name in _FROM_ELSEWHERE and _ABSOLUTE.match(rest):
+        if tag.local_name in _FROM_ELSEWHERE and _ABSOLUTE.match(rest):
             yield Construct("the address of a script", "", rest)
 
 
 def _loads(tag: Tag) -> bool:
-    if tag.name == "link":
+    if tag.local_name == "link":
         relation = tag.value_of("rel")
         return any(word in relation for word in _LINKS_THAT_LOAD)
-    if tag.name == "meta":
+    if tag.local_name == "meta":
         return tag.value_of("http-equiv") in {"refresh", "content-security-policy"}
-    return tag.name != "base" or bool(tag.value_of("href"))
+    return tag.local_name != "base" or bool(tag.value_of("href"))

@@ -32,6 +32,7 @@ _IN_BODY = re.compile(
     rb"""[<>"'`\\(\x00-\x08]|%[02-7]|&\#|script|//|on[a-z]+=|[\w/+-]{24}""",
     re.IGNORECASE,
 )
+_SECOND_EQUALS = re.compile(rb"=[^&=]*=")
 _LONGEST_WORD = 24
 # Base64 of anything that can run; in words of small letters only there is nothing.
 _LONG_WORD = re.compile(rb"[A-Za-z0-9_/+-]{24,}")
@@ -84,7 +85,7 @@ def may_bring_markup(exchange: Exchange) -> bool:
         return True
     if (
         # An equals sign within a value: a handler, an assignment.
-        query.count(b"=") > query.count(b"&") + 1
+        _SECOND_EQUALS.search(query)
         or b"=" in path
         # From where a script may come.
         or b"//" in query

@@ -64,6 +64,11 @@ class Tag:
     end: int
     attributes: tuple[Attribute, ...]
 
+    @property
+    def local_name(self) -> str:
+        """The name without the prefix of an XML namespace."""
+        return self.name.rpartition(":")[2]
+
     def value_of(self, name: str) -> str:
         """Return the value of the first attribute of this name, or ``""``."""
         found = (each.value for each in self.attributes if each.name == name)
