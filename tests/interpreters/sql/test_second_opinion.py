@@ -1,6 +1,8 @@
 """sqlglot and our own reader agree on what is quoted, or nobody is believed."""
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ringfence.interpreters.sql import second_opinion
 from ringfence.interpreters.sql.lexer import USUAL, Token, Tokens, read
@@ -39,7 +41,82 @@ def test_little_is_remembered(monkeypatch):
         second_opinion, "_ends", lambda *given: asked.append(given[0]) or ends(*given)
     )
     opinion = SecondOpinion()
-    texts = [f"SELECT '{number:020}'" for number in range(6)]
+    texts = [f"SELECT 'x' AS column{number:020}" for number in range(6)]
     for text in (*texts, texts[-1], texts[0]):
         assert opinion.agrees(read(text, "sqlite", backslash=False), "sqlite")
     assert asked == [*texts, texts[0]]
+
+
+def test_statements_that_differ_in_plain_values_are_asked_about_once(monkeypatch):
+    asked = []
+    ends = second_opinion._ends
+    monkeypatch.setattr(
+        second_opinion, "_ends", lambda *given: asked.append(given[0]) or ends(*given)
+    )
+    opinion = SecondOpinion()
+    for value, number in (("reading lamp", 20), ("a", 7), ("007", 123456)):
+        text = f"SELECT [a] FROM b WHERE c = '{value}' AND d < {number} AND e = 'f'"
+        assert opinion.agrees(read(text, "sqlite", backslash=False), "sqlite")
+    assert len(asked) == 1
+
+
+_BITS = (
+    *("'", "''", '"', "`", "[", "]", "\\", "$$", "$a$", "--", "#", "\n", "/*", "*/"),
+    *(
+        "e'",
+        "E'",
+        "x'",
+        "N'",
+        "U&'",
+        "B'",
+        "'a'",
+        "'b c'",
+        "'12'",
+        "a",
+        "b c",
+        " ",
+        "_",
+    ),
+    *(
+        "1",
+        "007",
+        "0",
+        "0x1F",
+        "1.5",
+        "1e5",
+        "1a",
+        "?",
+        "%s",
+        ":a",
+        "$1",
+        "@b",
+        ".",
+        ",",
+    ),
+    *(
+        "select ",
+        "show ",
+        "copy ",
+        "call ",
+        "(",
+        ")",
+        ";",
+        "-",
+        "=",
+        "é",
+        "//",
+        "{{",
+        "{%",
+    ),
+)
+
+
+@pytest.mark.parametrize("dialect", STATEMENTS)
+@settings(max_examples=150, deadline=None)
+@given(bits=st.lists(st.sampled_from(_BITS), max_size=14))
+def test_an_outline_is_answered_as_the_statement_itself(dialect, bits):
+    text = "".join(bits)
+    tokens = read(text, dialect, backslash=USUAL[dialect])
+    ends = {token.end for token in tokens.all if token.kind in {"string", "quoted"}}
+    agrees = second_opinion._ends(text, dialect) == ends
+    assert SecondOpinion().agrees(tokens, dialect) == agrees

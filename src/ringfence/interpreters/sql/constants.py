@@ -34,6 +34,8 @@ _IN_STATEMENTS = re.compile(
     r"|with|using|conflict)\b",
     re.IGNORECASE,
 )
+# As ``id``, which raises an audit event for each frame that is looked at.
+_identity = object.__hash__
 _LONG_WORD = re.compile(r"[^\W\d]\w{2,}")
 WORD = re.compile(r"[^\W\d][\w$]*")
 # Where values and pieces are put into a template: what is written around it is code.
@@ -66,9 +68,9 @@ class Constants:
         pending = [code]
         while pending and len(self._code) < _MOST_CODE:
             one = pending.pop()
-            if id(one) in self._code:
+            if _identity(one) in self._code:
                 continue
-            self._code[id(one)] = one
+            self._code[_identity(one)] = one
             if of_application:
                 self.names.update(one.co_names)
             for constant in _flat(one.co_consts):
@@ -102,7 +104,10 @@ class Constants:
     def pieces_in(self, statement: str) -> Iterator[tuple[int, int]]:
         """Yield where constants of the application stand in a statement."""
         for word in {word.lower() for word in _LONG_WORD.findall(statement)}:
-            for piece in tuple(self._pieces.get(word, ())):
+            pieces = self._pieces.get(word)
+            if pieces is None:
+                continue
+            for piece in tuple(pieces):
                 start = statement.find(piece)
                 while start >= 0:
                     yield start, start + len(piece)
@@ -155,7 +160,7 @@ class Constants:
         """Take in what has been loaded, and what is running from ``frame`` up."""
         self.scan()
         for one in running(frame):
-            if id(one.f_code) not in self._code:
+            if _identity(one.f_code) not in self._code:
                 self.add(one.f_code, of_application=is_own(one, self._roots))
 
     def _is_application(self, name: str, module: ModuleType) -> bool:

@@ -24,6 +24,7 @@ from ringfence.interpreters.sql.second_opinion import SECOND
 from ringfence.interpreters.untrusted import Found, Input, Inputs, fold
 
 _ESCAPING = "'\"\\"
+_QUOTES = "'\"`["
 _SPACE = " \t\n\r\f\v"
 _NAME = r"[^\W\d][\w$]*(?:\.[^\W\d][\w$]*)*"
 _COLUMN = rf"{_NAME}(?:\s+(?:asc|desc))?(?:\s+nulls\s+(?:first|last))?"
@@ -388,7 +389,9 @@ class _Reading:
             written = _PAIR.sub("", written)
             if written.endswith("\\"):
                 return True
-        return any(len(run) % 2 for run in re.findall(f"{quote}+", written))
+        return quote in written and any(
+            len(run) % 2 for run in re.findall(f"{quote}+", written)
+        )
 
     def _in_one(self, token: Token, start: int, end: int) -> str:  # noqa: PLR0911 - one answer a kind
         match token.kind:
@@ -586,9 +589,11 @@ def _is_odd(piece: str, quotes: re.Pattern[str]) -> bool:
 
 def _inside(text: str, token: Token) -> tuple[int, int]:
     """Return where the content of a literal or a quoted name begins and ends."""
+    if text[token.start] in _QUOTES:
+        return token.start + 1, token.end - 1
     written = text[token.start : token.end]
     if written.startswith("$"):  # $tag$ ... $tag$
         width = written.index("$", 1) + 1
         return token.start + width, token.end - width
-    quote = min(place for mark in "'\"`[" if (place := written.find(mark)) >= 0)
+    quote = min(place for mark in _QUOTES if (place := written.find(mark)) >= 0)
     return token.start + quote + 1, token.end - 1
