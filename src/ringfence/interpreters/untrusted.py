@@ -18,7 +18,7 @@ import zlib
 from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 from urllib.parse import unquote, unquote_plus
 
@@ -541,16 +541,19 @@ class _Reader:
                 self.add(decoded, place, name, depth + 1)
             if text[0] in "{[" and text[-1] in "]}":
                 self.json(text, place, name)
-        if is_piece:
-            return
+        if not is_piece:
+            self.parts(text, place, name, max(depth, 1))
+
+    def parts(self, text: str, place: str, name: str, depth: int) -> None:
+        """Add the parts of a value that is a list."""
         if len(text) > _LONGEST_WHOLE:
             self.cells(text, place, name)
             return
         for piece in _pieces(text):
-            self.add(piece, place, name, max(depth, 1), is_piece=True)
+            self.add(piece, place, name, depth, is_piece=True)
         for quoted in _QUOTED.findall(text):
             if len(quoted.strip()) >= _SHORTEST_PIECE:
-                self.add(quoted, place, name, max(depth, 1))
+                self.add(quoted, place, name, depth)
 
 
 class _Pairs:
@@ -654,7 +657,10 @@ def _pieces(text: str) -> Iterator[str]:
     """Yield the parts of a value that is a list: lines, columns to sort by, names."""
     if _SEPARATORS.search(text) is None:
         return
-    for piece in _SEPARATORS.split(text):
+    lists = [_SEPARATORS.split(text)]
+    if "," in text and ";" in text:  # ``a,;id`` is two names for who splits at commas
+        lists += [re.split(r"[,\r\n]", text), re.split(r"[;\r\n]", text)]
+    for piece in chain.from_iterable(lists):
         plain = piece.strip()
         # Of a short piece between quotes a quote makes code: ``'|,)=,OR,==,--``.
         said = plain.strip("'\"")

@@ -17,6 +17,7 @@ _MOST_WORDS = 16  # of one value
 _MOST_UNPACKED = 4_194_304  # bytes
 _WORD = re.compile(r"[A-Za-z0-9+/_-]{8,}", re.ASCII)
 _HEX = re.compile(r"(?:[0-9A-Fa-f]{2}){8,}", re.ASCII)
+_OTHER = re.compile(r"[^A-Za-z0-9+/_-]+", re.ASCII)
 _STANDARD = str.maketrans("-_", "+/")
 _ZLIB, _GZIP = b"\x78", b"\x1f\x8b"
 _EITHER_HEADER = 32 + zlib.MAX_WBITS
@@ -64,6 +65,9 @@ def _bytes_of(text: str) -> Iterator[bytes]:
             continue
         if _HEX.fullmatch(word):
             yield bytes.fromhex(word)
+    if _OTHER.search(text) is not None:  # b64decode passes over the rest
+        with contextlib.suppress(binascii.Error):
+            yield base64.b64decode(_padded(_OTHER.sub("", text).translate(_STANDARD)))
 
 
 def _padded(word: str) -> str:

@@ -29,23 +29,24 @@ SINK = Sink("python", "eval")
 
 _SHORTEST = 3  # characters: ``f()``
 _LONGEST_TREE = 100_000  # characters of the source of a tree
-# Parts of the standard library that carry out what they are given.
-_EVALUATORS = frozenset(
+# Parts of the standard library that read text as Python and carry out nothing of it,
+# or only what they have written themselves. All others do as they are told: timers,
+# debuggers, annotations, and pools, of which ``to_thread(eval, text)`` makes use.
+_READERS = frozenset(
     {
-        "bdb",
-        "code",
-        "codeop",
-        "cProfile",
-        "doctest",
-        "logging.config",
-        "pdb",
-        "profile",
-        "rlcompleter",
-        "runpy",
-        "timeit",
-        "trace",
+        "ast",
+        "collections",
+        "dataclasses",
+        "enum",
+        "inspect",
+        "linecache",
+        "traceback",
+        "tokenize",
+        "zipimport",
     }
 )
+# They evaluate annotations, which may be anything: ``create_model(a=(text, ...))``.
+_ANNOTATING = frozenset({"typing", "annotationlib"})
 # Libraries that write Python themselves: for classes, templates, statements.
 _GENERATORS = frozenset(
     {
@@ -122,7 +123,7 @@ def judge_compile(event: str, args: tuple[object, ...], whom: Here) -> None:
     Source: CWE-94, CWE-95; ASVS 5.0 1.3.2.
     """
     source = args[0]
-    if source is None or is_library():
+    if source is None or is_library(source):
         return
     if isinstance(source, ast.AST):
         judge_text(ast.unparse(source), whom, is_tree=True)
@@ -134,15 +135,27 @@ def judge_compile(event: str, args: tuple[object, ...], whom: Here) -> None:
         judge_text(text, whom)
 
 
-def is_library() -> bool:
+def is_library(source: object = "(") -> bool:
     """Return whether code is compiled by those who write it themselves."""
     caller = next(frames(), None)
     if caller is None:
         return False
     module = caller.f_globals.get("__name__") or ""
     if is_standard(caller):
-        return module not in _EVALUATORS
+        return (
+            module in _READERS
+            or (module in _ANNOTATING and not _may_call(source))
+            or module.partition(".")[0] == "importlib"
+            or caller.f_code.co_filename.startswith("<frozen ")
+            or is_importing()
+        )
     return module.partition(".")[0] in _GENERATORS or is_importing()
+
+
+def _may_call(source: object) -> bool:
+    if isinstance(source, bytes):  # as ``eval`` tells of a text
+        return b"(" in source
+    return not isinstance(source, str) or "(" in source
 
 
 def judge_text(text: str, whom: Here, *, is_tree: bool = False) -> None:

@@ -31,6 +31,7 @@ SINK = Sink("path", "file system")
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 _HARMLESS = frozenset({os.devnull, "/dev/urandom", "/dev/random"})
 _PARENT = ".."
+_TAKEN_OUT = ("../", "./", "..\\")  # by those who hope that this is enough
 _READERS = frozenset({"mimetypes", "linecache", "zoneinfo._common"})
 
 
@@ -132,9 +133,18 @@ def leading(path: str, inputs: Inputs) -> Input | None:
     plain = fold(path)
     normal = _normal(path)
     for each in travelling:
-        if each.leads(path, plain, normal):
+        if each.leads(path, plain, normal) or _lead_together(each, normal, inputs):
             return each.given
     return None
+
+
+def _lead_together(each: Traveller, normal: str, inputs: Inputs) -> bool:
+    """Return whether one input is a folder, and another the rest: ``/etc`` and
+    ``passwd``. The first alone may be a word of a text."""
+    if not each.is_absolute or each.given.place in {"path", "header"}:
+        return False
+    rest = normal.removeprefix(each.goal + os.sep)
+    return rest != normal and inputs.brings(rest) is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,7 +230,7 @@ def _leads_out(part: str) -> bool:
 def _travellers(inputs: Inputs) -> Iterator[Traveller]:
     for given in inputs.values:
         text = given.text
-        if text[0] not in "./\\~$fF" and ".." not in text and text[1:2] != ":":
+        if text[0] not in "./\\~$fF<" and ".." not in text and text[1:2] != ":":
             continue
         for spelt in _spellings(text):
             yield from _traveller(given, spelt)
@@ -229,6 +239,12 @@ def _travellers(inputs: Inputs) -> Iterator[Traveller]:
 def _spellings(text: str) -> Iterator[str]:
     """Yield what code makes a path of before it opens it."""
     yield text
+    for taken_out in _TAKEN_OUT:
+        if taken_out in text:
+            yield text.replace(taken_out, "")  # ``....//`` becomes ``../`` so
+    if text.startswith("<"):  # urlopen takes <URL:file:...>, too
+        inside = text.strip("<>").strip()
+        yield from _spellings(inside[4:] if inside[:4].lower() == "url:" else inside)
     if text.startswith("~"):
         yield os.path.expanduser(text)
     if text.startswith("$"):

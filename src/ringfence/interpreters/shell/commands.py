@@ -117,9 +117,11 @@ def reads_again(words: Sequence[tuple[str, bool]]) -> bool:
         name = name_of(text)
         if is_command and name in _READING_AGAIN:
             return True
-        follows = words[place + 1][0] if place + 1 < len(words) else ""
+        follows, is_next = words[place + 1] if place + 1 < len(words) else ("", True)
         if name in _READING and follows.startswith("-"):
             return True
+        if is_command and name in _READING and is_next:
+            return True  # ``echo ... | sh``: it reads its standard input
     return False
 
 

@@ -36,7 +36,7 @@ from ringfence.interpreters.shell.syntax import (
 from ringfence.interpreters.shell.syntax import Word as ScriptWord
 from ringfence.interpreters.shell.written import Fixed, Span, is_within, written_in
 from ringfence.interpreters.sink import Here, Sink
-from ringfence.interpreters.untrusted import Found, fold
+from ringfence.interpreters.untrusted import Found, Input, fold
 
 OPTION = re.compile(r"--?[A-Za-z?@]")
 """What may be an option. What begins like a number is none (``-5``, ``-20 °C``)."""
@@ -256,6 +256,7 @@ def judge_arguments(
         whom: for whom.
     """
     taken = list(arguments) or [program]
+    _judge_command_line(sink, taken, whom)
     readings = [taken]
     if name_of(program) != name_of(taken[0]):
         readings.append([program, *taken[1:]])
@@ -267,6 +268,20 @@ def judge_arguments(
                 way = "escaped"
     _judge_options(sink, taken, whom)
     whom.reached(sink, way, *taken[1:])
+
+
+def _judge_command_line(sink: Sink, arguments: Sequence[str], whom: Here) -> None:
+    """Stop a program that is an input as a whole, taken apart at its blanks."""
+    if len(arguments) < _LEAST:
+        return
+    for value in whom.inputs.values:
+        text = value.text
+        if (
+            text.strip().startswith(arguments[0])
+            and list(arguments) in (text.split(), _split(text))
+            and not Case(text, whom).is_written()
+        ):
+            whom.refuse(sink, "an input chooses the program", value)
 
 
 def judge_text(sink: Sink, kind: str, text: str, whom: Here) -> None:
@@ -282,8 +297,8 @@ def judge_text(sink: Sink, kind: str, text: str, whom: Here) -> None:
 
 
 def _judge_options(sink: Sink, arguments: Sequence[str], whom: Here) -> None:
-    """Stop arguments that turn into options (CWE-88): one that is an input as a whole
-    and begins with a minus.
+    """Stop arguments that turn into options (CWE-88): one that is an input as a whole,
+    begins with one, or is one of its words, and has a minus in front.
 
     What stands behind ``--`` or an ``=`` of the application's own (``--pattern=-x``) is
     no option. What the application wrote itself may happen
@@ -292,9 +307,34 @@ def _judge_options(sink: Sink, arguments: Sequence[str], whom: Here) -> None:
     for argument in arguments[1:]:
         if argument == "--":
             return
-        given = whom.inputs.brings(argument) if _is_option(argument) else None
-        if given is not None and not Case(argument, whom).is_written():
-            whom.refuse(sink, _OPTION, given)
+        if _is_option(argument) and not Case(argument, whom).is_written():
+            given = _brought_as_option(argument, whom)
+            if given is not None:
+                whom.refuse(sink, _OPTION, given)
+
+
+def _brought_as_option(argument: str, whom: Here) -> Input | None:
+    given = whom.inputs.brings(argument)
+    if given is not None:
+        return given
+    for found in Case(argument, whom).found():
+        if found.start == 0 and _is_option(argument[: found.end]):
+            return found.input  # ``f"{name}.txt"``
+    for value in whom.inputs.values:  # ``shlex.split(f"tar xf {name}")``
+        if argument in value.text and argument in _words_of(value.text):
+            return value
+    return None
+
+
+def _words_of(text: str) -> list[str]:
+    return [*text.split(), *_split(text)]
+
+
+def _split(text: str) -> list[str]:
+    try:
+        return shlex.split(text)
+    except ValueError:  # a quote without its other half
+        return []
 
 
 def judge_environment(sink: Sink, environment: object, whom: Here) -> None:

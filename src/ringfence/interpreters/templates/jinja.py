@@ -44,8 +44,9 @@ def arm() -> None:
         **kwargs: Any,
     ) -> Any:
         whom = here()
-        # What a loader finds has a name: it is the application's own.
-        if whom is not None and name is None and isinstance(source, str):
+        # What a loader finds in a file is the application's own. ``DictLoader`` and
+        # ``FunctionLoader`` have none, and hand out what they were given.
+        if whom is not None and filename is None and isinstance(source, str):
             judge_source(source, syntax_of(self), SINK, whom)
         return plain(self, source, name, filename, *args, **kwargs)
 
