@@ -47,12 +47,20 @@ class Session(socketserver.StreamRequestHandler):
         for line in self.rfile:
             if line.upper().startswith(b"DATA"):
                 self.wfile.write(b"354 go on\r\n")
-                taken = iter(self.rfile.readline, b".\r\n")
-                self.server.messages.append(b"".join(taken).decode())
+                self.take()
             elif line.upper().startswith(b"QUIT"):
                 self.wfile.write(b"221 bye\r\n")
                 return
             self.wfile.write(b"250 ok\r\n")
+
+    def take(self):
+        """Keep a message once its last line is there; a client may hang up before."""
+        taken = []
+        for line in self.rfile:
+            if line == b".\r\n":
+                self.server.messages.append(b"".join(taken).decode())
+                return
+            taken.append(line)
 
 
 @pytest.fixture(scope="module")
