@@ -11,6 +11,8 @@ import sys
 from collections.abc import Collection, Iterable, Iterator
 from types import FrameType
 
+from ringfence.interpreters.sql.constants import KNOWN
+
 _DEEPEST = 64  # frames that are looked at
 _DEEPEST_CONSTANT = 12  # frames of which a constant text may come
 _OWN = "ringfence.interpreters"
@@ -53,6 +55,9 @@ def is_constant(text: str, *, beyond: Collection[str] = ()) -> bool:
     """Return whether a text is written in the code that has led here, as a literal or
     as a name of its module: then it is the application's own, whatever it is like.
 
+    A constant of a module is what is called so (``LIKE_THIS``). Under other names may
+    lie what a request has brought: such a text must stand in the code as well.
+
     Args:
         text: what reaches an interpreter.
         beyond: packages of the driver, which may be many calls deep.
@@ -61,9 +66,12 @@ def is_constant(text: str, *, beyond: Collection[str] = ()) -> bool:
     for depth, frame in enumerate(callers):
         if depth >= _DEEPEST_CONSTANT:
             return False
-        if any(text == known for known in _texts(frame.f_code.co_consts)):
+        if text in _texts(frame.f_code.co_consts):
             return True
-        if any(text == known for known in _texts(frame.f_globals.values())):
+        named = tuple(frame.f_globals.items())  # more may be added meanwhile
+        if text in _texts(value for name, value in named if name.isupper()):
+            return True
+        if text in _texts(value for _, value in named) and KNOWN.says(text, frame):
             return True
     return False
 
@@ -73,7 +81,7 @@ def _package(frame: FrameType) -> str:
 
 
 def _texts(values: Iterable[object]) -> Iterator[str]:
-    for value in tuple(values):  # the names of a module may grow meanwhile
+    for value in values:
         if type(value) is str:
             yield value
         elif type(value) is tuple:  # a list may be where requests are written down
