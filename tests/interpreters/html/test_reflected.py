@@ -2,6 +2,7 @@
 
 import gzip
 import sys
+import time
 import zlib
 from contextlib import suppress
 from html import escape
@@ -390,7 +391,7 @@ def test_watched_it_is_told_once_and_let_through():
 
 def test_a_guard_that_fails_refuses(monkeypatch):
     monkeypatch.setattr(
-        "ringfence.interpreters.html.reflected.tags_of", lambda *_: 1 / 0
+        "ringfence.interpreters.html.reflected.tags_of", lambda *_, **__: 1 / 0
     )
     assert "ZeroDivisionError" in judged(QUERY, EVIL.encode())
     monkeypatch.setattr(
@@ -460,3 +461,26 @@ def test_fields_without_a_value_hide_no_assignment():
     """Equals signs are counted in each field, and not in all of them together."""
     with asking(query=b"a&b&c&q=x%20onfocus=location=name") as exchange:
         assert may_bring_markup(exchange)
+
+
+def test_tags_without_an_end_are_not_read_again_with_each_piece():
+    """A megabyte of them, sent in small pieces, would take a minute (CWE-407)."""
+    start = time.perf_counter()
+    assert not refused(["<b onx="], "<p>" + "<a " * 100_000, pieces=64)
+    assert not refused(["<b onx="], '<p title="' + "<a>" * 50_000, pieces=512)
+    assert time.perf_counter() - start < 5
+
+
+def test_an_attribute_after_thousands_of_others_is_not_waited_for():
+    page = "<a " + "x " * 80_000 + "b='" + ">" * 100_000
+    assert "could not be judged" in refused(["<b onx="], page, pieces=512)
+
+
+@pytest.mark.parametrize("size", [1, 5, 64])
+def test_what_stands_in_a_long_script_is_found_in_pieces(size):
+    code = "let a = 1 < 2 && b > c; " * 20
+    page = f"<script>{code}</script><p title='>'>{{}}</p><script>{code}</script>"
+    assert refused(["<img src=x onerror=alert(1)>"], page, pieces=size)
+    assert not refused(["<b>bold</b>"], page, pieces=size)
+    page = f"<script>{code} q = '{{}}'; {code}</script >"
+    assert refused(["';alert(1)//"], page, pieces=size)

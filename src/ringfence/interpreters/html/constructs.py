@@ -32,6 +32,7 @@ _LINKS_THAT_LOAD = ("stylesheet", "import")
 _FROM_ELSEWHERE = frozenset({"base", "embed", "object", "script"})
 _ABSOLUTE = re.compile(r"https?:|[/\\]{2}|data:|blob:")
 _SOURCES = frozenset({"src", "href"})
+_ANY_END = re.compile(r"</(?:[^\s/>]*:)?(?:script|style)")
 _RAW = frozenset({"script", "style"})
 _ADDRESSES = frozenset(
     {
@@ -150,7 +151,7 @@ def _inner_page(attribute: Attribute) -> Iterator[Construct]:
 
 def instructions_of(text: str) -> Iterator[Construct]:
     """Yield what XML loads besides its tags: style sheets, which may be programs."""
-    for match in _TARGET.finditer(text):
+    for match in _TARGET.finditer(text, 0, text.rfind(">") + 1):
         yield Construct("a style sheet", "<?xml-stylesheet", canonical(match[0])[16:])
 
 
@@ -176,6 +177,10 @@ class Ends:
             ends = self._known[tag.name] = [match.start() for match in found]
         place = bisect_left(ends, tag.end)
         return ends[place] if place < len(ends) else -1
+
+    def come_after(self, place: int) -> bool:
+        """Return whether any may stand after a place."""
+        return _ANY_END.search(self._text, place) is not None
 
     def _is_closed(self, tag: Tag) -> bool:
         """Return whether a tag ends what it begins, as in SVG and other XML, where it

@@ -18,13 +18,14 @@ from ringfence.interpreters.html.constructs import (
     instructions_of,
 )
 from ringfence.interpreters.html.pretest import is_body_to_come
-from ringfence.interpreters.html.tags import tags_of
+from ringfence.interpreters.html.tags import Tag, tags_of
 from ringfence.interpreters.sink import Here, Sink
 from ringfence.interpreters.untrusted import Input, Inputs, fold, inputs_of
 
 SINK = Sink("html", "page")
 
 _LONGEST = 262_144  # characters of one tag or script that has not ended yet
+_MOST_AGAIN = 200_000  # attributes that are read with one piece and again with the next
 _SPECIAL = frozenset("<>&\"'")
 
 
@@ -58,6 +59,10 @@ class Reflection:
         self._inputs: Inputs | None = None
         self._brought: Brought | None = None
         self._kept = ""  # what has left, and has not ended yet
+        self._seen = 0  # up to where in it tags have been found
+        self._open: list[int] = []  # where tags begin of which that is not all
+        self._scripts: list[int] = []  # and those of which the content is not all
+        self._read_again = 0  # attributes
         self.over = False  # nothing more is looked for
 
     def concerns(self) -> bool:
@@ -157,21 +162,53 @@ class Reflection:
             names: of the elements that are looked at; without, all.
         """
         text = self._kept + piece
-        kept = text.rfind("<")
-        if kept < 0 or ">" in text[kept:]:
-            kept = len(text)
+        if ">" not in piece:  # nothing has become complete
+            first = text.find("<", self._seen)
+            self._keep(text, first if first >= 0 else len(text))
+            return
         ends = Ends(text)
-        for tag in tags_of(text, names):
+        again, self._open = self._open, []
+        if ends.come_after(self._seen):
+            again, self._scripts = [*self._scripts, *again], []
+        for tag in tags_of(text, names, start=self._seen, again=again):
             if self.over:
                 return
             end = ends.of(tag)
-            if end < 0:
-                kept = min(kept, tag.start)
-            else:
+            if end >= 0:
                 self._judge(constructs_of(text, tag, end, is_xml=self._is_xml))
+            else:
+                self._leave_open(tag, is_again=tag.start < self._seen)
         if self._is_xml:
             self._judge(instructions_of(text))
-        self._kept = text[max(kept, len(text) - _LONGEST) :]
+        last = text.rfind("<")  # half a name, maybe
+        self._keep(text, last if last >= 0 > text.find(">", last) else len(text))
+
+    def _leave_open(self, tag: Tag, *, is_again: bool) -> None:
+        """Remember a tag that is not complete.
+
+        Raises:
+            ValueError: it would be read again with each piece, and has so many
+                attributes that this would take minutes (CWE-407).
+        """
+        (self._open if tag.end < 0 else self._scripts).append(tag.start)
+        if is_again:
+            self._read_again += len(tag.attributes)
+            if self._read_again > _MOST_AGAIN:
+                message = "a tag has too many attributes and no end"
+                raise ValueError(message)
+
+    def _keep(self, text: str, seen: int) -> None:
+        """Keep what has begun and not ended.
+
+        Args:
+            text: that has been read.
+            seen: from where on tags are still to be found.
+        """
+        kept = min([seen, *self._open, *self._scripts])
+        gone = max(kept, len(text) - _LONGEST)
+        self._kept, self._seen = text[gone:], max(seen - gone, 0)
+        self._open = [at - gone for at in self._open if gone <= at < seen]
+        self._scripts = [at - gone for at in self._scripts if gone <= at < seen]
 
     def _judge(self, constructs: Iterable[Construct]) -> None:
         for construct in constructs:

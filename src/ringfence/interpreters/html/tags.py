@@ -75,18 +75,26 @@ class Tag:
         return next(found, "")
 
 
-def tags_of(text: str, names: Iterable[str] = ()) -> Iterator[Tag]:
+def tags_of(
+    text: str, names: Iterable[str] = (), *, start: int = 0, again: Iterable[int] = ()
+) -> Iterator[Tag]:
     """Yield every tag of a folded text.
 
     Args:
         text: folded.
         names: of the elements that are asked for; without, of all.
+        start: from where on they are asked for.
+        again: where others begin that are asked for, too.
 
     Each place where an attribute may begin is read once, however many tags claim it:
     a thousand tags within one another would else be read a million times (CWE-407).
     """
     reader = _Reader(text)
-    for match in _of(tuple(names)).finditer(text):
+    for place in again:
+        begun = _NAME.match(text, place)
+        if begun is not None and place not in reader.read:
+            yield reader.tag_at(begun)
+    for match in _of(tuple(names)).finditer(text, start):
         if match.start() not in reader.read:
             yield reader.tag_at(match)
 
