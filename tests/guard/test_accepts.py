@@ -544,3 +544,28 @@ async def test_queries_that_are_models_are_closed_and_others_open(fastapi):
     assert (await fastapi.get("/page?number=2")).json() == 2
     assert (await fastapi.get("/page?number=2&debug=1")).status_code == 422
     assert (await fastapi.get("/find?q=x&utm_source=y")).json() == "x"
+
+
+@pytest.mark.parametrize("mark", ["accepts", "Query"])
+async def test_what_networks_add_to_a_link_is_not_refused(guarded, mark):
+    """A link from a mailing or a social network must open, and nothing else comes in
+    with it."""
+    if mark == "accepts":
+
+        async def read(request):
+            return JSONResponse({"number": current.accepted(Order).name})
+
+        app = application(accepts(query=Order), endpoint=read)
+        query = "name=7"
+    else:
+        app = FastAPI(dependencies=[access.depends(access.public)])
+        app.get("/orders")(page_of)
+        query = "number=7"
+    async with guarded(app) as started, started.client() as client:
+        added = "&utm_source=mail&fbclid=x&gclid=y"
+        assert (await client.get(f"/orders?{query}{added}")).status_code == 200
+        assert (await client.get(f"/orders?{query}&role=admin")).status_code == 422
+
+
+def page_of(page: Annotated[Page, Query()]) -> int:
+    return page.number

@@ -48,6 +48,14 @@ _WRONG_TYPE = Denial(
 )
 _FORM_ENCODING = Denial(400, "interpreters.form_malformed", "The form cannot be read.")
 _UNASKED = frozenset({"csrf_token"})  # every form of ours has it, and no model
+# What networks and mail programs add to any link that is passed on.
+_TRACKING = frozenset(
+    {
+        *("_ga", "_gl", "dclid", "fbclid", "gad_source", "gbraid", "gclid", "gclsrc"),
+        *("igshid", "li_fat_id", "mc_cid", "mc_eid", "msclkid", "ttclid", "twclid"),
+        *("srsltid", "wbraid", "yclid"),
+    }
+)
 _NO_BODY = frozenset({"1.1", "1.0", "1", None})
 _READS = frozenset({"GET", "HEAD", "OPTIONS"})
 _MOST_TOLD = 5
@@ -235,11 +243,13 @@ def _path_of(intake: Intake) -> Callable[[Exchange], Judged] | None:
 def _query_of(intake: Intake) -> Callable[[Exchange], Judged] | None:
     model, takes = intake.query, intake.takes
     if model is not None:
+        fields = frozenset(model.several or ())
 
         def check(exchange: Exchange) -> Judged:
             pairs = _pairs_of_query(exchange)
             if isinstance(pairs, Denial):
                 return pairs
+            pairs = _without_tracking(pairs, fields)
             return _accept_pairs(exchange, model, pairs, "query")
 
         return check
@@ -253,9 +263,18 @@ def _query_of(intake: Intake) -> Callable[[Exchange], Judged] | None:
         pairs = _pairs_of_query(exchange)
         if isinstance(pairs, Denial):
             return pairs
-        return _refuse_unknown(pairs, known, "query")
+        return _refuse_unknown(_without_tracking(pairs, known), known, "query")
 
     return names_only
+
+
+def _without_tracking(pairs: list[Pair], known: AbstractSet[str]) -> list[Pair]:
+    """Leave out what others add to links, so that these go on working."""
+    return [
+        pair
+        for pair in pairs
+        if pair[0] in known or not (pair[0] in _TRACKING or pair[0].startswith("utm_"))
+    ]
 
 
 def _pairs_of_query(exchange: Exchange) -> list[Pair] | Denial:
