@@ -38,7 +38,6 @@ _LEAST_CODE = 2  # characters; fewer break out of nothing
 _FLAT = frozenset({"query", "form"})  # places where ``$skip`` is but a name
 _WORD = re.compile(r"\w*")
 _PATTERN_SYNTAX = re.compile(r"[*+?^$|(){}\[\]\\]")
-_ROOT = re.compile(r"\$+")
 
 
 def judge(command: Command, whom: Here, sink: Sink) -> None:
