@@ -4,6 +4,7 @@ import base64
 import gzip
 import json
 import zlib
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -367,6 +368,28 @@ def test_cells_of_a_large_file():
     """A long file is taken apart as a short one is."""
     body = b"a,b,c\n" * 20_000 + b"1,x' or 1,2\n"
     assert "x' or 1" in texts(body, content_type=b"text/csv")
+
+
+@pytest.mark.parametrize("ending", ["\n", "\r\n", "\x85"])
+def test_lines_that_repeat_in_a_large_file(ending):
+    """They may repeat what others hold, and end as Python says that lines end."""
+    lines = ['a,"b, c",d;e f', ' g h ,"i j"', "a,x y", *["many, of these"] * 6_000]
+    found = texts(ending.join(lines).encode(), content_type=b"text/csv")
+    assert {"b, c", "e f", "g h", "i j", "x y", "of these", lines[0], lines[2]} <= found
+
+
+def test_headers_that_are_alike_each_time():
+    """They are read once, and each request has them as its own."""
+    given = [(b"accept-language", b"en,de%27"), (b"user-agent", b'{"$where": "1"}')]
+    for route in ("/a", "/b"):
+        made = exchange(headers=given)
+        made.plan = SimpleNamespace(path=route)
+        found = inputs_of(made)
+        values = {value.text: value for value in found.values}
+        assert values["de'"].place == "header"
+        assert values["de'"].name == "accept-language"
+        assert values["de'"].route == route
+        assert [member.key for member in found.members] == ["$where"]
 
 
 def test_too_much_is_known_at_once():

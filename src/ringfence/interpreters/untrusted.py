@@ -18,6 +18,7 @@ import zlib
 from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import chain, islice
 from typing import Any
 from urllib.parse import unquote, unquote_plus
@@ -78,6 +79,27 @@ _OF_THE_CONNECTION = frozenset(
     {b"connection", b"content-length", b"transfer-encoding", b"upgrade"}
 )
 _NEGOTIATING = (b"accept", b"if-")
+# What a browser sends with each request, and no secrets: read once for many requests.
+_ALIKE_EACH_TIME = frozenset(
+    {
+        b"accept",
+        b"accept-encoding",
+        b"accept-language",
+        b"content-type",
+        b"host",
+        b"origin",
+        b"sec-ch-ua",
+        b"sec-ch-ua-mobile",
+        b"sec-ch-ua-platform",
+        b"sec-fetch-dest",
+        b"sec-fetch-mode",
+        b"sec-fetch-site",
+        b"sec-fetch-user",
+        b"upgrade-insecure-requests",
+        b"user-agent",
+    }
+)
+_LONGEST_ALIKE = 512  # bytes
 _ANYTHING = frozenset({"*", "*/*"})
 
 
@@ -253,6 +275,18 @@ def inputs_of_all(exchanges: Iterable[Exchange]) -> Inputs:
     return Inputs(tuple(values.values()), complete, members)
 
 
+@lru_cache(maxsize=512)
+def _inputs_of_header(
+    name: bytes, value: bytes, route: str
+) -> tuple[Input, ...] | None:
+    """Return what one header brings, if these are values only."""
+    reader = _Reader(route)
+    reader.read_header(name, value)
+    if reader.members or not reader.complete:
+        return None
+    return tuple(reader.values.values())
+
+
 class _Reader:
     """Collects the values of one request."""
 
@@ -261,6 +295,9 @@ class _Reader:
         self.values: dict[str, Input] = {}
         self.members: list[Member] = []
         self.complete = True
+        # What a large file repeats, in its lines and in each of its readings.
+        self.lines: set[str] = set()
+        self.cut: set[str] = set()
 
     def request(self, exchange: Exchange) -> None:
         scope = exchange.scope
@@ -313,6 +350,15 @@ class _Reader:
     def header(self, name: bytes, value: bytes) -> None:
         if name in _OF_THE_CONNECTION:
             return
+        if name in _ALIKE_EACH_TIME and len(value) <= _LONGEST_ALIKE:
+            known = _inputs_of_header(name, value, self.route)
+            if known is not None and len(self.values) < _MOST_VALUES - len(known):
+                for one in known:
+                    self.values.setdefault(one.text, one)
+                return
+        self.read_header(name, value)
+
+    def read_header(self, name: bytes, value: bytes) -> None:
         text = value.decode("latin-1")
         if name == b"accept-encoding" and _CODINGS.fullmatch(text):
             return
@@ -386,15 +432,25 @@ class _Reader:
             for line in text.splitlines():
                 self.add(line, place, name)
         else:
-            for line in text.splitlines():
-                self.plain(line, place, name)
-                self.plain(line.strip(), place, name)
-                self.cells(line, place, name)
+            self.many_lines(text, place, name)
         if start == "<":
             for pattern in (_TEXT_IN_MARKUP, _CDATA, _QUOTED, _QUOTED_ONCE):
                 for match in pattern.finditer(text):
                     self.add(match[1], place)
         return False
+
+    def many_lines(self, text: str, place: str, name: str) -> None:
+        """Add the lines of a large file, and their parts, all at once: each line by
+        itself would take seconds."""
+        lines = dict.fromkeys(text.splitlines())
+        fresh = [line for line in lines if line not in self.lines]
+        self.lines.update(fresh)
+        for line in fresh:
+            self.plain(line, place, name)
+            self.plain(line.strip(), place, name)
+            if '"' in line:  # they are closed within a line
+                self.complex(_QUOTED.findall(line), place, name)
+        self.complex(_pieces("\n".join(fresh), self.cut), place, name)
 
     def words(self, raw: bytes, place: str, name: str = "") -> None:
         """Read the words of what is no text (a picture): the rest of it is nothing that
@@ -404,8 +460,13 @@ class _Reader:
 
     def cells(self, text: str, place: str, name: str) -> None:
         """Add the parts of a long list, as they are."""
-        for piece in (*_pieces(text), *_QUOTED.findall(text)):
-            if _SIMPLE.fullmatch(piece) is None:
+        self.complex(_pieces(text, self.cut), place, name)
+        self.complex(_QUOTED.findall(text), place, name)
+
+    def complex(self, pieces: Iterable[str], place: str, name: str) -> None:
+        """Add what is more than a number, a date or a word."""
+        for piece in pieces:
+            if piece not in self.values and _SIMPLE.fullmatch(piece) is None:
                 self.plain(piece, place, name)
 
     def plain(self, text: str, place: str, name: str) -> None:
@@ -653,14 +714,20 @@ def _from_base64(word: str) -> Iterator[str]:
 _STANDARD = str.maketrans("-_", "+/")
 
 
-def _pieces(text: str) -> Iterator[str]:
-    """Yield the parts of a value that is a list: lines, columns to sort by, names."""
+def _pieces(text: str, cut: set[str] | None = None) -> Iterator[str]:
+    """Yield the parts of a value that is a list: lines, columns to sort by, names;
+    each once, and not those that were ``cut`` out of another."""
     if _SEPARATORS.search(text) is None:
         return
-    lists = [_SEPARATORS.split(text)]
+    lines = text.replace("\r", "\n")
+    lists = [lines.replace(";", "\n").replace(",", "\n").split("\n")]
     if "," in text and ";" in text:  # ``a,;id`` is two names for who splits at commas
-        lists += [re.split(r"[,\r\n]", text), re.split(r"[;\r\n]", text)]
-    for piece in chain.from_iterable(lists):
+        lists += [lines.replace(mark, "\n").split("\n") for mark in ",;"]
+    pieces = dict.fromkeys(chain.from_iterable(lists))
+    if cut is not None:
+        pieces = dict.fromkeys([piece for piece in pieces if piece not in cut])
+        cut.update(pieces)
+    for piece in pieces:
         plain = piece.strip()
         # Of a short piece between quotes a quote makes code: ``'|,)=,OR,==,--``.
         said = plain.strip("'\"")

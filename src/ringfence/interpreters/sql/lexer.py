@@ -170,7 +170,7 @@ def read(text: str, dialect: str, *, backslash: bool) -> Tokens:
 
 # A third of the time: it skips the function that every named tuple has to make one.
 _token: Callable[[tuple[Kind, int, int]], Token] = partial(tuple.__new__, Token)
-_MEANING = {
+_MEANING: dict[str, Kind] = {
     "plain": "word",
     "sign": "mark",
     "digits": "number",
@@ -183,7 +183,7 @@ def _tokens(pattern: re.Pattern[str], text: str, *, nested: bool) -> Iterator[To
     while place < len(text):
         for match in pattern.finditer(text, place):
             group: Any = match.lastgroup
-            kind = _MEANING.get(group, group)
+            kind: Any = _MEANING.get(group, group)
             start, place = match.span(kind if group == "tag" else group)
             if nested and kind == "comment":
                 place = _nested(text, start)
