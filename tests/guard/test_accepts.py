@@ -569,3 +569,23 @@ async def test_what_networks_add_to_a_link_is_not_refused(guarded, mark):
 
 def page_of(page: Annotated[Page, Query()]) -> int:
     return page.number
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("coding", [b"gzip", b"x", b""])
+async def test_what_is_only_called_packed_is_checked(guarded, coding, encoding):
+    """FastAPI unpacks nothing: the header would switch off what is checked."""
+    app = FastAPI(dependencies=[access.depends(access.public)])
+
+    async def raw(profile: Profile, request: Request) -> str:
+        return json.loads(await request.body()).get("role", "")
+
+    app.post("/orders")(raw)
+    headers = [*JSON, (b"content-encoding", coding)]
+    body = json.dumps({"name": "Ann", "role": "admin"}).encode(encoding)
+    twice = b'{"name": "Ann", "name": "Bob"}'
+    async with guarded(app) as started:
+        status, _ = told(await started.call(*request(body, headers=headers)))
+        assert status in {400, 422}
+        status, _ = told(await started.call(*request(twice, headers=headers)))
+        assert status == 400

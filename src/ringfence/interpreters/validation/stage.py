@@ -6,6 +6,7 @@ nobody learns from a 422 which fields a route has that is closed to them.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Awaitable, Callable
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
@@ -59,6 +60,7 @@ _TRACKING = frozenset(
 _NO_BODY = frozenset({"1.1", "1.0", "1", None})
 _READS = frozenset({"GET", "HEAD", "OPTIONS"})
 _MOST_TOLD = 5
+_AROUND = b"\xef\xbb\xbf\xff\xfe\x00 \t\r\n"  # byte order marks, blanks
 _DEFAULTS = InterpretersSettings()
 
 Judged = Denial | None
@@ -131,8 +133,7 @@ class _Bodies:
         self, exchange: Exchange, content_type: bytes
     ) -> Denial | Awaitable[Judged] | None:
         if _is_packed(exchange):
-            # Only what unpacks it can look into it. Of a model nothing else would come.
-            return None if self._model is None else _WRONG_TYPE
+            return self._packed(exchange, content_type)
         if is_json(content_type):
             return self._read_json(exchange, content_type)
         kind = media_type(content_type)
@@ -143,6 +144,16 @@ class _Bodies:
         if self._model is not None:
             return _WRONG_TYPE
         return self._read_json(exchange, b"")
+
+    def _packed(
+        self, exchange: Exchange, content_type: bytes
+    ) -> Denial | Awaitable[Judged] | None:
+        """Leave a body to what unpacks it: only that can look into it."""
+        if self._model is not None:
+            return _WRONG_TYPE  # nothing else would come of it
+        if self._expects_json or is_json(content_type):
+            return promptly(self._judge_packed(exchange, content_type))
+        return None
 
     def _form(
         self, exchange: Exchange, kind: bytes
@@ -178,6 +189,19 @@ class _Bodies:
     ) -> Judged:
         body = await coming
         return None if body is None else self._judge_json(exchange, content_type, body)
+
+    async def _judge_packed(self, exchange: Exchange, content_type: bytes) -> Judged:
+        """Judge what is called packed and is none: frameworks unpack nothing and do
+        not look at this header, so that it would switch every check off (CWE-436)."""
+        coming = read_body(exchange, remembered=self._settings.max_input)
+        body = coming if isinstance(coming, bytes) else await coming
+        if body is None:
+            return None
+        if not _looks_like_json(body):
+            # Read on as if nobody had: what unpacks it is looked at later.
+            exchange.received, exchange.has_body = [], False
+            return None
+        return self._judge_json(exchange, content_type, body)
 
     def _judge_json(
         self, exchange: Exchange, content_type: bytes, body: bytes
@@ -346,6 +370,18 @@ def refused(faults: list[Fault]) -> Denial:
 def _is_packed(exchange: Exchange) -> bool:
     packing = exchange.headers.get(b"content-encoding")
     return packing is not None and packing.lower() != b"identity"
+
+
+def _looks_like_json(body: bytes) -> bool:
+    """Return whether a body is text that begins as an object or a list does, in any
+    encoding that readers of JSON know. Of what is packed none is."""
+    if body.strip(_AROUND)[:1] not in {b"{", b"["}:
+        return False
+    try:
+        body.decode(json.detect_encoding(body))
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _has_no_body(exchange: Exchange) -> bool:
