@@ -3,6 +3,7 @@
 import base64
 import gzip
 import json
+import time
 import zlib
 from types import SimpleNamespace
 
@@ -390,6 +391,22 @@ def test_headers_that_are_alike_each_time():
         assert values["de'"].name == "accept-language"
         assert values["de'"].route == route
         assert [member.key for member in found.members] == ["$where"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'q="' + b'"\\' * 400_000,
+        b"<" + b"<![CDATA[" * 80_000,
+        part(b"x", FIELD + b'; filename*0="a\\"' * 40_000),
+    ],
+    ids=["quotes", "CDATA", "parameters"],
+)
+def test_what_never_ends_takes_no_time(body):
+    """A megabyte of beginnings is looked through once (CWE-1333)."""
+    before = time.process_time()
+    inputs_of(exchange(body, content_type=MULTIPART))
+    assert time.process_time() - before < 10.0
 
 
 def test_too_much_is_known_at_once():

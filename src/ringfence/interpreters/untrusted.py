@@ -40,8 +40,9 @@ _LONGEST_WHOLE = 65_536  # characters of a body that count as one value, too
 _SHORTEST_PIECE = 3  # characters; a part of a list that is shorter says nothing
 _SHORTEST_ENCODED = 8  # characters; shorter words happen to be base64
 _TEXT_IN_MARKUP = re.compile(r">([^<>]+)<")
-_CDATA = re.compile(r"<!\[CDATA\[(.*?)\]\]>", re.DOTALL)
-_QUOTED = re.compile(r'"((?:[^"\\]|\\.)+)"')
+_CDATA, _CDATA_END = "<![CDATA[", "]]>"
+# Takes what does not end up to the end: else each quote would be tried (CWE-1333).
+_QUOTED = re.compile(r'"((?:[^"\\]|\\.)*+)("?)', re.DOTALL)
 # Every browser says "gzip", which is the name of a program, too.
 _CODINGS = re.compile(
     r"(?:(?:gzip|deflate|br|zstd|compress|identity|\*)(?:;q=[\d.]+)?(?:, *|$))*"
@@ -67,12 +68,11 @@ _MOST_MEMBERS = 64  # of a gzip file, which may be several one after the other
 _LONGEST_UNPACKED = 2_097_152  # bytes, where no guard says how many
 _BRACKETS = re.compile(r"[\[\].]+")
 _PARAMETER = re.compile(
-    r';\s*(name|filename)(\*?[\d*]*)\s*=\s*(?:"((?:[^"\\\r\n]|\\.)*)"|"?([^"\r\n]*))',
+    r';\s*(name|filename)(\*?[\d*]*)\s*=\s*(?:"((?:[^"\\\r\n]|\\.)*+)"?|([^"\r\n]*))',
     re.IGNORECASE,
 )
 _QUOTED_CHARACTER = re.compile(r"\\(.)")
 # As ``http.cookies`` writes and reads what stands within double quotes.
-_IN_COOKIE = re.compile(r'"((?:[^\\"]|\\.)*)"')
 _COOKIE_ESCAPE = re.compile(r"\\(?:([0-3][0-7]{2})|(.))")
 # What no handler hands to an interpreter and every browser sends alike.
 _OF_THE_CONNECTION = frozenset(
@@ -371,7 +371,7 @@ class _Reader:
                 self.add(key, "cookie")
                 if "\\" in content:
                     self.add(_of_cookie(content.strip('"')), "cookie", key)
-            for quoted in _IN_COOKIE.findall(text):
+            for quoted in _quoted(text):
                 self.add(_of_cookie(quoted), "cookie")
             return
         self.add(text, "header", name.decode("latin-1"))
@@ -434,9 +434,14 @@ class _Reader:
         else:
             self.many_lines(text, place, name)
         if start == "<":
-            for pattern in (_TEXT_IN_MARKUP, _CDATA, _QUOTED, _QUOTED_ONCE):
-                for match in pattern.finditer(text):
-                    self.add(match[1], place)
+            for found in (
+                _TEXT_IN_MARKUP.findall(text),
+                _QUOTED_ONCE.findall(text),
+                _quoted(text),
+                (part.partition(_CDATA_END)[0] for part in text.split(_CDATA)[1:]),
+            ):
+                for part in found:
+                    self.add(part, place)
         return False
 
     def many_lines(self, text: str, place: str, name: str) -> None:
@@ -449,7 +454,7 @@ class _Reader:
             self.plain(line, place, name)
             self.plain(line.strip(), place, name)
             if '"' in line:  # they are closed within a line
-                self.complex(_QUOTED.findall(line), place, name)
+                self.complex(_quoted(line), place, name)
         self.complex(_pieces("\n".join(fresh), self.cut), place, name)
 
     def words(self, raw: bytes, place: str, name: str = "") -> None:
@@ -461,7 +466,7 @@ class _Reader:
     def cells(self, text: str, place: str, name: str) -> None:
         """Add the parts of a long list, as they are."""
         self.complex(_pieces(text, self.cut), place, name)
-        self.complex(_QUOTED.findall(text), place, name)
+        self.complex(_quoted(text), place, name)
 
     def complex(self, pieces: Iterable[str], place: str, name: str) -> None:
         """Add what is more than a number, a date or a word."""
@@ -544,7 +549,7 @@ class _Reader:
 
     def parameters(self, head: str) -> str:
         """Read what a part is called, and its file; return the name."""
-        name, continued = "", ""
+        name, continued = "", []
         for key, star, quoted, bare in _PARAMETER.findall(head):
             written = quoted or bare
             plain = _QUOTED_CHARACTER.sub(r"\1", quoted) or bare
@@ -559,8 +564,8 @@ class _Reader:
                 self.add(value, "file", name)
                 self.add(value.replace('\\"', '"'), "file", name)
             if any(letter.isdigit() for letter in star):  # RFC 2231, section 3
-                continued += unquote(plain)
-                self.add(continued, "file", name)
+                continued.append(unquote(plain))
+        self.add("".join(continued[:_MOST_MEMBERS]), "file", name)
         return name
 
     def in_charsets(self, raw: bytes, charsets: list[str]) -> Iterator[str]:
@@ -612,7 +617,7 @@ class _Reader:
             return
         for piece in _pieces(text):
             self.add(piece, place, name, depth, is_piece=True)
-        for quoted in _QUOTED.findall(text):
+        for quoted in _quoted(text):
             if len(quoted.strip()) >= _SHORTEST_PIECE:
                 self.add(quoted, place, name, depth)
 
@@ -733,6 +738,11 @@ def _pieces(text: str, cut: set[str] | None = None) -> Iterator[str]:
         said = plain.strip("'\"")
         if len(plain) >= _SHORTEST_PIECE or (said and said != plain):
             yield plain
+
+
+def _quoted(text: str) -> Iterator[str]:
+    """Yield what stands within double quotes."""
+    return (match[1] for match in _QUOTED.finditer(text) if match[1] and match[2])
 
 
 def _of_cookie(text: str) -> str:
