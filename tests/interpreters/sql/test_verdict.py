@@ -61,6 +61,7 @@ HONEST = r"""
 alice@example.com
 O'Brien
 D'Arcy O''Neill
+Tom Van 't Hoff
 1 or 2
 a
 e
