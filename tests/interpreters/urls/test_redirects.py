@@ -115,3 +115,15 @@ def test_referer():
     made = exchange(headers=((b"referer", b"https://partner.example/"),))
     made.sinks = Sinks(InterpretersSettings(), lambda _: None)
     judge_location("https://partner.example/", made, ())
+
+
+@pytest.mark.parametrize(
+    "text", ["/evil.example", "/evil.example/x?y", "\\evil.example", "/evilhost"]
+)
+def test_a_slash_before_a_slash(text):
+    """A handler that makes a path of what it gets: ``"/" + "/evil.example"``."""
+    made = asked(b"next=" + text.encode())
+    with pytest.raises(InjectionRefusedError):
+        judge_location("/" + text, made, ())
+    judge_location(text.replace("\\", "/"), asked(b"next=" + text.encode()), ())
+    judge_location("https://pay.example/x", asked(b"next=" + text.encode()), ())

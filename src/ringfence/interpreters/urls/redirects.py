@@ -20,6 +20,8 @@ _LOCAL = re.compile(r"/(?:[^/?#][^?#]*)?(?:[?#].*)?")
 # What browsers drop or turn before they look (WHATWG URL, section 4.4).
 _AS_BROWSERS = str.maketrans("\\", "/", "\t\r\n")
 _ABROAD = re.compile(r"(?:(?:https?:)?/{2,}|https?:/?)([^/?#]+)", re.IGNORECASE)
+_LONGEST = 300  # characters in which a host ends
+_AUTHORITY_ENDS = re.compile(r"[/?#:]")
 _AT_HOME = frozenset({"origin", "referer"})  # they send nobody anywhere new
 
 
@@ -89,7 +91,7 @@ def judge_location(location: str, exchange: Exchange, own: Sequence[str]) -> Non
     for target in hosts_of([Input(f"//{abroad[1]}", "header", "location")]):
         if target.host in known or is_among(target.host, declared):
             continue
-        chosen = _brought(target.host, whom)
+        chosen = _brought(target.host, whom) or _begun(target.host, whom)
         if chosen is not None:
             whom.refuse(SINK, "an input chooses the site", chosen)
             return
@@ -109,3 +111,15 @@ def _brought(host: str, whom: Here) -> Input | None:
         ),
         None,
     )
+
+
+def _begun(host: str, whom: Here) -> Input | None:
+    """Return the input that begins with a host, as a path does to which a handler adds
+    the slash that makes another site of it: ``"/" + "/evil.example"``."""
+    for given in whom.inputs.values:
+        if given.place == "header":
+            continue
+        text = given.text[:_LONGEST].translate(_AS_BROWSERS).strip().lstrip("/")
+        if fold_host(_AUTHORITY_ENDS.split(text, maxsplit=1)[0]) == host:
+            return given
+    return None
