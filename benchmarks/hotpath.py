@@ -123,6 +123,9 @@ class Walk:
                 if said is not None:
                     await settle(said)
             spent[name] = time.process_time() - started
+        for exchange in exchanges:
+            if exchange.in_flight:  # else the address would have too many open
+                self.guard._in_flight.leave(exchange)
         return {name: seconds / TIMES * 1e6 for name, seconds in spent.items()}
 
 

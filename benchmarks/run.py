@@ -106,7 +106,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--only",
         nargs="+",
-        choices=["requests", "routes", "held", "limits", "sessions", "signin"],
+        choices=["requests", "routes", "held", "limits", "sessions", "sinks", "signin"],
         help="measure these only, and write nothing",
     )
     return parser.parse_args()

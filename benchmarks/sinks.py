@@ -14,10 +14,13 @@ from __future__ import annotations
 
 import json
 import os
+import random
+import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from itertools import count
 from typing import IO
 
@@ -27,10 +30,14 @@ from sqlglot.dialects.dialect import Dialect
 from ringfence.exchange import Exchange, active
 from ringfence.interpreters.arm import arm
 from ringfence.interpreters.hook import gather, hook_of
+from ringfence.interpreters.html.reflected import Reflection
+from ringfence.interpreters.json.strict import read
+from ringfence.interpreters.paths import events as path_events
 from ringfence.interpreters.settings import InterpretersSettings
 from ringfence.interpreters.sink import Sink, Sinks
 from ringfence.interpreters.sql.judge import check
 from ringfence.interpreters.untrusted import inputs_of
+from ringfence.interpreters.urls import egress
 
 ROUNDS, TIMES = 60, 400
 SEEN_GOAL, FIRST_GOAL, EVENT_GOAL = 2.0, 2.0, 0.5  # times, times, microseconds
@@ -59,22 +66,35 @@ for line in sys.stdin:
 """
 
 
-def _exchange() -> Exchange:
+BODY = json.dumps({f"field{at}": text for at, text in enumerate(INPUTS)}).encode()
+JSON = b"application/json"
+PAGE = b"<html><body>" + b"<p>an <b>honest</b> page</p>\n" * 1_750 + b"</body></html>"
+HTML = {b"content-type": b"text/html; charset=utf-8"}
+UPLOAD = (
+    b'--b\r\nContent-Disposition: form-data; name="f"; filename="a.bin"\r\n\r\n'
+    + random.Random(1).randbytes(1_048_576)
+    + b"\r\n--b--\r\n"
+)
+SAVED = ("/srv/uploads/5f0c.bin", "wb", 0)
+
+
+def _exchange(
+    body: bytes = BODY, content_type: bytes = JSON, query: bytes = b""
+) -> Exchange:
     """A request that has brought ten values."""
 
     async def nothing() -> dict[str, object]:
         raise RuntimeError
 
-    body = json.dumps({f"field{at}": text for at, text in enumerate(INPUTS)}).encode()
     scope = {
         "type": "http",
-        "method": "POST",
+        "method": "POST" if body else "GET",
         "path": "/",
-        "query_string": b"",
-        "headers": [(b"content-type", b"application/json")],
+        "query_string": query,
+        "headers": [(b"content-type", content_type)] if body else [],
     }
     exchange = Exchange(scope, nothing)
-    exchange.received = [body]
+    exchange.received = [body] if body else []
     exchange.sinks = Sinks(InterpretersSettings(), lambda _: None)
     return exchange
 
@@ -107,21 +127,64 @@ def _ten_tests() -> None:
             raise RuntimeError
 
 
-def _first_sights() -> tuple[Callable[[], object], Callable[[], object]]:
-    """A text that nobody has seen, with an honest input in a literal of it: judged, and
-    only tokenised."""
+_IN_NO_INPUT = str.maketrans("0123456789", "zqxjkvwyfu")
+
+
+def _first_sights() -> tuple[Callable[[], object], ...]:
+    """A text that nobody has seen, with an honest input in a literal of it: judged,
+    only tokenised, and judged where its shape is new as well."""
     numbers, tokenizer = count(), Dialect.get_or_raise("postgres")
 
-    def text() -> str:
+    def text(name: str = "price") -> str:
         return (
-            "SELECT id, name, price, stock FROM products WHERE category = "
+            f"SELECT id, name, {name}, stock FROM products WHERE category = "
             f"'reading lamp' AND price < {next(numbers)} ORDER BY price DESC LIMIT 20"
         )
 
     def judged() -> None:
         check(text(), dialect="postgres", sink=SINK)
 
-    return judged, lambda: tokenizer.tokenize(text())
+    def of_a_new_shape() -> None:
+        name = str(next(numbers)).translate(_IN_NO_INPUT)
+        check(text(f"price AS {name}"), dialect="postgres", sink=SINK)
+
+    return judged, lambda: tokenizer.tokenize(text()), of_a_new_shape
+
+
+def _others() -> dict[str, tuple[Callable[[], object], int]]:
+    """What has no goal, and how often it is done in a round."""
+    hook = hook_of(gather(path_events.JUDGES, egress.JUDGES))
+    to = socket.socket()
+    known, dialled = _exchange(), ("93.184.215.14", 443)
+
+    def judge(event: str, args: tuple[object, ...], **brought: bytes) -> None:
+        with _answering(_exchange(**brought) if brought else known):
+            hook(event, args)
+
+    def show() -> None:
+        page = _exchange(b"", query=b"q=O%27Brien+said+%22hello%22")
+        reflection = Reflection(page, HTML)
+        reflection.concerns()
+        reflection.look(PAGE, more=False)
+
+    upload = {"body": UPLOAD, "content_type": b"multipart/form-data; boundary=b"}
+    return {
+        "JSON of 250 bytes, read strictly": (partial(read, BODY), TIMES),
+        "a file is opened, ten inputs": (partial(judge, "open", SAVED), TIMES),
+        "... and nobody has asked for them before": (
+            partial(judge, "open", SAVED, body=BODY),
+            TIMES // 10,
+        ),
+        "... and they are an upload of 1 MiB": (
+            partial(judge, "open", SAVED, **upload),
+            1,
+        ),
+        "a connection is opened, ten inputs": (
+            partial(judge, "socket.connect", (to, dialled)),
+            TIMES,
+        ),
+        "a page of 50 kB, a query with quotes": (show, TIMES // 20),
+    }
 
 
 def _events() -> tuple[Callable[[], object], Callable[[], object]]:
@@ -177,19 +240,21 @@ def measured() -> dict[str, float]:
     exchange = _exchange()
     inputs_of(exchange)
     arm()  # collects the constants of what is loaded
-    first, tokenised = _first_sights()
+    first, tokenised, new_shape = _first_sights()
+    others = _others()
     judged_event, other_event = _events()
     work: dict[str, Callable[[], object]] = {
         "a statement seen before": _seen,
         "ten `in` tests": _ten_tests,
         "first sight, with a hit": first,
         "one tokenization of it": tokenised,
+        "first sight, of a shape that is new": new_shape,
         "an audit event, nobody answered": judged_event,
         "an audit event that nobody judges": other_event,
     }
     python = os.environ.get("AIKIDO_PYTHON")
     aikido = Aikido(python) if python else None
-    least = dict.fromkeys(work, float("inf"))
+    least = dict.fromkeys((*work, *others), float("inf"))
     with _answering(exchange):
         for name in ("a statement seen before", "first sight, with a hit"):
             work[name]()
@@ -200,6 +265,8 @@ def measured() -> dict[str, float]:
                 least[name] = min(
                     least[name], _spend_here(call, exchange if is_asked else None)
                 )
+            for name, (call, times) in others.items():
+                least[name] = min(least[name], _spend(call, times))
             if aikido is not None:
                 for name, hit in (
                     ("aikido_zen, ten inputs", ""),
