@@ -50,6 +50,10 @@ class Exports:
     async def _pack(self, owner_id: str, name: str, mine: list[Order]) -> Export:
         shelf = paths.join_below(self._folder, owner_id)
         path = paths.join_below(shelf, f"{name}.csv")
+        if path.parent != shelf:  # a folder of its own, where nobody counts
+            raise ShopError(
+                400, "shop.no_file_name", "The name of a file has no slash in it."
+            )
         await asyncio.to_thread(_write, path, mine)
         await _PACK.run(file=str(path))
         packed = path.with_name(f"{path.name}.gz")

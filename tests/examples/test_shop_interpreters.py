@@ -48,6 +48,18 @@ async def test_export_stays_on_its_shelf(town, name):
     assert answer.json()["code"] == "interpreters.path"
 
 
+async def test_export_opens_no_folder_of_its_own(town):
+    """In folders below the shelf nobody would count, list or find what is kept."""
+    ann = await town.person()
+    answer = await ann.api.post("/api/exports", json={"name": "orders 2026/11"})
+    assert answer.status_code == 400
+    assert answer.json()["code"] == "shop.no_file_name"
+    page = await ann.post("/exports", name="orders 2026/11")
+    assert "has no slash in it" in page.text
+    shelf = town.guard.settings.data / "exports" / ann.id
+    assert not list(shelf.rglob("*"))
+
+
 async def test_export_of_somebody_else(town):
     ann, bob = await town.person(), await town.person()
     await order(ann)
