@@ -5,7 +5,7 @@
 
 help:
 	@echo "make serve   the example shop on http://127.0.0.1:8000   [PORT= DATA= WORKERS=]"
-	@echo "make test    every test                                  [ARGS='-k name']"
+	@echo "make test    every test, in two processes                [JOBS=0 ARGS='-k name']"
 	@echo "make check   format, lint and types"
 	@echo "make format  format, and mend what lint can mend"
 	@echo "make bench   what the guard costs, beside others         [ARGS=--quick]"
@@ -32,9 +32,10 @@ range:
 	@exec .venv/bin/python -m examples.range --guard "$(GUARD)" --port "$(PORT)" \
 	    --data "$(DATA)" $(if $(KEY),--key="$(KEY)")
 
+test: JOBS ?= 2
 test:
 	@tools/venv .venv test
-	@.venv/bin/python -m pytest $(ARGS)
+	@.venv/bin/python -m pytest -n "$(JOBS)" --dist loadfile $(ARGS)
 
 check:
 	@tools/venv .venv test
