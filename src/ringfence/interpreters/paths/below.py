@@ -47,9 +47,9 @@ def join_below(folder: str | os.PathLike[str], *parts: str) -> Path:
     Source: CWE-22, CWE-59; ASVS 5.0 5.3.2.
 
     Not covered: folders below, which a part with ``/`` names (compare ``parent`` where
-    there are to be none); what becomes of links between this call and the opening: ``open_below``
-    has no such gap. Names that differ in case or in their Unicode form only are one
-    file on some file systems.
+    there are to be none); what becomes of links between this call and the opening:
+    ``open_below`` has no such gap. Names that differ in case or in their Unicode form
+    only are one file on some file systems.
     """
     base = Path(folder).resolve()
     path = base.joinpath(*_segments(parts))
