@@ -48,7 +48,7 @@ from ringfence.interpreters.arm import arm, arm_sqlite
 from ringfence.interpreters.boundary_map import BoundaryMap
 from ringfence.interpreters.loops import arm_loop
 from ringfence.interpreters.sink import Sinks
-from ringfence.interpreters.sql.foreign import refuse_unguarded
+from ringfence.interpreters.sql.foreign import FOREIGN
 from ringfence.principal import Principal
 from ringfence.settings import Settings, refuse_unsafe
 from ringfence.traffic.blocklist import Blocklist
@@ -386,7 +386,7 @@ class Guard:
     async def _close_plans(self) -> None:
         """Read the routes once more, those of the lifespan too, and close the plans."""
         self._guarded, self._own = self._compile()
-        refuse_unguarded()
+        FOREIGN.refuse_open()
         await self._guarded.close()
         self._fixed = self._guarded.index.fixed
         if self._own is not None:

@@ -64,7 +64,7 @@ def arm() -> None:
             evaluation.JUDGES,
             pickles.JUDGES,
         ),
-        egress.WITNESSES,
+        {**egress.WITNESSES, **foreign.WITNESSES},
     )
     threads.arm()
     if not any(isinstance(finder, _Arming) for finder in sys.meta_path):

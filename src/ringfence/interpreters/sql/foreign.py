@@ -9,46 +9,63 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ringfence.errors import SettingsError
-from ringfence.interpreters.hook import Judge
+from ringfence.interpreters.hook import Judge, Witness
 from ringfence.interpreters.sink import Here, Sink
 
 _SINK = Sink("sql", "sqlite3")
-_FOREIGN = (
+_WHY = (
     "a connection whose statements could not be judged: open it with"
     " sqlite3.connect(), and let a factory or cursor of your own be a class"
 )
 
 
-def _judge_connection(event: str, args: tuple[object, ...], whom: Here) -> None:
-    _ = event
-    if args and not hasattr(args[0], "ringfence_asks"):
-        whom.refuse(_SINK, _FOREIGN)
+class Foreign:
+    """Connections that take no guard; there is one of this, ``FOREIGN``."""
+
+    def __init__(self) -> None:
+        # One may have been opened before anybody could notice.
+        self._suspected = True
+
+    def judge(self, event: str, args: tuple[object, ...], whom: Here) -> None:
+        """Refuse to open one for a request."""
+        self.notice(event, args)
+        if _is_foreign(args):
+            whom.refuse(_SINK, _WHY)
+
+    def notice(self, event: str, args: tuple[object, ...]) -> None:
+        """Remember that one was opened while nobody was being answered."""
+        _ = event
+        self._suspected = self._suspected or _is_foreign(args)
+
+    def refuse_open(self) -> None:
+        """Stop the start-up where one is open.
+
+        Raises:
+            SettingsError: it was opened before ``ringfence`` was imported.
+        """
+        library = sys.modules.get("sqlite3")
+        if library is None or not self._suspected:
+            return
+        if any(map(_is_open, _foreign_of(library.Connection))):
+            message = (
+                "a connection to SQLite was opened before ringfence was imported, so "
+                "that nothing could judge its statements; import ringfence first, or "
+                "open the connection later, in the lifespan say"
+            )
+            raise SettingsError(message)
+        self._suspected = False
 
 
-def refuse_unguarded() -> None:
-    """Stop the start-up where a connection to SQLite is open that takes no guard.
+def _is_foreign(args: tuple[object, ...]) -> bool:
+    return bool(args) and not hasattr(args[0], "ringfence_asks")
 
-    Raises:
-        SettingsError: one was opened before ``ringfence`` was imported.
-    """
-    library = sys.modules.get("sqlite3")
-    if library is None:
-        return
-    kind = library.Connection
-    # Instances refer to their class. To ask each object of the process for its own
-    # would take the longer part of a start-up.
-    if any(
-        issubclass(type(found), kind)
-        and not hasattr(found, "ringfence_asks")
-        and _is_open(found)
-        for found in gc.get_referrers(*_with_subclasses(kind))
-    ):
-        message = (
-            "a connection to SQLite was opened before ringfence was imported, so that "
-            "nothing could judge its statements; import ringfence first, or open the "
-            "connection later, in the lifespan say"
-        )
-        raise SettingsError(message)
+
+def _foreign_of(kind: type) -> Iterator[object]:
+    """Yield the instances that take no guard: they refer to their class. To ask each
+    object of the process for its own would take the longer part of a start-up."""
+    for found in gc.get_referrers(*_with_subclasses(kind)):
+        if issubclass(type(found), kind) and _is_foreign((found,)):
+            yield found
 
 
 def _with_subclasses(kind: type) -> Iterator[type]:
@@ -67,4 +84,7 @@ def _is_open(connection: Any) -> bool:
     return True
 
 
-JUDGES: Mapping[str, Judge] = {"sqlite3.connect/handle": _judge_connection}
+FOREIGN = Foreign()
+_OPENED = "sqlite3.connect/handle"
+JUDGES: Mapping[str, Judge] = {_OPENED: FOREIGN.judge}
+WITNESSES: Mapping[str, Witness] = {_OPENED: FOREIGN.notice}
