@@ -334,6 +334,15 @@ def test_what_is_cut_out_of_an_input_is_input(sent, pasted):
     assert not asked(SORT.format("name"), "-name")
 
 
+def test_many_parts_hide_none():
+    """What cannot be taken apart any more counts against a statement (CWE-770)."""
+    sort = "-(CASE WHEN (SELECT 1) THEN id END)"
+    noise = [f"a{n}'b c{n}'d e{n}'f" for n in range(3_000)]
+    assert asked(SORT.format(sort[1:]), *noise, sort)
+    flood = [f"a{n}'b c{n}'d e{n}'f" for n in range(30_000)]
+    assert asked(SORT.format("1"), *flood)
+
+
 def test_words_of_a_search_are_input():
     """Each word is pasted on its own."""
     word = "x'OR(1=1)--"

@@ -15,7 +15,8 @@ from threading import Lock
 from ringfence.interpreters.untrusted import Input, Inputs, fold
 
 _LONGEST = 65_536  # characters of a value that is taken apart
-_MOST = 4_096  # parts of what one request has brought
+_LONGEST_LIST = 4_096  # of one whose middle is, too
+_MOST = 50_000  # parts of what one request has brought
 _REMEMBERED = 64  # requests
 _CUTS = (":", "@", "__", "|", ".", "/", "=", " ", ",")
 _SIGNS = "-+~!^$ "
@@ -34,16 +35,19 @@ class Parts:
     """Takes values apart, once a request."""
 
     def __init__(self) -> None:
-        self._known: OrderedDict[int, tuple[Inputs, tuple[Part, ...]]] = OrderedDict()
+        self._known: OrderedDict[int, tuple[Inputs, tuple[Part, ...] | None]] = (
+            OrderedDict()
+        )
         self._lock = Lock()
 
-    def of(self, inputs: Inputs) -> tuple[Part, ...]:
-        """Return the parts of all values, each once, without the values themselves."""
+    def of(self, inputs: Inputs) -> tuple[Part, ...] | None:
+        """Return the parts of all values, each once, without the values themselves;
+        ``None`` if there are too many to be looked for."""
         with self._lock:
             known = self._known.get(id(inputs))
         if known is not None and known[0] is inputs:
             return known[1]
-        parts = tuple(_parts(inputs))
+        parts = _all_parts(inputs)
         with self._lock:
             self._known[id(inputs)] = (inputs, parts)
             while len(self._known) > _REMEMBERED:
@@ -54,17 +58,18 @@ class Parts:
 PARTS = Parts()
 
 
-def _parts(inputs: Inputs) -> Iterator[Part]:
-    seen = {value.text for value in inputs.values}
+def _all_parts(inputs: Inputs) -> tuple[Part, ...] | None:
+    known = {value.text for value in inputs.values}
+    parts: dict[str, Input] = {}
     for given in inputs.values:
-        if len(given.text) > _LONGEST:
-            continue
-        for part in _cut(given.text):
-            if len(seen) > _MOST + len(inputs.values):
-                return
-            if _is_telling(part) and part not in seen:
-                seen.add(part)
-                yield fold(part), given
+        is_long = len(given.text) > _LONGEST
+        for part in (given.text.lstrip(_SIGNS),) if is_long else _cut(given.text):
+            if _is_telling(part) and part not in known:
+                parts.setdefault(part, given)
+                if len(parts) > _MOST:
+                    # Not those that fit: the one that matters would be the last.
+                    return None
+    return tuple((fold(part), given) for part, given in parts.items())
 
 
 def _is_telling(part: str) -> bool:
@@ -86,7 +91,7 @@ def _cut(text: str) -> Iterator[str]:
         return
     yield "".join(text.split())  # as of telephone numbers
     yield from _joined_anew(text)
-    for cut in _CUTS:
+    for cut in _CUTS if len(text) <= _LONGEST_LIST else ():
         if text.count(cut) > 1:
             for middle in text.split(cut)[1:-1]:
                 if _CODE.search(middle) is not None:

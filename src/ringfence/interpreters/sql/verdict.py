@@ -19,7 +19,7 @@ from itertools import pairwise
 
 from ringfence.interpreters.sql.constants import WORD, Constants
 from ringfence.interpreters.sql.lexer import USUAL, Token, Tokens, read
-from ringfence.interpreters.sql.parts import PARTS
+from ringfence.interpreters.sql.parts import PARTS, Part
 from ringfence.interpreters.sql.second_opinion import SECOND
 from ringfence.interpreters.untrusted import Found, Input, Inputs, fold
 
@@ -125,12 +125,13 @@ def judge(  # noqa: PLR0913 - what is asked, and whom
         tokens = read(text, dialect, backslash=usual)
         if _is_stacked(tokens):
             return Verdict(Objection("several statements at once"))
-    if not inputs.complete:
+    parts = PARTS.of(inputs) if inputs.complete else None
+    if parts is None:
         return Verdict(
             Objection("it is not static, and not all that was sent could be remembered")
         )
     whole = tuple(_found(text, inputs))
-    found = (*whole, *_found_parts(text, inputs, whole))
+    found = (*whole, *_found_parts(text, parts, whole))
     if not found:
         return _PASSED
     tokens = tokens or read(text, dialect, backslash=usual)
@@ -164,11 +165,11 @@ def _found(text: str, inputs: Inputs) -> Iterator[_Place]:
 
 
 def _found_parts(
-    text: str, inputs: Inputs, whole: tuple[_Place, ...]
+    text: str, parts: tuple[Part, ...], whole: tuple[_Place, ...]
 ) -> Iterator[_Place]:
     """Yield where parts of inputs stand, but for those within the whole of one."""
     folded = fold(text)
-    for part, given in PARTS.of(inputs):
+    for part, given in parts:
         start = folded.find(part)
         while start >= 0:
             end = start + len(part)
