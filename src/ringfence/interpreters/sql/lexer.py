@@ -7,6 +7,7 @@ here follows the engines; ``second_opinion`` asks sqlglot, and both have to agre
 from __future__ import annotations
 
 import re
+import string
 from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -27,13 +28,24 @@ Kind = Literal[
 ]
 
 _SPACE = r"[ \t\n\r\f\v]"
-# Every engine takes whatever is beyond ASCII for a letter.
-_LETTER = r"A-Za-z_\u0080-\U0010ffff"
-_WORD = rf"[{_LETTER}][{_LETTER}0-9$]*"
+_LETTERS = f"{string.ascii_letters}_"
+_WITHIN = f"{string.digits}$"
+
+
+def _letters(more: str = "") -> str:
+    """Return a class of letters and of ``more``. Every engine takes whatever is beyond
+    ASCII for a letter: said by what is none, which compiles in no time."""
+    others = sorted({chr(code) for code in range(128)} - set(_LETTERS + more))
+    return f"[^{re.escape(''.join(others))}]"
+
+
+_LETTER, _ALNUM, _INNER = _letters(), _letters(string.digits), _letters(_WITHIN)
+_ALONE = f"(?<!{_letters(':' + _WITHIN)})"
+_WORD = rf"{_LETTER}{_INNER}*"
 _NUMBER = (
     r"(?:0[xX][0-9a-fA-F_]+|0[bBoO][0-7_]+"
     r"|(?:[0-9][0-9_]*(?:\.[0-9_]*)?|\.[0-9][0-9_]*)(?:[eE][+-]?[0-9]+)?)"
-    rf"(?![{_LETTER}0-9])"
+    rf"(?!{_ALNUM})"
 )
 _PYFORMAT = r"%\([^()]*\)s|%s"
 _MARKS = r"->>|->|\|\||<<|>>|<=>|<=|<>|>=|==|!=|::|:=|."
@@ -50,9 +62,9 @@ def _pattern(**groups: str) -> re.Pattern[str]:
     # may be the prefix of a literal is left to these). White space behind a token is
     # passed over with it.
     groups = {
-        "plain": rf"[{_LETTER}][{_LETTER}0-9$]*+(?!['\"&])",
+        "plain": rf"{_LETTER}{_INNER}*+(?!['\"&])",
         "sign": "[,;()]",
-        "digits": f"[0-9]++(?![{_LETTER}.])",
+        "digits": f"[0-9]++(?!{_letters('.')})",
         "space": f"{_SPACE}+",
         **groups,
     }
@@ -67,7 +79,7 @@ def _sqlite() -> re.Pattern[str]:
         string=f"[xX]?{_PLAIN}",
         quoted=rf"{_DOUBLE}|{_BACKTICK}|\[[^\]]*\]",
         number=_NUMBER,
-        placeholder=rf"\?[0-9]*|(?<![:{_LETTER}0-9$])[:@$][{_LETTER}0-9$]+",
+        placeholder=rf"\?[0-9]*|{_ALONE}[:@$]{_INNER}+",
         word=_WORD,
         unfinished="['\"`\\[].*",
         mark=_MARKS,
@@ -79,12 +91,12 @@ def _postgres() -> re.Pattern[str]:
         line_comment=r"--[^\n\r]*",
         comment=r"/\*",  # they nest: see ``_nested``
         string=rf"[eE]{_ESCAPED}|(?:[nNbBxX]|[uU]&)?{_PLAIN}"
-        rf"|\$(?P<tag>(?:[{_LETTER}][{_LETTER}0-9]*)?)\$.*?\$(?P=tag)\$",
+        rf"|\$(?P<tag>(?:{_LETTER}{_ALNUM}*)?)\$.*?\$(?P=tag)\$",
         quoted=f"(?:[uU]&)?{_DOUBLE}",
-        placeholder=rf"\$[0-9]+|{_PYFORMAT}|(?<![:{_LETTER}0-9$]):[{_LETTER}0-9]+",
+        placeholder=rf"\$[0-9]+|{_PYFORMAT}|{_ALONE}:{_ALNUM}+",
         number=_NUMBER,
         unfinished="['\"].*|[eE]'.*|/\\*.*"
-        rf"|\$(?:[{_LETTER}][{_LETTER}0-9]*)?\$.*",
+        rf"|\$(?:{_LETTER}{_ALNUM}*)?\$.*",
         word=_WORD,
         mark=_MARKS,
     )
@@ -102,7 +114,7 @@ def _mysql(*, backslash: bool) -> re.Pattern[str]:
         placeholder=rf"\?|{_PYFORMAT}",
         number=_NUMBER,
         unfinished=r"['\"`].*|/\*.*",
-        word=rf"{_WORD}|@@?[{_LETTER}0-9$.]*",
+        word=rf"{_WORD}|@@?{_letters('.' + _WITHIN)}*",
         mark=_MARKS,
     )
 
