@@ -47,6 +47,8 @@ _LIMITS = """
   around a body, the charset of a form, blanks made one), as a whole or as one
   part of a list. One that the application cuts, reverses, encrypts or puts together
   from several others is not; the statement lock stands behind that for SQL.
+- A worker that was started elsewhere and takes jobs from a queue works for nobody once
+  the request that has put the job there is answered: what it does is not judged then.
 - Text that was stored by another request is not an input of this one. Against it stand
   the statement lock, SQLAlchemy's and the drivers' parameters, autoescape and the CSP.
 - MySQL's drivers are asked before they send, but no MySQL server was run.
