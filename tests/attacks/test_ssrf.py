@@ -23,6 +23,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, RedirectRespons
 from starlette.routing import Route
 from tests.attacks.ledgers import settled
 from tests.attacks.serving import NO_TLS, served
+from tests.attacks.twins import alone
 
 from ringfence import Guard, Settings, access, urls
 from ringfence.interpreters.loops.guarded import GuardedLoop
@@ -290,6 +291,7 @@ class World:
     def get(self, path, **query):
         # The test's own thread is one that carries no context: a request that has been
         # answered and is still in progress would be judged for it.
+        alone()
         with vouch(HERE, self.server.port):
             return httpx2.get(
                 f"{self.server.url}{path}",
