@@ -17,6 +17,7 @@ from ringfence.interpreters.shell.template import Template, Value
 
 # What programs need to find their files and to speak; no keys, no addresses.
 _INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR")
+_LAST_WORDS = 1.0  # seconds
 _PIECE = 65_536
 _LONGEST_TOLD = 200  # characters of what a program says of its failure
 
@@ -103,6 +104,7 @@ class Command:
             if process.returncode is None:
                 kill()
                 await process.wait()
+                await _drain(process)
         if output is None or errors is None:
             raise self._failed(f"said more than {self.max_output} bytes")
         if code not in self.accepted:
@@ -153,11 +155,22 @@ async def _read(
     """Read all of it; ``None`` if that is too much."""
     data = bytearray()
     while stream is not None and (piece := await stream.read(_PIECE)):
+        if len(data) > most:
+            continue  # to its end, which closes the pipe
         data += piece
         if len(data) > most:
             kill()
-            return None
-    return bytes(data)
+    return None if len(data) > most else bytes(data)
+
+
+async def _drain(process: Process) -> None:
+    """Read what is left in the pipes of a program that was killed: their end closes
+    them. A process that has left the group may hold them open; it is not waited for."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_LAST_WORDS):
+            for stream in (process.stdout, process.stderr):
+                while stream is not None and await stream.read(_PIECE):
+                    pass
 
 
 async def _feed(stream: asyncio.StreamWriter | None, data: bytes | None) -> None:
