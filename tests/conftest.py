@@ -1,11 +1,14 @@
 """What every test shares, and no more."""
 
 import os
+from functools import partial
 
 import pytest
 from hypothesis import settings
+from jinja2 import BytecodeCache
 from tests.servers.postgres import running_postgres
 
+from ringfence.identity.pages import render
 from ringfence.identity.passwords import open as passwords
 from ringfence.identity.passwords.calibrate import UNMEASURED
 
@@ -18,6 +21,29 @@ settings.load_profile("ci" if os.environ.get("CI") else "home")
 @pytest.fixture
 def anyio_backend():
     return "asyncio"
+
+
+class Compiled(BytecodeCache):
+    """Templates that have been compiled once, for all guards of one process."""
+
+    def __init__(self):
+        self.kept = {}
+
+    def load_bytecode(self, bucket):
+        if bucket.key in self.kept:
+            bucket.bytecode_from_string(self.kept[bucket.key])
+
+    def dump_bytecode(self, bucket):
+        self.kept[bucket.key] = bucket.bytecode_to_string()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def compiled():
+    """Compile the sign-in pages once, and not for each of the guards that are made."""
+    with pytest.MonkeyPatch.context() as patch:
+        made = partial(render.Environment, bytecode_cache=Compiled())
+        patch.setattr(render, "Environment", made)
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)

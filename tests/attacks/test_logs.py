@@ -33,7 +33,9 @@ async def sign_in(request):
 
 @pytest.fixture
 def written():
-    """What the application's own handler writes."""
+    """What the application's own handler writes, with no guard of another test."""
+    before = logging.getLogRecordFactory()
+    logging.setLogRecordFactory(logging.LogRecord)
     stream, log = io.StringIO(), logging.getLogger("home-made")
     handler = logging.StreamHandler(stream)
     log.addHandler(handler)
@@ -41,6 +43,7 @@ def written():
     yield stream
     log.removeHandler(handler)
     log.propagate = True
+    logging.setLogRecordFactory(before)
 
 
 def post(server):

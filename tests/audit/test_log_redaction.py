@@ -26,6 +26,15 @@ def loggers_as_before():
         each.setLevel(level)
 
 
+@pytest.fixture(autouse=True)
+def factory_as_python_has_it():
+    """Whatever a guard of another test has left behind."""
+    before = logging.getLogRecordFactory()
+    logging.setLogRecordFactory(logging.LogRecord)
+    yield
+    logging.setLogRecordFactory(before)
+
+
 @pytest.fixture
 def redaction():
     end = install_log_redaction()

@@ -1,5 +1,6 @@
 """``ringfence lock``: learn, show and check the statement lock."""
 
+import shlex
 import sys
 
 import pytest
@@ -49,7 +50,7 @@ def lock(*words):
 
 
 def test_learn_show_and_check(project, capsys):
-    command = f"{sys.executable} checks.py"
+    command = f"{shlex.quote(sys.executable)} checks.py"
     assert lock("--learn", f"{command} 0") == 0
     told = capsys.readouterr().out
     assert "select ?" in told
@@ -69,6 +70,6 @@ def test_learn_show_and_check(project, capsys):
 
 
 def test_nothing_to_learn_is_told(project, capsys):
-    assert lock("--learn", f"{sys.executable} -c 1") == 0
+    assert lock("--learn", f"{shlex.quote(sys.executable)} -c 1") == 0
     assert "put no statement together" in capsys.readouterr().out
     assert not (project / "statements.lock").exists()

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import select
+import shlex
 import subprocess
 import sys
 from functools import partial
@@ -31,7 +32,7 @@ def run(request):
 
 def python(code, **options):
     """Return a command that runs Python; its arguments are the gap's."""
-    return shell.command(f"{sys.executable} -c {code!r} {{x}}", **options)
+    return shell.command(f"{shlex.quote(sys.executable)} -c {code!r} {{x}}", **options)
 
 
 def test_a_value_is_one_argument():
@@ -266,7 +267,7 @@ def test_nobody_waits_any_more(run):
 
     async def main():
         task = asyncio.create_task(python("import time; time.sleep(60)").run(x="y"))
-        while not started:
+        while not started and not task.done():
             await asyncio.sleep(0)
             started.extend(set(children()) - others)
         task.cancel()
