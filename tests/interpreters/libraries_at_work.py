@@ -119,7 +119,7 @@ def classes() -> None:
     dataclasses.make_dataclass("D", ["x", "y"])(1, 2)
     pydantic.create_model("M", x=(dict[str, int], {}))()
 
-    def hinted(x: "typing.List[int]") -> "dict[str, int]": ...  # noqa: UP006, UP037
+    def hinted(x: "typing.List[int]") -> "dict[str, int]": ...  # noqa: UP006, UP037 - text
 
     typing.get_type_hints(hinted, {"typing": typing})
 

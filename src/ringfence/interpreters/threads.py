@@ -98,7 +98,7 @@ def _carrying_start(start: Callable[..., None]) -> Callable[..., None]:
             if _is_of_pool(self):
                 begun_by = None
             run = partial(_run_for, self, begun_by)
-            self.run = run  # type: ignore[method-assign] # of this thread only, until it runs
+            self.run = run  # type: ignore[method-assign]  # of this thread only, until it runs
         start(self)
 
     return carrying

@@ -70,7 +70,7 @@ def test_what_proxies_say_is_followed_by_nobody(header):
 
 def test_hosts_are_compared_in_one_form():
     assert fold_host("[FE80::1%eth0]") == "fe80::1"
-    assert fold_host("ＥＶＩＬ．example．") == "evil.example"  # noqa: RUF001
+    assert fold_host("ＥＶＩＬ．example．") == "evil.example"  # noqa: RUF001 - meant
     assert fold_host("xn--strae-oqa.de") == fold_host("STRASSE.de")
     assert fold_host("xn--\u20ac") == "xn--\u20ac"
 

@@ -180,7 +180,7 @@ def _is_host(text: str) -> bool:
         return True
     # Prices and versions are short spellings of addresses, too: 10.5, 1.2.3.
     return bool(readings(text)) and (
-        ":" in text or "x" in folded or folded.count(".") == 3  # noqa: PLR2004
+        ":" in text or "x" in folded or folded.count(".") == 3  # noqa: PLR2004 - dots
     )
 
 

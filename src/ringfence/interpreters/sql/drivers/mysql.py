@@ -121,13 +121,13 @@ def _asking_kind(kind: type) -> type:
     """Return a cursor class that asks, once for each that an application uses."""
 
     async def execute(self: Any, query: Any, args: Any = None) -> Any:
-        return await kind.execute(self, query, args)  # type: ignore[attr-defined]
+        return await kind.execute(self, query, args)  # type: ignore[attr-defined]  # a class made late
 
     async def executemany(self: Any, query: Any, args: Any) -> Any:
-        return await kind.executemany(self, query, args)  # type: ignore[attr-defined]
+        return await kind.executemany(self, query, args)  # type: ignore[attr-defined]  # a class made late
 
     async def callproc(self: Any, procname: Any, args: Any = ()) -> Any:
-        return await kind.callproc(self, procname, args)  # type: ignore[attr-defined]
+        return await kind.callproc(self, procname, args)  # type: ignore[attr-defined]  # a class made late
 
     methods = {"execute": execute, "executemany": executemany, "callproc": callproc}
     asking = type(kind.__name__, (kind,), {**methods, "__module__": kind.__module__})
