@@ -8,9 +8,10 @@ outside in.
 from __future__ import annotations
 
 import secrets
+import types
 from collections.abc import Awaitable, Callable, Generator, MutableMapping
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, TypeVar, cast
 
 from ringfence.denial import Answer, Denial
 from ringfence.principal import Principal
@@ -39,6 +40,25 @@ class Ready:
     def __await__(self) -> Generator[object, None, Message]:
         yield from ()
         return self.message
+
+
+Waited = TypeVar("Waited")
+
+
+@types.coroutine
+def go_on(
+    waiting: Generator[object, object, Waited], first: object
+) -> Generator[object, object, Waited]:
+    """Wait on in the place of what has begun to wait, for ``first``."""
+    try:
+        yield first
+    except BaseException as error:  # noqa: BLE001 - handed on to where it belongs
+        try:
+            first = waiting.throw(error)
+        except StopIteration as there:
+            return cast("Waited", there.value)
+        return (yield from go_on(waiting, first))
+    return (yield from waiting)
 
 
 class Exchange:

@@ -4,14 +4,12 @@ one."""
 from __future__ import annotations
 
 import asyncio
-import types
 from collections.abc import Awaitable, Generator
 from dataclasses import replace
-from typing import cast
 
 from ringfence.denial import Denial
 from ringfence.errors import BodyRefusedError, BodyTooLargeError
-from ringfence.exchange import Exchange, Message, Ready, Stage, at_once
+from ringfence.exchange import Exchange, Message, Ready, Stage, at_once, go_on
 from ringfence.traffic.forms import Form, form_of
 from ringfence.traffic.settings import TrafficSettings
 
@@ -163,7 +161,7 @@ class _Body:
         began = clock()
         try:
             async with asyncio.timeout_at(began + self._patience()) as bound:
-                message = await _go_on(waiting, first)
+                message = await go_on(waiting, first)
         except TimeoutError:
             if not bound.expired():
                 raise
@@ -182,22 +180,6 @@ class _Body:
             denial = replace(denial, headers=_CLOSE)
         self._exchange.denial = denial
         return BodyRefusedError(denial.detail)
-
-
-@types.coroutine
-def _go_on(
-    waiting: Generator[object, object, Message], first: object
-) -> Generator[object, object, Message]:
-    """Wait on in the place of what has begun to wait, for ``first``."""
-    try:
-        yield first
-    except BaseException as error:  # noqa: BLE001 - handed on to where it belongs
-        try:
-            first = waiting.throw(error)
-        except StopIteration as there:
-            return cast("Message", there.value)
-        return (yield from _go_on(waiting, first))
-    return (yield from waiting)
 
 
 def limit_messages(limit: int) -> Stage:

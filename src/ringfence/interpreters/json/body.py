@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import types
 from collections.abc import Awaitable, Coroutine, Generator
 from functools import partial
 from typing import TypeVar, cast
 
-from ringfence.exchange import Exchange, Message, Ready, Receive
+from ringfence.exchange import Exchange, Message, Ready, Receive, go_on
 
 Read = TypeVar("Read")
 
@@ -25,23 +24,7 @@ def promptly(reading: Coroutine[object, None, Read]) -> Read | Awaitable[Read]:
         first = next(waiting)
     except StopIteration as there:
         return cast("Read", there.value)
-    return _go_on(waiting, first)
-
-
-@types.coroutine
-def _go_on(
-    waiting: Generator[object, object, Read], first: object
-) -> Generator[object, object, Read]:
-    """Wait on in the place of what has begun to wait, for ``first``."""
-    try:
-        yield first
-    except BaseException as error:  # noqa: BLE001 - handed on to where it belongs
-        try:
-            first = waiting.throw(error)
-        except StopIteration as there:
-            return cast("Read", there.value)
-        return (yield from _go_on(waiting, first))
-    return (yield from waiting)
+    return go_on(waiting, first)
 
 
 def read_body(
