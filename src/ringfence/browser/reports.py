@@ -12,7 +12,6 @@ import msgspec
 
 from ringfence.audit.events import BrowserReport
 from ringfence.audit.log import AuditLog
-from ringfence.clock import Clock, system_clock
 from ringfence.denial import Answer, Denial
 from ringfence.errors import BodyRefusedError, StoreError
 from ringfence.exchange import Exchange, Stage, at_once
@@ -117,9 +116,7 @@ def ignore_others() -> Stage:
     return at_once(ignore)
 
 
-def collect_reports(
-    counters: CounterStore, audit: AuditLog, *, clock: Clock = system_clock
-) -> Stage:
+def collect_reports(counters: CounterStore, audit: AuditLog) -> Stage:
     """Return the stage that takes what browsers report and answers 204, whatever it is.
     Behind ``ignore_others`` and a cap on the body.
 
@@ -132,7 +129,6 @@ def collect_reports(
     Args:
         counters: keeps the budgets.
         audit: takes the events.
-        clock: times the budgets.
 
     Not covered: whether a report is true.
 
@@ -140,7 +136,7 @@ def collect_reports(
     """
 
     async def collect(exchange: Exchange) -> Answer | Denial:
-        if await _has_budget(counters, exchange.network, clock()):
+        if await _has_budget(counters, exchange.network):
             try:
                 body = await _read_body(exchange)
             except BodyRefusedError:  # too slow, or longer than it may be
@@ -197,13 +193,13 @@ def _is_foreign(headers: Mapping[bytes, bytes]) -> bool:
     return headers.get(b"sec-fetch-site", b"same-origin") == b"cross-site"
 
 
-async def _has_budget(counters: CounterStore, network: str, now: float) -> bool:
+async def _has_budget(counters: CounterStore, network: str) -> bool:
     charges = (
         Charge(b"browser.reports\0" + network.encode(), _PER_NETWORK, _MINUTE),
         Charge(b"browser.reports", _IN_ALL, _MINUTE),
     )
     try:
-        verdict = await counters.take(charges, now)
+        verdict = await counters.take(charges)
     except StoreError:
         return False  # a report is not worth a failure
     return verdict.refused < 0

@@ -11,7 +11,7 @@ from ringfence.identity.accounts import Accounts
 from ringfence.identity.open import open_identity
 from ringfence.secrets.keyring import Keyring
 from ringfence.settings import Settings
-from ringfence.stores.open import open_counters
+from ringfence.stores.open import open_shared
 
 
 @asynccontextmanager
@@ -36,7 +36,7 @@ async def open_accounts(settings: Settings) -> AsyncIterator[Accounts]:
         development=settings.development,
         audit=audit,
         keyring=Keyring(settings.keys_path, create=False),
-        counters=open_counters(""),
+        counters=open_shared("").counters("identity"),
         data=settings.data,
     )
     audit.start()

@@ -12,7 +12,7 @@ from ringfence.browser.cors import cors
 from ringfence.identity.open import Identity, open_identity
 from ringfence.secrets.keyring import Keyring
 from ringfence.settings import Settings
-from ringfence.stores.open import open_counters
+from ringfence.stores.open import open_shared
 from ringfence.traffic.blocklist import Blocklist
 
 
@@ -31,7 +31,8 @@ class Rooms:
         self.keyring = Keyring(settings.keys_path, create=settings.development)
         self.audit: AuditLog = open_log(settings.audit, data=settings.data)
         self.blocklist = Blocklist(settings.traffic, record=self.audit.record)
-        self.counters = open_counters(settings.store)
+        self.shared = open_shared(settings.store)
+        self.counters = self.shared.counters("limits")
         self.identity = self._identity(settings) if settings.identity.enabled else None
         self._restore_logging: Callable[[], None] | None = None
 
@@ -45,7 +46,7 @@ class Rooms:
             # On a shelf of their own: whoever fills the other one, with a long limit of
             # some route and the networks of two IPv6 sites, must not bring strangers
             # to share one budget of sign-ins.
-            counters=open_counters(settings.store),
+            counters=self.shared.counters("identity"),
             data=settings.data,
             measure=not settings.development,
         )

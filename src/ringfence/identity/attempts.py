@@ -41,12 +41,11 @@ class Attempt:
     Args:
         counters: keeps the budgets.
         lane: what was drawn from.
-        paid_at: when.
-        clock: tells the time.
+        paid_at: when, by the clock of the store.
         notice: tells the spray signal of a failure.
     """
 
-    __slots__ = ("_clock", "_counters", "_lane", "_notice", "_paid_at")
+    __slots__ = ("_counters", "_lane", "_notice", "_paid_at")
 
     def __init__(
         self,
@@ -54,13 +53,11 @@ class Attempt:
         lane: Lane,
         *,
         paid_at: float,
-        clock: Clock,
         notice: Callable[[], Awaitable[None]] | None,
     ) -> None:
         self._counters = counters
         self._lane = lane
         self._paid_at = paid_at
-        self._clock = clock
         self._notice = notice
 
     @property
@@ -80,12 +77,12 @@ class Attempt:
         """End a lock that has begun since this attempt was paid for: several honest
         ones at once cannot be told from guesses before their passwords are known.
         Failures that have locked nothing stay counted."""
-        guesses, now = self._lane.guesses, self._clock()
-        verdict = await self._counters.take(guesses, now)
+        guesses = self._lane.guesses
+        verdict = await self._counters.take(guesses)
         if verdict.held:
             await self._counters.lift([charge.key for charge in guesses])
         elif verdict.refused < 0:
-            await self._counters.give_back(guesses, now)
+            await self._counters.give_back(guesses, verdict.at)
 
     async def withdrawn(self) -> None:
         """Give the guess back: the password was not looked at."""
@@ -118,7 +115,7 @@ class Attempts:
     Source: ASVS 5.0 V6.3.1; NIST SP 800-63B-4, section 3.2.2; CWE-307, CWE-645.
 
     Not covered: with several worker processes and counters in memory, each process
-    counts for itself.
+    counts for itself; ``ringfence serve`` refuses that.
     """
 
     def __init__(  # noqa: PLR0913 - what it decides with, each by its name
@@ -167,12 +164,12 @@ class Attempts:
             else self._budgets.known(name, device)
         )
         charges = [*(rate.charge for rate in lane.rates), *lane.guesses]
-        verdict = await self._counters.take(charges, now)
+        verdict = await self._counters.take(charges)
         if verdict.refused < 0:
-            return self._attempt(lane, name, exchange, now)
+            return self._attempt(lane, name, exchange, verdict.at)
         if verdict.refused < len(lane.rates):
             return await self._limited(lane.rates, verdict, exchange)
-        return await self._locked(name, verdict, exchange, now)
+        return await self._locked(name, verdict, exchange)
 
     async def register(self, exchange: Exchange) -> Denial | None:
         """Pay for one registration, or refuse it with 429 before any hashing.
@@ -182,7 +179,7 @@ class Attempts:
         """
         rates = self._budgets.registration(exchange.network)
         charges = [rate.charge for rate in rates]
-        verdict = await self._counters.take(charges, self._clock())
+        verdict = await self._counters.take(charges)
         if verdict.refused < 0:
             return None
         return await self._limited(rates, verdict, exchange)
@@ -211,29 +208,25 @@ class Attempts:
             return None
         return device.id
 
-    def _attempt(
-        self, lane: Lane, name: str, exchange: Exchange, now: float
-    ) -> Attempt:
+    def _attempt(self, lane: Lane, name: str, exchange: Exchange, at: float) -> Attempt:
         is_known = bool(lane.lifted)
-        notice = None if is_known else partial(self._notice, name, exchange, now)
-        return Attempt(
-            self._counters, lane, paid_at=now, clock=self._clock, notice=notice
-        )
+        notice = None if is_known else partial(self._notice, name, exchange)
+        return Attempt(self._counters, lane, paid_at=at, notice=notice)
 
-    async def _notice(self, name: str, exchange: Exchange, now: float) -> None:
+    async def _notice(self, name: str, exchange: Exchange) -> None:
         """Look for many accounts that were each tried a few times: one password tried
         at every door stays below the limit of each account (CWE-307)."""
         settings, network = self._settings, exchange.network
         member = name.encode()
         key = counter_key("spray", network)
-        tried = await self._counters.distinct(key, member, _SPRAY_PERIOD, now)
+        tried = await self._counters.distinct(key, member, _SPRAY_PERIOD)
         if tried >= settings.spray_accounts:
-            self._slow(network, now + HOUR)
-            await self._tell_spray(key, network, tried, exchange, now)
+            self._slow(network, self._clock() + HOUR)
+            await self._tell_spray(key, network, tried, exchange)
         key = counter_key("spray")
-        tried = await self._counters.distinct(key, member, _SPRAY_PERIOD, now)
+        tried = await self._counters.distinct(key, member, _SPRAY_PERIOD)
         if tried >= settings.spray_accounts_global:
-            await self._tell_spray(key, "", tried, exchange, now)
+            await self._tell_spray(key, "", tried, exchange)
 
     def _is_slowed(self, network: str, now: float) -> bool:
         return self._slowed.get(network, 0.0) > now
@@ -244,19 +237,17 @@ class Attempts:
         if len(self._slowed) > _SLOWED_MOST:
             self._slowed.popitem(last=False)
 
-    async def _locked(
-        self, name: str, verdict: Verdict, exchange: Exchange, now: float
-    ) -> Denial:
+    async def _locked(self, name: str, verdict: Verdict, exchange: Exchange) -> Denial:
         """Refuse an attempt at a locked account. It costs its network what any other
         does: else the lock would show by what is left, and the refusals of whoever has
         a known device's cookie would fill the ledger."""
         network = exchange.network
-        slowed = self._is_slowed(network, now)
+        slowed = self._is_slowed(network, self._clock())
         rates = self._budgets.by_network(network, slowed=slowed)
-        over = await self._counters.take([rate.charge for rate in rates], now)
+        over = await self._counters.take([rate.charge for rate in rates])
         if over.refused >= 0:
             return await self._limited(rates, over, exchange)
-        await self._tell_lock(name, verdict, exchange, now)
+        await self._tell_lock(name, verdict, exchange)
         return LOCKED
 
     async def _limited(
@@ -276,7 +267,7 @@ class Attempts:
                 stage="identity.attempts",
             )
         )
-        if await self._is_news(charge.key, charge.period, self._clock()):
+        if await self._is_news(charge.key, charge.period):
             self._record(
                 SignInsLimited(
                     request_id=exchange.request_id,
@@ -287,14 +278,12 @@ class Attempts:
             )
         return refusal
 
-    async def _tell_lock(
-        self, name: str, verdict: Verdict, exchange: Exchange, now: float
-    ) -> None:
+    async def _tell_lock(self, name: str, verdict: Verdict, exchange: Exchange) -> None:
         if not verdict.held:
             return
-        until = round(now + verdict.retry_after)  # names this lock among others
+        until = round(verdict.at + verdict.retry_after)  # names this lock among others
         key = counter_key("lock", name, str(verdict.refused), str(until))
-        if await self._is_news(key, self._budgets.locks[-1], now):
+        if await self._is_news(key, self._budgets.locks[-1]):
             self._record(
                 SignInLocked(
                     request_id=exchange.request_id,
@@ -305,9 +294,9 @@ class Attempts:
             )
 
     async def _tell_spray(
-        self, key: bytes, network: str, accounts: int, exchange: Exchange, now: float
+        self, key: bytes, network: str, accounts: int, exchange: Exchange
     ) -> None:
-        if await self._is_news(key, _SPRAY_PERIOD, now):
+        if await self._is_news(key, _SPRAY_PERIOD):
             self._record(
                 SignInSpray(
                     request_id=exchange.request_id,
@@ -317,8 +306,8 @@ class Attempts:
                 )
             )
 
-    async def _is_news(self, key: bytes, period: float, now: float) -> bool:
+    async def _is_news(self, key: bytes, period: float) -> bool:
         """Return whether this has not been told in the last ``period``: a flood must
         not fill the ledger."""
         charge = Charge(counter_key("told", key), 1, period, exact=True)
-        return (await self._counters.take([charge], now)).refused < 0
+        return (await self._counters.take([charge])).refused < 0

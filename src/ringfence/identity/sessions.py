@@ -307,7 +307,7 @@ class Sessions:
             if await self._store.mark_moved(session.token_hash, use):
                 self._record_move(exchange, session, before, here)
             if self._on_move == "end":
-                await self._store.end_token(session.token_hash)
+                await self._store.end_token(session.token_hash, session.account_id)
                 self.live.end_session(session.token_hash, session.account_id)
                 return None
             known = self._remember(
@@ -422,7 +422,7 @@ class Sessions:
         added = await self._store.add(
             session,
             epoch=account.epoch,
-            replaces=None if earlier is None else earlier.token_hash,
+            replaces=earlier,
         )
         if not added:
             return SIGN_IN_FAILED
@@ -455,7 +455,7 @@ class Sessions:
         """Sign out: end the session that the request came with, if any."""
         session = _session_of(exchange)
         if session is not None:
-            await self._store.end_token(session.token_hash)
+            await self._store.end_token(session.token_hash, session.account_id)
             self.live.end_session(session.token_hash, session.account_id)
             self._record(SignedOut(**_where(exchange)))
         self._cookie.expire(exchange)

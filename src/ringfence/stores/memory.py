@@ -86,6 +86,7 @@ class AccountsOverSessions:
         self.by_id = accounts.by_id
         self.upgrade_hash = accounts.upgrade_hash
         self.page = accounts.page
+        self.epoch = accounts.epoch
 
     async def set_password(
         self, account_id: str, password_hash: str, *, epoch: int
@@ -114,6 +115,13 @@ class AccountsOverSessions:
         found = await self._accounts.set_disabled(account_id, disabled=disabled)
         self._sessions.end_now(account_id)
         return found
+
+    async def raise_epoch(self, account_id: str) -> int:
+        """See ``contracts.AccountStore``."""
+        raised = await self._accounts.raise_epoch(account_id)
+        if raised:
+            self._sessions.end_now(account_id)
+        return raised
 
     async def remove(self, account_id: str) -> bool:
         """See ``contracts.AccountStore``."""
@@ -196,6 +204,16 @@ class MemoryAccountStore:
             return False
         self._by_id[account_id] = replace(change(account), epoch=account.epoch + 1)
         return True
+
+    async def raise_epoch(self, account_id: str) -> int:
+        """See ``contracts.AccountStore``."""
+        raised = self._change(account_id, lambda old: old)
+        return self._opened()[account_id].epoch if raised else 0
+
+    async def epoch(self, account_id: str) -> int | None:
+        """See ``contracts.AccountStore``."""
+        account = self._opened().get(account_id)
+        return None if account is None or account.disabled else account.epoch
 
     async def page(self, *, after: str, limit: int) -> list[AccountRecord]:
         """See ``contracts.AccountStore``."""

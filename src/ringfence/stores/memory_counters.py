@@ -8,6 +8,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from ringfence.clock import Clock, system_clock
 from ringfence.stores.bounded import Bounded
 from ringfence.stores.contracts import Charge, Verdict
 from ringfence.stores.distinct import Distinct
@@ -38,6 +39,7 @@ class MemoryCounters:
             about 200 and 400 bytes each.
         members: most members that ``distinct`` remembers, of all keys together; about
             200 bytes each, an eighth of them at most under one key.
+        clock: tells the time.
 
     Not covered: other processes (with four workers a client gets up to four times the
     amount); threads.
@@ -45,7 +47,14 @@ class MemoryCounters:
     Source: CWE-307, CWE-770, CWE-799; ASVS 5.0 V2.4.1, V6.3.1.
     """
 
-    def __init__(self, *, keys: int = 100_000, members: int = 32_768) -> None:
+    def __init__(
+        self,
+        *,
+        keys: int = 100_000,
+        members: int = 32_768,
+        clock: Clock = system_clock,
+    ) -> None:
+        self._clock = clock
         self._holds: dict[bytes, _Hold] = {}
         self._rates = Bounded(keys, lambda: _NEVER, self._rate_is_idle)
         self._windows = Bounded(keys, _Window, self._window_is_idle)
@@ -58,13 +67,14 @@ class MemoryCounters:
         counted = len(self._rates.states) + len(self._windows.states)
         return counted + self._seen.size
 
-    async def take(self, charges: Sequence[Charge], now: float) -> Verdict:
+    async def take(self, charges: Sequence[Charge]) -> Verdict:
         """Take all charges or none."""
-        return self.decide(charges, now)
+        now = self._clock()
+        return self.decide(charges, now)._replace(at=now)
 
     def passes(self, charge: Charge, now: float) -> bool:
         """Take one charge where a single look is enough; else change nothing."""
-        key, amount, period, exact, holds, burst, _ = charge
+        key, amount, period, exact, holds, burst, _, _ = charge
         if exact or holds:
             return False
         arrivals = self._arrivals
@@ -89,7 +99,7 @@ class MemoryCounters:
         arrivals = self._arrivals
         least = _MANY
         scarcest = index = 0
-        for key, amount, period, exact, holds, burst, _ in charges:
+        for key, amount, period, exact, holds, burst, _, _ in charges:
             if holds and self._is_held(key, now):
                 return self._refuse_held(charges, index, now)
             if exact:
@@ -115,9 +125,9 @@ class MemoryCounters:
             return _TAKEN[int(least)]
         return Verdict(-1, 0.0, int(least), scarcest=scarcest)
 
-    async def give_back(self, charges: Sequence[Charge], now: float) -> None:
-        """Return what ``take`` took at ``now``."""
-        self._return(charges, now)
+    async def give_back(self, charges: Sequence[Charge], at: float) -> None:
+        """Return what ``take`` took then."""
+        self._return(charges, at)
 
     async def lift(self, keys: Sequence[bytes]) -> None:
         """End holds and forget what was counted."""
@@ -126,11 +136,9 @@ class MemoryCounters:
             self._rates.reset(key)
             self._windows.reset(key)
 
-    async def distinct(
-        self, key: bytes, member: bytes, period: float, now: float
-    ) -> int:
+    async def distinct(self, key: bytes, member: bytes, period: float) -> int:
         """Count a member; return how many different ones there were lately."""
-        return self._seen.count(key, member, period, now)
+        return self._seen.count(key, member, period, self._clock())
 
     def _refuse(
         self, charges: Sequence[Charge], index: int, key: bytes, now: float
@@ -145,7 +153,7 @@ class MemoryCounters:
 
     def _wait(self, charge: Charge, key: bytes, now: float) -> float:
         """Return the seconds until a charge that is over would be allowed."""
-        _, amount, period, exact, _, burst, _ = charge
+        _, amount, period, exact, _, burst, _, _ = charge
         if exact:
             return self._windows.states[key].wait(amount, period, now)
         step = period / amount

@@ -10,7 +10,7 @@ from typing import Protocol
 import msgspec
 
 from ringfence.errors import StoreError
-from ringfence.stores.contracts import AccountRecord, SessionRecord, Use
+from ringfence.stores.contracts import AccountRecord, SessionRecord, Told, Use
 
 MOST_SESSIONS = 1_000_000
 MOST_OF_ACCOUNT = 256
@@ -95,12 +95,16 @@ class MemorySessionStore:
         """Stop answering. Idempotent."""
         self._open = False
 
-    def recall(self, token_hash: bytes) -> SessionRecord | None:
+    def recall(
+        self, token_hash: bytes, told: Told | None = None
+    ) -> SessionRecord | None:
         """See ``contracts.SessionStore``."""
         self._opened()
         return self._known.get(token_hash)
 
-    async def read(self, token_hash: bytes) -> SessionRecord | None:
+    async def read(
+        self, token_hash: bytes, told: Told | None = None
+    ) -> SessionRecord | None:
         """See ``contracts.SessionStore``."""
         known = self.recall(token_hash)
         if known is not None:
@@ -127,7 +131,7 @@ class MemorySessionStore:
         return found
 
     async def add(
-        self, session: SessionRecord, *, epoch: int, replaces: bytes | None
+        self, session: SessionRecord, *, epoch: int, replaces: SessionRecord | None
     ) -> bool:
         """See ``contracts.SessionStore``."""
         table = self._opened()
@@ -135,7 +139,7 @@ class MemorySessionStore:
         if account is None or account.disabled or account.epoch != epoch:
             return False
         if replaces is not None:
-            self._end(table.find(replaces))
+            self._end(table.find(replaces.token_hash))
         own = list(table.of_account(session.account_id))
         if len(own) >= MOST_OF_ACCOUNT:
             self._end(min(own, key=table.seen_at))
@@ -190,7 +194,7 @@ class MemorySessionStore:
         slots = list(table.of_account(account_id))
         return sum(self._end(slot) for slot in slots if table.token(slot) != keep)
 
-    async def end_token(self, token_hash: bytes) -> bool:
+    async def end_token(self, token_hash: bytes, account_id: str) -> bool:
         """See ``contracts.SessionStore``."""
         return self._end(self._opened().find(token_hash))
 

@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import unquote, urlsplit
 
+from ringfence.clock import Clock, system_clock
 from ringfence.errors import MissingExtraError, SettingsError
-from ringfence.stores.contracts import CounterStore, Stores
+from ringfence.stores.contracts import SharedStore, Stores
 from ringfence.stores.memory import MemoryStores, SessionsInMemory
-from ringfence.stores.memory_counters import MemoryCounters
+from ringfence.stores.memory_shared import MemoryShared
 
 _PLANNED = frozenset({"postgresql", "postgres", "redis", "rediss"})
-_PLANNED_COUNTERS = frozenset({"redis", "rediss", "valkey", "postgresql"})
 
 
 def open_stores(
@@ -55,30 +55,26 @@ def open_stores(
     raise SettingsError(message)
 
 
-def open_counters(store: str) -> CounterStore:
-    """Return the counters at ``store``.
+def open_shared(store: str, clock: Clock = system_clock) -> SharedStore:
+    """Return what must be fast, at ``store``. Nothing is sent before ``start``.
 
     What a store that is down means is for the caller to say: a rate limit goes on in
     process (``traffic.rate_limit``), a sign-in is refused.
 
     Args:
         store: ``""`` or ``memory://`` for this process.
+        clock: tells the time to counters in memory; others have their own.
 
     Raises:
         SettingsError: the URL names no store that this version knows.
+        MissingExtraError: the store's library is not installed.
     """
     if store in {"", "memory://"}:
-        return MemoryCounters()
+        return MemoryShared(clock)
     scheme = urlsplit(store).scheme.lower()
-    if scheme in _PLANNED_COUNTERS:
-        message = (
-            f"the store {scheme}:// is not available in this version; unset "
-            "RINGFENCE_STORE to count in memory"
-        )
-        raise SettingsError(message)
     message = (
         f"the store is not a URL that ringfence knows (its scheme is {scheme!r}); "
-        "write memory://"
+        "write redis://127.0.0.1:6379/0, or memory://"
     )
     raise SettingsError(message)
 

@@ -11,7 +11,7 @@ from sqlalchemy import Row, Select, bindparam, delete, insert, or_, select, upda
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ringfence.stores.contracts import AccountRecord, SessionRecord, Use
+from ringfence.stores.contracts import AccountRecord, SessionRecord, Told, Use
 from ringfence.stores.schema import accounts, sessions
 
 _READ_AT_ONCE = 500  # values in one statement; databases allow 999 and more
@@ -122,6 +122,26 @@ class SqlAccountStore:
         async with self._database.reading() as connection:
             return [_account(row) for row in await connection.execute(query)]
 
+    async def raise_epoch(self, account_id: str) -> int:
+        change = (
+            update(accounts)
+            .where(accounts.c.id == account_id)
+            .values(epoch=accounts.c.epoch + 1)
+        )
+        now = select(accounts.c.epoch).where(accounts.c.id == account_id)
+        async with self._database.writing() as connection:
+            if not (await connection.execute(change)).rowcount:
+                return 0
+            await connection.execute(_sessions_of(account_id))
+            return int((await connection.execute(now)).scalar_one())
+
+    async def epoch(self, account_id: str) -> int | None:
+        query = select(accounts.c.epoch).where(
+            accounts.c.id == account_id, accounts.c.disabled.is_(False)
+        )
+        async with self._database.reading() as connection:
+            return (await connection.execute(query)).scalar_one_or_none()
+
     async def remove(self, account_id: str) -> bool:
         removal = delete(accounts).where(accounts.c.id == account_id)
         async with self._database.writing() as connection:
@@ -135,14 +155,16 @@ class SqlSessionStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def read(self, token_hash: bytes) -> SessionRecord | None:
+    async def read(
+        self, token_hash: bytes, told: Told | None = None
+    ) -> SessionRecord | None:
         query = _LIVE_SESSIONS.where(sessions.c.token_hash == token_hash)
         async with self._database.reading() as connection:
             row = (await connection.execute(query)).one_or_none()
         return None if row is None else _session(row)
 
     async def add(
-        self, session: SessionRecord, *, epoch: int, replaces: bytes | None
+        self, session: SessionRecord, *, epoch: int, replaces: SessionRecord | None
     ) -> bool:
         # Locked until the commit, where the database has rows to lock: no change of
         # password can slip between this look and the new session.
@@ -159,11 +181,13 @@ class SqlSessionStore:
             if (await connection.execute(still_the_same)).one_or_none() is None:
                 return False
             if replaces is not None:
-                await connection.execute(_session_with(replaces))
+                await connection.execute(_session_with(replaces.token_hash))
             await connection.execute(insert(sessions), _session_values(session))
         return True
 
-    def recall(self, token_hash: bytes) -> SessionRecord | None:
+    def recall(
+        self, token_hash: bytes, told: Told | None = None
+    ) -> SessionRecord | None:
         return None
 
     async def read_many(
@@ -235,7 +259,7 @@ class SqlSessionStore:
         async with self._database.writing() as connection:
             return (await connection.execute(removal)).rowcount
 
-    async def end_token(self, token_hash: bytes) -> bool:
+    async def end_token(self, token_hash: bytes, account_id: str) -> bool:
         async with self._database.writing() as connection:
             return bool((await connection.execute(_session_with(token_hash))).rowcount)
 

@@ -22,6 +22,7 @@ from ringfence.stores.contracts import (
     AccountStore,
     SessionRecord,
     SessionStore,
+    Told,
 )
 from ringfence.stores.migrate import migrate
 from ringfence.stores.sql import SqlAccountStore, SqlSessionStore, decode_names
@@ -240,13 +241,17 @@ class SQLiteSessionStore(SqlSessionStore):
         """Close it. Idempotent."""
         self._reader.close()
 
-    def recall(self, token_hash: bytes) -> SessionRecord | None:
+    def recall(
+        self, token_hash: bytes, told: Told | None = None
+    ) -> SessionRecord | None:
         """See ``contracts.SessionStore``."""
         if self._reader.changed():
             self._known.clear()
         return self._known.get(token_hash)
 
-    async def read(self, token_hash: bytes) -> SessionRecord | None:
+    async def read(
+        self, token_hash: bytes, told: Told | None = None
+    ) -> SessionRecord | None:
         """See ``contracts.SessionStore``."""
         known = self.recall(token_hash)
         if known is not None:

@@ -22,7 +22,7 @@ from ringfence.stores.contracts import (
     Verdict,
     counter_key,
 )
-from ringfence.stores.open import open_counters
+from ringfence.stores.open import open_shared
 from ringfence.traffic.rate import Rate, parse_optional_rate, parse_rate
 from ringfence.traffic.settings import TrafficSettings
 
@@ -131,7 +131,7 @@ class Limits:
         clock: Clock = system_clock,
     ) -> None:
         self._counters = counters
-        self._fallback = open_counters("")
+        self._fallback = open_shared("", clock).counters("fallback")
         self._clock = clock
         self._address = _wide(settings, "address")
         self._site = _wide(settings, "ipv6_site")
@@ -225,12 +225,12 @@ class Limits:
         fallback = self._fallback
 
         async def wait_for_limit(exchange: Exchange) -> Denial | None:
-            charges, now = charges_of(exchange), clock()
+            charges = charges_of(exchange)
             try:
-                verdict = await counters.take(charges, now)
+                verdict = await counters.take(charges)
             except StoreError:
                 # A limit that is off while its store restarts is no limit.
-                verdict = await fallback.take(charges, now)
+                verdict = await fallback.take(charges)
             return judge(verdict, exchange)
 
         return wait_for_limit

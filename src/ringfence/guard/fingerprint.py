@@ -1,0 +1,166 @@
+"""What all processes of one service must have in common, in a form that can be compared
+and shows nothing secret."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, is_dataclass
+from itertools import zip_longest
+
+from ringfence.guard.describe import describe_json
+from ringfence.guard.plan import RoutePlan
+from ringfence.settings import Settings
+
+_FEW = 5  # differences that are named one by one
+
+
+@dataclass(frozen=True, slots=True)
+class Fingerprint:
+    """What one process would do with requests: its plan, keys and settings.
+
+    Where two processes share one address, a request falls to either of them. If one of
+    them asks less of a route, that one is the attacker's: they only have to come again
+    until they meet it (CWE-696, CWE-1188). If their keys differ, what one has signed the
+    other refuses.
+
+    Args:
+        version: of ringfence.
+        routes: the plan, as ``ringfence plan --format json`` gives it, in its order.
+        settings: a hash of each setting, by name.
+        keys: a hash of each key's derivative, the signing one first. Never a key.
+
+    Not covered: what handlers do. Two releases with the same plan have the same
+    fingerprint.
+    """
+
+    version: str
+    routes: tuple[dict[str, str], ...]
+    settings: dict[str, str]
+    keys: tuple[str, ...]
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over all of it, in hexadecimal."""
+        parts = [self.version, self.routes, self.settings, self.keys]
+        return _hash(json.dumps(parts, sort_keys=True))
+
+    def difference(self, other: Fingerprint) -> str:
+        """Return in what the other one differs, as half a sentence, ``""`` if in nothing.
+
+        Args:
+            other: of another process; it is spoken of as the one that differs.
+        """
+        return "; ".join(_differences(self, other))
+
+
+def fingerprint(
+    settings: Settings,
+    plans: Sequence[RoutePlan],
+    derived_keys: Sequence[bytes],
+    *,
+    version: str,
+) -> Fingerprint:
+    """Return the fingerprint of a guard that has started.
+
+    Args:
+        settings: all of them.
+        plans: in the order in which they are tried.
+        derived_keys: one for each key, derived for this purpose and for no other.
+        version: of ringfence.
+    """
+    routes = describe_json(plans)["routes"]
+    rows = routes if isinstance(routes, list) else []
+    return Fingerprint(
+        version=version,
+        routes=tuple(
+            {name: _shown(value) for name, value in row.items()} for row in rows
+        ),
+        settings={name: _hash(text) for name, text in _flat(settings)},
+        keys=tuple(hashlib.sha256(key).hexdigest() for key in derived_keys),
+    )
+
+
+def _differences(one: Fingerprint, other: Fingerprint) -> Iterator[str]:
+    if one.version != other.version:
+        yield f"ringfence is {other.version} instead of {one.version}"
+    yield from _few([*_of_plans(one.routes, other.routes)])
+    changed = sorted(
+        name
+        for name in one.settings.keys() | other.settings.keys()
+        if one.settings.get(name) != other.settings.get(name)
+    )
+    yield from _few([f"the setting {name} has another value" for name in changed])
+    if one.keys != other.keys:
+        yield "the keys are others"
+
+
+def _few(found: list[str]) -> list[str]:
+    more = len(found) - _FEW
+    return [*found[:_FEW], f"and {more} more such"] if more > 0 else found
+
+
+def _of_plans(
+    one: Sequence[dict[str, str]], other: Sequence[dict[str, str]]
+) -> Iterator[str]:
+    names, others = [*map(_name, one)], [*map(_name, other)]
+    missing = [name for name in names if name not in others]
+    added = [name for name in others if name not in names]
+    yield from (f"the route {name} is missing" for name in missing)
+    yield from (f"the route {name} is there as well" for name in added)
+    if missing or added:
+        return
+    for route, twin in zip_longest(one, other, fillvalue={}):
+        if _name(route) != _name(twin):
+            yield f"the route {_name(twin)} stands in another place"
+            return
+        for field in route:
+            if route[field] != twin.get(field):
+                yield (
+                    f"{field} of {_name(route)} is {twin.get(field)} instead of "
+                    f"{route[field]}"
+                )
+
+
+def _name(route: Mapping[str, str]) -> str:
+    """Return what a route is called among people."""
+    kind = route.get("kind", "")
+    what = route.get("methods") or "any"
+    where = route.get("host", "") + route.get("path", "")
+    return f"{what} {where}" if kind == "http" else f"{what} {where} ({kind})"
+
+
+def _shown(value: object) -> str:
+    """Return a value of the plan as text that is the same in every process."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    return json.dumps(value, sort_keys=True)
+
+
+def _flat(settings: object, room: str = "") -> Iterator[tuple[str, str]]:
+    for field in fields(settings):  # type: ignore[arg-type]  # called with dataclasses only
+        value = getattr(settings, field.name)
+        if is_dataclass(value):
+            yield from _flat(value, f"{room}{field.name}.")
+        else:
+            yield f"{room}{field.name}", _canonical(value)
+
+
+def _canonical(value: object) -> str:
+    """Return a text that does not depend on the order of sets, which each process has
+    its own of."""
+    if isinstance(value, Mapping):
+        pairs = sorted((_canonical(key), _canonical(one)) for key, one in value.items())
+        return f"{{{', '.join(f'{key}: {one}' for key, one in pairs)}}}"
+    if isinstance(value, set | frozenset):
+        return f"{{{', '.join(sorted(map(_canonical, value)))}}}"
+    if isinstance(value, tuple | list):
+        return f"({', '.join(map(_canonical, value))})"
+    return repr(value)
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,55 @@
+"""What the shelves promise. Every store is run through the same contract suite."""
+
+from ringfence.stores.contracts.accounts import AccountRecord, AccountStore
+from ringfence.stores.contracts.copies import CopyStore, Told
+from ringfence.stores.contracts.counters import (
+    Charge,
+    CounterStore,
+    ImmediateCounters,
+    Verdict,
+    counter_key,
+)
+from ringfence.stores.contracts.sessions import SessionRecord, SessionStore, Use
+from ringfence.stores.contracts.shelves import (
+    Ask,
+    Block,
+    Blocks,
+    BlockStore,
+    Question,
+    Reply,
+    SharedStore,
+    Stores,
+)
+from ringfence.stores.contracts.single_use import (
+    ReplayStore,
+    RevocationStore,
+    Ticket,
+    TicketStore,
+)
+
+__all__ = [
+    "AccountRecord",
+    "AccountStore",
+    "Ask",
+    "Block",
+    "BlockStore",
+    "Blocks",
+    "Charge",
+    "CopyStore",
+    "CounterStore",
+    "ImmediateCounters",
+    "Question",
+    "ReplayStore",
+    "Reply",
+    "RevocationStore",
+    "SessionRecord",
+    "SessionStore",
+    "SharedStore",
+    "Stores",
+    "Ticket",
+    "TicketStore",
+    "Told",
+    "Use",
+    "Verdict",
+    "counter_key",
+]

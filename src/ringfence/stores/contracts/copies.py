@@ -1,0 +1,57 @@
+"""Copies of what a database keeps, in a store that is faster and may forget."""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Protocol
+
+
+class Told(NamedTuple):
+    """What a store of copies has said about one name of one owner.
+
+    Args:
+        owner: id of the account that was asked about.
+        copy: what the database has said, if nothing has changed since then.
+        lease: allows to keep a copy of what the database says next; empty where
+            somebody is changing it just now.
+        generation: of the owner's copies; belongs to the lease.
+        epoch: of the account when ``copy`` was made, -1 without one.
+    """
+
+    owner: str
+    copy: bytes | None = None
+    lease: bytes = b""
+    generation: bytes = b""
+    epoch: int = -1
+
+
+class CopyStore(Protocol):
+    """Keeps copies. Every method may raise ``StoreError``.
+
+    A copy says: the database has said so, and nobody has changed it since. Whoever
+    changes something of an owner calls ``hold`` before the database is told, and
+    ``release`` afterwards, whatever came of it. Between the two there are no copies and
+    no leases, and what was read before them can no longer be kept. So the database is
+    the only authority: a copy that outlives a revocation cannot come about.
+
+    Copies are of one server in one life. After a restart, a failover or a promotion,
+    which may bring back what was deleted, all of them are void.
+
+    Source: CWE-613, CWE-672; ASVS 5.0 V7.4.1.
+    """
+
+    async def read(self, name: bytes, owner: str) -> Told:
+        """Return what is known; ``Told.lease`` allows to ``keep`` an answer."""
+
+    async def keep(self, name: bytes, told: Told, copy: bytes, epoch: int) -> bool:
+        """Keep a copy of what the database has said after ``told``; return whether it
+        was kept. Kept for five minutes at most."""
+
+    async def drop(self, name: bytes, owner: str) -> None:
+        """Forget one copy, which is no longer up to date but not wrong either."""
+
+    async def hold(self, owner: str) -> None:
+        """Void all copies of an owner, and keep none until ``release``, at most for
+        half a minute."""
+
+    async def release(self, owner: str) -> None:
+        """Allow copies again. What was leased before is worth nothing."""
