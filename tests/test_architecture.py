@@ -90,6 +90,8 @@ LIBRARIES = {
     "pymysql": ("interpreters/sql/drivers/",),
     "pymongo": ("interpreters/nosql/",),
     "bson": ("interpreters/nosql/",),
+    "redis": ("stores/redis/",),
+    "hiredis": ("stores/redis/",),  # packs commands, where it is installed
     "nh3": ("interpreters/html/",),
     "markupsafe": ("interpreters/html/",),
     "ldap3": ("interpreters/ldap/",),
