@@ -7,6 +7,7 @@ import pytest
 from hypothesis import settings
 from jinja2 import BytecodeCache
 from tests.servers.postgres import running_postgres
+from tests.servers.valkey import running_cluster, running_valkey
 
 from ringfence.identity.pages import render
 from ringfence.identity.passwords import open as passwords
@@ -67,3 +68,33 @@ def postgres(postgres_server):
     """An empty database of this test's own."""
     with postgres_server.database() as database:
         yield database
+
+
+@pytest.fixture(scope="session")
+def valkey_server():
+    """One Valkey for all tests that ask for it."""
+    with running_valkey() as server:
+        yield server
+
+
+@pytest.fixture
+def valkey(valkey_server):
+    """That server, emptied for one test."""
+    with valkey_server.client() as client:
+        client.flushall()
+        client.script_flush()
+        yield valkey_server
+
+
+@pytest.fixture(scope="session")
+def valkey_nodes():
+    """One cluster of three nodes for all tests that ask for it."""
+    with running_cluster() as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def valkey_cluster(valkey_nodes):
+    """That cluster, emptied for one test."""
+    valkey_nodes.flush()
+    return valkey_nodes
