@@ -85,6 +85,7 @@ class Exchange:
     in_flight = False  # traffic.in_flight: counted in, to be counted out
     scheme = ""  # traffic.client_ip: "http" or "https", as the client saw it
     host = ""  # traffic.host: lower case, with the port if there was one
+    reply: Any = None  # guard: the Reply of the shared store, or its StoreError
     credential = ""  # identity: "", "session" (ambient) or "bearer"
     session: object | None = None  # identity.sessions: the SessionRecord
     principal: Principal | None = None  # identity
