@@ -275,5 +275,5 @@ def test_where_files_have_no_owner_nobody_is_refused_for_it(tmp_path, monkeypatc
     path = write(tmp_path / "real.json", key(), mode=0o644)
     link = tmp_path / "keys.json"
     link.symlink_to(path)
-    monkeypatch.setattr("ringfence.secrets.keyring.sys.platform", "win32")
+    monkeypatch.setattr("ringfence.secrets.private_file.sys.platform", "win32")
     opened(link)

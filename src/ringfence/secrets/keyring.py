@@ -9,8 +9,6 @@ from __future__ import annotations
 import base64
 import os
 import secrets
-import stat
-import sys
 import time
 from contextlib import suppress
 from itertools import pairwise
@@ -22,12 +20,12 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from ringfence.errors import SettingsError
+from ringfence.secrets.private_file import read_private
 
 KEY_BYTES = 32
 """256 bits, as NIST SP 800-57 asks for beyond 2030."""
 
 _SALT = b"ringfence.keyring.1"
-_MAX_FILE_BYTES = 65_536
 # 32 random bytes hold about 30 different ones, and fewer than 16 with a probability
 # below 1e-12; the same holds for the steps between neighbours.
 _LEAST_VARIETY = 16
@@ -64,7 +62,8 @@ class Keyring:
     anywhere; ``open`` reads the file when the application starts.
 
     Args:
-        path: the keys file. Mode 0600, owned by the user of this process or by root.
+        path: the keys file. Mode 0600, owned by the user of this process or by root;
+            one of root's may be readable by a group of this process.
         create: make the file if there is none. Two processes that start at once end
             up with the same keys.
 
@@ -189,60 +188,8 @@ def _encode(key: Key) -> bytes:
 
 
 def _read(path: Path) -> tuple[bytes, ...]:
-    try:
-        _refuse_foreign_link(path)
-        # Not blocking: somebody may have put a pipe there, which would never open.
-        flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)
-        with open(os.open(path, flags), "rb") as file:  # noqa: PTH123 - a descriptor, for its flags
-            _refuse_exposed(path, os.fstat(file.fileno()))
-            content = file.read(_MAX_FILE_BYTES)
-    except FileNotFoundError as error:
-        message = (
-            f"there is no keys file at {path}; make one with: "
-            f"ringfence keys create {path}"
-        )
-        raise SettingsError(message) from error
-    except OSError as error:
-        message = (
-            f"the keys file {path} cannot be read ({error.strerror}); it must belong "
-            "to the user that runs this process and have mode 0600"
-        )
-        raise SettingsError(message) from error
-    return _decode(path, content)
-
-
-def _refuse_foreign_link(path: Path) -> None:
-    """Stop a link that another user planted to lend us a key which they know."""
-    if sys.platform == "win32":
-        return
-    found = path.lstat()
-    if stat.S_ISLNK(found.st_mode) and found.st_uid not in {0, os.geteuid()}:
-        message = (
-            f"the keys file {path} is a link made by another user (uid "
-            f"{found.st_uid}), who could know the keys; remove it and make your own "
-            f"with: ringfence keys create {path}"
-        )
-        raise SettingsError(message)
-
-
-def _refuse_exposed(path: Path, found: os.stat_result) -> None:
-    if not stat.S_ISREG(found.st_mode):
-        raise SettingsError(f"the keys file {path} is no regular file")
-    if sys.platform == "win32":
-        return
-    if found.st_uid not in {0, os.geteuid()}:
-        message = (
-            f"the keys file {path} belongs to another user (uid {found.st_uid}), who "
-            "can change the keys; run: chown to the user that runs this process"
-        )
-        raise SettingsError(message)
-    if found.st_mode & 0o077:
-        message = (
-            f"the keys file {path} can be read or changed by other users (mode "
-            f"{stat.S_IMODE(found.st_mode):04o}); run: chmod 600 {path} - and replace "
-            "the keys if others may have read them"
-        )
-        raise SettingsError(message)
+    cure = f"make one with: ringfence keys create {path}"
+    return _decode(path, read_private(path, "keys file", cure=cure))
 
 
 def _decode(path: Path, content: bytes) -> tuple[bytes, ...]:

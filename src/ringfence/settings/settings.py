@@ -17,6 +17,7 @@ from ringfence.errors import SettingsError
 from ringfence.identity.settings import IdentitySettings
 from ringfence.interpreters.settings import InterpretersSettings
 from ringfence.settings.load import load
+from ringfence.settings.password_file import with_password
 from ringfence.traffic.settings import TrafficSettings
 
 WATCHABLE = ("limits", "csrf", "csp", "sinks")
@@ -51,6 +52,13 @@ class Settings:
     store: str = field(default="", repr=False)
     """URL of the store for counters. This version has none, and refuses to start with
     one set. Not shown either."""
+
+    database_password_file: Path | None = None
+    """The file with the password for ``database``, whose URL then names the user only:
+    for secrets that are mounted as files. Read at the start."""
+
+    store_password_file: Path | None = None
+    """The same for ``store``."""
 
     keys_file: Path | None = None
     """The keys file that ``ringfence keys create`` makes. Required in production;
@@ -95,6 +103,7 @@ class Settings:
         if not self.database:
             path = quote((self.data / "ringfence.db").as_posix())
             object.__setattr__(self, "database", f"sqlite:///{path}")
+        self._take_passwords()
         self._agree_on_proxies()
         self._check_dry_run()
 
@@ -134,6 +143,13 @@ class Settings:
                 expected), all of them at once, each with where it stands.
         """
         return load(cls, toml=toml, environ=environ, overrides=overrides)
+
+    def _take_passwords(self) -> None:
+        for name in ("database", "store"):
+            path: Path | None = getattr(self, f"{name}_password_file")
+            if path is not None:
+                url = with_password(getattr(self, name), path, field=name)
+                object.__setattr__(self, name, url)
 
     def _check_dry_run(self) -> None:
         for part in self.dry_run:
