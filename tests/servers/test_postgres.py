@@ -52,6 +52,41 @@ def test_nobody_else_reaches_it(postgres_server):
     assert listens == ("",)
 
 
+def test_a_killed_server_keeps_what_it_has_accepted():
+    with (
+        runner.running_postgres("synchronous_commit=on", tcp=True) as server,
+        server.database() as database,
+    ):
+        left = psycopg.connect(database.address(), autocommit=True)
+        left.execute("CREATE TABLE apples (id int)")
+        server.kill()
+        with pytest.raises(psycopg.OperationalError):
+            left.execute("SELECT 1")
+        left.close()
+        with pytest.raises(psycopg.OperationalError, match="refused"):
+            psycopg.connect(database.address())
+        server.restart()
+        with psycopg.connect(database.address()) as connection:
+            assert connection.execute("SELECT * FROM apples").fetchall() == []
+
+
+def test_a_paused_server_goes_on(postgres_server):
+    with (
+        postgres_server.database() as database,
+        psycopg.connect(database.dsn, autocommit=True) as connection,
+    ):
+        postgres_server.pause()
+        try:
+            connection.pgconn.send_query(b"SELECT 1")
+            connection.pgconn.flush()
+            answered, _, _ = select.select([connection.pgconn.socket], [], [], 0.1)
+        finally:
+            postgres_server.resume()
+        assert not answered
+        assert connection.pgconn.get_result().get_value(0, 0) == b"1"
+        assert connection.pgconn.get_result() is None
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="waits for a stranger's process")
 @pytest.mark.parametrize("end", ["terminate", "kill"])
 def test_it_does_not_outlive_who_started_it(end):
