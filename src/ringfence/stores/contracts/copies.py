@@ -29,9 +29,14 @@ class CopyStore(Protocol):
 
     A copy says: the database has said so, and nobody has changed it since. Whoever
     changes something of an owner calls ``hold`` before the database is told, and
-    ``release`` afterwards, whatever came of it. Between the two there are no copies and
-    no leases, and what was read before them can no longer be kept. So the database is
-    the only authority: a copy that outlives a revocation cannot come about.
+    ``release`` once it has answered. Between the two there are no copies and no leases,
+    and what was read before them can no longer be kept. So the database is the only
+    authority: a copy that outlives a revocation cannot come about.
+
+    Several may hold one owner at once, and there are no copies until the last of them
+    has released it: else whoever is done first lets a reader keep what the other is
+    about to revoke. Where nobody knows what came of a change (the connection to the
+    database was lost while it committed) there is no ``release``; the hold runs out.
 
     Copies are of one server in one life. After a restart, a failover or a promotion,
     which may bring back what was deleted, all of them are void.
@@ -54,4 +59,5 @@ class CopyStore(Protocol):
         half a minute."""
 
     async def release(self, owner: str) -> None:
-        """Allow copies again. What was leased before is worth nothing."""
+        """End one ``hold``; after the last, copies are allowed again. What was leased
+        before is worth nothing."""
