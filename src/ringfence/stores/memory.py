@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Protocol
 
+from ringfence.clock import Clock, system_clock
 from ringfence.errors import StoreError
 from ringfence.stores.contracts import AccountRecord, AccountStore, Stores
 from ringfence.stores.memory_sessions import (
@@ -13,13 +14,27 @@ from ringfence.stores.memory_sessions import (
     MemorySessionStore,
     Standings,
 )
+from ringfence.stores.memory_single_use import (
+    MemoryReplayStore,
+    MemoryRevocationStore,
+    MemoryTicketStore,
+)
 
 
 class MemoryStores:
-    """Shelves that are empty again with every process: for tests and for trying out."""
+    """Shelves that are empty again with every process: for tests and for trying out.
 
-    def __init__(self, most: int = MOST_SESSIONS) -> None:
+    Args:
+        most: how many sessions there may be.
+        clock: tells the time.
+    """
+
+    def __init__(self, most: int = MOST_SESSIONS, clock: Clock = system_clock) -> None:
+        self.clock = clock
         self._kept = MemoryAccountStore()
+        self.tickets = MemoryTicketStore(self._kept, clock)
+        self.replays = MemoryReplayStore(clock)
+        self.revocations = MemoryRevocationStore(self._kept, clock)
         self.sessions = MemorySessionStore(self._kept, most)
         self.accounts: AccountStore = AccountsOverSessions(self._kept, self.sessions)
 
@@ -52,6 +67,10 @@ class SessionsInMemory:
 
     def __init__(self, database: StandingStores, most: int = MOST_SESSIONS) -> None:
         self._database = database
+        self.clock = database.clock
+        self.tickets = database.tickets
+        self.replays = database.replays
+        self.revocations = database.revocations
         self.sessions = MemorySessionStore(database.standings, most)
         self.accounts: AccountStore = AccountsOverSessions(
             database.accounts, self.sessions

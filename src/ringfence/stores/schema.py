@@ -60,3 +60,38 @@ sessions = Table(
     Column("moved_device", String(128), nullable=False),
     sqlite_with_rowid=False,
 )
+
+tickets = Table(
+    "ringfence_tickets",
+    metadata,
+    Column("kind", String(64), primary_key=True),
+    Column("token_hash", LargeBinary(32), primary_key=True),
+    Column(
+        "account_id",
+        String(64),
+        ForeignKey("ringfence_accounts.id", ondelete="CASCADE"),
+        nullable=False,
+        index=True,
+    ),
+    Column("epoch", Integer, nullable=False),
+    Column("payload", LargeBinary, nullable=False),
+    Column("issued", Double, nullable=False),
+    Column("expires", Double, nullable=False, index=True),
+    sqlite_with_rowid=False,
+)
+
+replays = Table(
+    "ringfence_replays",
+    metadata,
+    Column("key", LargeBinary(32), primary_key=True),  # SHA-256 of the key
+    Column("expires", Double, nullable=False, index=True),
+    sqlite_with_rowid=False,
+)
+
+revocations = Table(
+    "ringfence_revocations",
+    metadata,
+    Column("key", LargeBinary(32), primary_key=True),  # SHA-256 of account and token
+    Column("expires", Double, nullable=False, index=True),
+    sqlite_with_rowid=False,
+)

@@ -144,8 +144,7 @@ class SqlAccountStore:
 
     async def remove(self, account_id: str) -> bool:
         removal = delete(accounts).where(accounts.c.id == account_id)
-        async with self._database.writing() as connection:
-            await connection.execute(_sessions_of(account_id))
+        async with self._database.writing() as connection:  # its sessions go with it
             return bool((await connection.execute(removal)).rowcount)
 
 
@@ -166,17 +165,7 @@ class SqlSessionStore:
     async def add(
         self, session: SessionRecord, *, epoch: int, replaces: SessionRecord | None
     ) -> bool:
-        # Locked until the commit, where the database has rows to lock: no change of
-        # password can slip between this look and the new session.
-        still_the_same = (
-            select(accounts.c.id)
-            .where(
-                accounts.c.id == session.account_id,
-                accounts.c.epoch == epoch,
-                accounts.c.disabled.is_(False),
-            )
-            .with_for_update(read=True)
-        )
+        still_the_same = account_at(session.account_id, epoch)
         async with self._database.writing() as connection:
             if (await connection.execute(still_the_same)).one_or_none() is None:
                 return False
@@ -276,6 +265,23 @@ _LIVE_SESSIONS = (
     .join(accounts, accounts.c.id == sessions.c.account_id)
     .where(accounts.c.disabled.is_(False))
 )
+
+
+def account_at(account_id: str, epoch: int) -> Select[Any]:
+    """Return the query for an account that may be used and is at ``epoch``.
+
+    Its row is locked until the commit, where the database has rows to lock: no change
+    of password can slip between this look and what is written next.
+    """
+    return (
+        select(accounts.c.id)
+        .where(
+            accounts.c.id == account_id,
+            accounts.c.epoch == epoch,
+            accounts.c.disabled.is_(False),
+        )
+        .with_for_update(read=True)
+    )
 
 
 def encode_names(names: Iterable[str]) -> str:

@@ -16,6 +16,7 @@ from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from ringfence.clock import Clock, system_clock
 from ringfence.errors import StoreError
 from ringfence.stores.contracts import (
     AccountRecord,
@@ -26,6 +27,11 @@ from ringfence.stores.contracts import (
 )
 from ringfence.stores.migrate import migrate
 from ringfence.stores.sql import SqlAccountStore, SqlSessionStore, decode_names
+from ringfence.stores.sql_single_use import (
+    SqlReplayStore,
+    SqlRevocationStore,
+    SqlTicketStore,
+)
 
 _SWITCH_AGAIN_SECONDS = 0.02
 _BUSY_SECONDS = 5.0  # how long a writer waits for another before it gives up
@@ -66,10 +72,15 @@ class SQLiteStores:
 
     Args:
         path: the file; made with mode 0600, with its folder, if it is not there.
+        clock: tells the time: of one machine, whose processes all have the same.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, clock: Clock = system_clock) -> None:
+        self.clock = clock
         self._file = SQLiteFile(path)
+        self.tickets = SqlTicketStore(self._file, clock)
+        self.replays = SqlReplayStore(self._file, clock)
+        self.revocations = SqlRevocationStore(self._file, clock)
         self._sessions = SQLiteSessionStore(self._file)
         self.standings = SQLiteStandings(self._file)
         self.accounts: AccountStore = SqlAccountStore(self._file)
