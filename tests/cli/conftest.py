@@ -39,6 +39,7 @@ def here(tmp_path, monkeypatch):
     for name in os.environ:
         if name.startswith("RINGFENCE_"):
             monkeypatch.delenv(name)
+    monkeypatch.setenv("WEB_CONCURRENCY", "1")  # commands write it down; so it ends
     before = set(sys.modules)
     yield tmp_path
     for name in set(sys.modules) - before:

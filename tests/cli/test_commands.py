@@ -115,10 +115,16 @@ def test_production_is_not_served_unsafely(run):
 
 
 @pytest.mark.parametrize("command", ["serve", "dev"])
-def test_several_workers_are_refused_with_the_reason(run, command):
-    code, _, err = run(command, "garden:app", "--workers", "2")
+def test_no_workers_are_refused_with_the_reason(run, command):
+    code, _, err = run(command, "garden:app", "--workers", "0")
     assert code == 2
-    assert "--workers 1" in err
+    assert "1 or more" in err
+
+
+def test_workers_do_not_begin_anew_with_each_file(run):
+    code, _, err = run("dev", "garden:app", "--workers", "2", "--reload")
+    assert code == 2
+    assert "--reload" in err
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.168.1.5", "example.com", "::"])

@@ -23,6 +23,7 @@ from ringfence.cli import (
     why,
 )
 from ringfence.cli.export.command import export
+from ringfence.cli.listen import Listen
 
 COULD_NOT_RUN = 2
 _DEFAULT_PORT = 8000
@@ -195,6 +196,7 @@ def serve_target(  # noqa: PLR0913 - one argument an option
     workers: int = 1,
     loop: str = "auto",
     connections: int = 1000,
+    grace: Annotated[int, Parameter(validator=Number(gte=0))] = 10,
 ) -> int:
     """Serve a guarded application in production.
 
@@ -205,13 +207,18 @@ def serve_target(  # noqa: PLR0913 - one argument an option
     port
         The port to listen on.
     workers
-        Processes; only 1 so far.
+        Processes. More than one need a store that they share: RINGFENCE_STORE.
     loop
         auto, asyncio, uvloop, or a loop class as module:Class.
     connections
-        Most connections at once. Silent ones give way; if all are busy, 503.
+        Most connections at once, of each worker. Silent ones give way; if all are
+        busy, 503.
+    grace
+        Seconds in which requests are finished that have begun when it is stopped.
     """
-    listen = serve.Listen(host=host, port=port, loop=loop, connections=connections)
+    listen = Listen(
+        host=host, port=port, loop=loop, connections=connections, grace=grace
+    )
     return serve.production(target, listen, workers=workers)
 
 
@@ -237,13 +244,13 @@ def serve_development(  # noqa: PLR0913 - one argument an option
     port
         The port to listen on.
     workers
-        Processes; only 1 so far.
+        Processes. More than one need a store that they share: RINGFENCE_STORE.
     loop
         auto, asyncio, uvloop, or a loop class as module:Class.
     reload
         Start again when a Python file changes.
     """
-    listen = serve.Listen(host=host, port=port, loop=loop)
+    listen = Listen(host=host, port=port, loop=loop)
     return serve.development(target, listen, workers=workers, reload=reload)
 
 

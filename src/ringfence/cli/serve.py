@@ -2,45 +2,41 @@
 
 from __future__ import annotations
 
-import errno
-import ipaddress
 import os
 import shlex
 import shutil
 import socket
 import sys
-from dataclasses import dataclass
+from collections.abc import Callable
+from functools import partial
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ringfence.audit.redact import install_log_redaction
+from ringfence.cli.leash import Failed, Leash
+from ringfence.cli.listen import Listen, bind
+from ringfence.cli.signals import leave_terminal
 from ringfence.cli.target import load_target
-from ringfence.errors import MissingExtraError, SettingsError
+from ringfence.cli.workers import Workers
+from ringfence.errors import (
+    MissingExtraError,
+    PlanError,
+    RingfenceError,
+    SettingsError,
+)
 from ringfence.settings import refuse_unsafe
+from ringfence.settings.workers import COUNT_VARIABLE, refuse_memory
 
 if TYPE_CHECKING:
     from ringfence.cli.uvicorn_server import UvicornServer
     from ringfence.guard.asgi import Guard
 
-_HIGHEST_PORT = 65_535
-_BACKLOG = 512
+Load = Callable[[str, Listen], "tuple[Guard, str]"]
+"""Returns a guard that may be served there, and what to say besides the address."""
 
-
-@dataclass(frozen=True, slots=True)
-class Listen:
-    """Where and how to listen.
-
-    Args:
-        host: an address of this machine, or a name of it.
-        port: 0 to 65535; 0 takes any that is free.
-        loop: ``auto``, ``asyncio``, ``uvloop`` or ``module:Class``.
-        connections: most at once, 1 or more.
-    """
-
-    host: str
-    port: int
-    loop: str = "auto"
-    connections: int = 1000
+_COULD_NOT_START = 2
+_LINGER = 5.0  # seconds beyond the grace time, for a worker whose parent has gone
 
 
 def production(target: str, listen: Listen, *, workers: int) -> int:
@@ -48,21 +44,32 @@ def production(target: str, listen: Listen, *, workers: int) -> int:
 
     Raises:
         SettingsError: the settings are not safe, the target is no guard, the port is
-            taken, or more than one worker is wanted.
+            taken, or workers are not alike.
     """
-    _refuse_workers(workers)
+    _count(workers)
+    if workers > 1:
+        return _serve_several(load_for_production, target, listen, workers)
+    guard, words = load_for_production(target, listen)
+    server = open_server(listen)
+    with bind(listen) as bound:
+        return _run(server, guard, bound, _ready(listen, bound, words))
+
+
+def load_for_production(target: str, listen: Listen) -> tuple[Guard, str]:
+    """Return a guard whose settings are safe where it will listen.
+
+    Raises:
+        SettingsError: they are not.
+    """
     guard = load_target(target)
-    if guard.settings.development and not _is_loopback(listen.host):
+    if guard.settings.development and not listen.is_loopback:
         message = (
             f"the settings are for development, which is for this machine only, and "
             f"{listen.host} is open to others; unset RINGFENCE_ENV for production"
         )
         raise SettingsError(message)
     refuse_unsafe(guard.settings)
-    server = open_server(listen)
-    with _bound(listen) as bound:
-        ready = f"Listening on {_address(listen, bound)}"
-        return _run(server, guard, bound, ready)
+    return guard, ""
 
 
 def development(target: str, listen: Listen, *, workers: int, reload: bool) -> int:
@@ -72,8 +79,8 @@ def development(target: str, listen: Listen, *, workers: int, reload: bool) -> i
         SettingsError: as for ``production``; or the host is not loopback; or something
             insists on production.
     """
-    _refuse_workers(workers)
-    if not _is_loopback(listen.host):
+    _count(workers)
+    if not listen.is_loopback:
         message = (
             f"development is for this machine only, and {listen.host} is open to "
             "others; leave out --host, or use: ringfence serve"
@@ -83,6 +90,29 @@ def development(target: str, listen: Listen, *, workers: int, reload: bool) -> i
         message = "RINGFENCE_ENV says otherwise; unset it, or use: ringfence serve"
         raise SettingsError(message)
     os.environ["RINGFENCE_ENV"] = "development"
+    if workers > 1:
+        if reload:
+            message = (
+                "--reload begins anew with each change of a file, and workers must be "
+                "alike; leave out one of --reload and --workers"
+            )
+            raise SettingsError(message)
+        return _serve_several(load_for_development, target, listen, workers)
+    guard, words = load_for_development(target, listen)
+    server = open_server(listen)
+    with bind(listen) as bound:
+        ready = _ready(listen, bound, words)
+        if reload:
+            return server.run_reloading(target, bound, ready=ready)
+        return _run(server, guard, bound, ready)
+
+
+def load_for_development(target: str, _: Listen) -> tuple[Guard, str]:
+    """Return a guard for this machine only.
+
+    Raises:
+        SettingsError: it insists on production, or is not safe.
+    """
     guard = load_target(target)
     if not guard.settings.development:
         message = (
@@ -91,32 +121,22 @@ def development(target: str, listen: Listen, *, workers: int, reload: bool) -> i
         )
         raise SettingsError(message)
     refuse_unsafe(guard.settings)
-    server = open_server(listen)
-    with _bound(listen) as bound:
-        ready = f"{_address(listen, bound)} (development, this machine only)"
-        if guard.settings.identity.enabled:
-            ready += "\n" + _first_account(guard)
-        if reload:
-            return server.run_reloading(target, bound, ready=ready)
-        return _run(server, guard, bound, ready)
+    words = " (development, this machine only)"
+    if guard.settings.identity.enabled:
+        words += "\n" + _first_account(guard)
+    return guard, words
 
 
-def _refuse_workers(workers: int) -> None:
-    if workers != 1:
-        message = (
-            "only one worker can be served so far: a second process would not see "
-            "what the first one counts and revokes at once; write --workers 1"
-        )
-        raise SettingsError(message)
+def _ready(listen: Listen, bound: socket.socket, words: str) -> str:
+    return f"Listening on {listen.address(bound)}{words}"
 
 
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+def _count(workers: int) -> None:
+    """Write down how many processes there will be: whoever asks is told the truth,
+    whatever a platform has put there."""
+    if workers < 1:
+        raise SettingsError(f"--workers is {workers}; write 1 or more")
+    os.environ[COUNT_VARIABLE] = str(workers)
 
 
 def _run(server: UvicornServer, guard: Guard, bound: socket.socket, ready: str) -> int:
@@ -125,6 +145,51 @@ def _run(server: UvicornServer, guard: Guard, bound: socket.socket, ready: str) 
         return server.run(guard, bound, ready=ready)
     finally:
         end_redaction()
+
+
+def _serve_several(load: Load, target: str, listen: Listen, workers: int) -> int:
+    if sys.platform == "win32":
+        raise SettingsError("several workers need Linux, macOS or another Unix")
+    open_server(listen).set_up_logging()
+    with bind(listen) as bound:
+        work = partial(_work, load, target, listen, workers, bound)
+
+        def tell(words: str) -> None:
+            sys.stdout.write(_ready(listen, bound, words) + "\n")
+            sys.stdout.flush()
+
+        return Workers(bound, work, count=workers, grace=listen.grace).run(tell)
+
+
+def _work(  # noqa: PLR0913, PLR0917 - a process begins with all that it knows
+    load: Load,
+    target: str,
+    listen: Listen,
+    workers: int,
+    bound: socket.socket,
+    number: int,
+    end: Connection,
+) -> None:
+    """Be one worker; called in a process of its own."""
+    leave_terminal()
+    # Or a program that the application starts would hold the port after our end.
+    bound.set_inheritable(False)
+    os.set_inheritable(end.fileno(), False)  # noqa: FBT003 - as the function wants it
+    leash = Leash(end, patience=listen.grace + _LINGER)
+    leash.hold()
+    try:
+        guard, words = load(target, listen)
+        refuse_memory(guard.settings, f"--workers is {workers}")
+    except RingfenceError as error:
+        leash.say(Failed(str(error), is_plan=isinstance(error, PlanError)))
+        sys.exit(_COULD_NOT_START)
+    end_redaction = install_log_redaction()
+    try:
+        name = f"worker {number}"
+        code = open_server(listen).work(guard, bound, leash, words=words, name=name)
+    finally:
+        end_redaction()
+    sys.exit(code)
 
 
 def open_server(listen: Listen) -> UvicornServer:
@@ -138,54 +203,9 @@ def open_server(listen: Listen) -> UvicornServer:
     except ModuleNotFoundError as error:
         missing = error.name or "uvicorn"
         raise MissingExtraError(missing, "serve", "serve an application") from error
-    return UvicornServer(loop=listen.loop, connections=listen.connections)
-
-
-def _bound(listen: Listen) -> socket.socket:
-    """Return a socket that listens already, before anything else is begun.
-
-    Merely bound, another process could still take the same port (SO_REUSEADDR); and
-    who connects while the application starts is answered instead of turned away.
-    """
-    host, port = listen.host, listen.port
-    if not 0 <= port <= _HIGHEST_PORT:
-        raise SettingsError(f"{port} is no port; write one from 1 to {_HIGHEST_PORT}")
-    try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except socket.gaierror as error:
-        message = f"{host!r} is no address of this machine; write --host 127.0.0.1"
-        raise SettingsError(message) from error
-    family, kind, protocol, _, address = found[0]
-    bound = socket.socket(family, kind, protocol)
-    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        bound.bind(address)
-        bound.listen(_BACKLOG)
-    except OSError as error:
-        bound.close()
-        raise SettingsError(_why_not(error, listen)) from error
-    return bound
-
-
-def _why_not(error: OSError, listen: Listen) -> str:
-    if error.errno == errno.EADDRINUSE:
-        return (
-            f"port {listen.port} is in use by another program; take another one "
-            f"(--port {listen.port + 1}) or end that program"
-        )
-    if error.errno == errno.EACCES:
-        return (
-            f"port {listen.port} needs more rights than this user has; take one above "
-            "1023 and let a proxy or the service manager forward to it"
-        )
-    if error.errno == errno.EADDRNOTAVAIL:
-        return f"{listen.host} is no address of this machine; write --host 127.0.0.1"
-    return f"cannot listen on {listen.host} port {listen.port}: {error.strerror}"
-
-
-def _address(listen: Listen, bound: socket.socket) -> str:
-    host = f"[{listen.host}]" if ":" in listen.host else listen.host
-    return f"http://{host}:{bound.getsockname()[1]}"
+    return UvicornServer(
+        loop=listen.loop, connections=listen.connections, grace=listen.grace
+    )
 
 
 def _first_account(guard: Guard) -> str:

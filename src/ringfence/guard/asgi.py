@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import multiprocessing
+import os
+import sys
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from importlib.metadata import version
 
 from ringfence.access.roles import expand
 from ringfence.audit.events import Started
@@ -37,6 +41,7 @@ from ringfence.guard.compile import (
 )
 from ringfence.guard.consider import Consideration, consider, imagined
 from ringfence.guard.dry_run import NOTHING_WATCHED, DryRun
+from ringfence.guard.fingerprint import Fingerprint
 from ringfence.guard.lifespan import Steps, run_lifespan
 from ringfence.guard.outbound import Outbound
 from ringfence.guard.plan import RoutePlan
@@ -51,6 +56,7 @@ from ringfence.interpreters.sink import Sinks
 from ringfence.interpreters.sql.foreign import FOREIGN
 from ringfence.principal import Principal
 from ringfence.settings import Settings, refuse_unsafe
+from ringfence.settings.workers import refuse_unshared
 from ringfence.traffic.blocklist import Blocklist
 from ringfence.traffic.in_flight import InFlight
 from ringfence.traffic.rate_limit import Limits
@@ -205,6 +211,19 @@ class Guard:
                 "this guard keeps no accounts: identity.enabled is off in its settings"
             )
         return Directory(self._rooms.identity.accounts)
+
+    def fingerprint(self) -> Fingerprint:
+        """Return what must be equal in all processes that answer for one service.
+
+        Raises:
+            SettingsError: the guard has not started, so that its keys are not open.
+        """
+        return Fingerprint.of(
+            self.settings,
+            self.plan,
+            self._rooms.keyring.derive_all("guard.fingerprint"),
+            version=version("ringfence"),
+        )
 
     async def consider(
         self, method: str, address: str, principal: Principal | None = None
@@ -379,6 +398,12 @@ class Guard:
     async def _open(self) -> None:
         self._stopped = False
         refuse_unsafe(self.settings, debug=self._guarded.application.debug)
+        refuse_unshared(
+            self.settings,
+            os.environ,
+            sys.argv,
+            is_child=multiprocessing.parent_process() is not None,
+        )
         arm()
         _arm_running_loop()
         await self._rooms.open()

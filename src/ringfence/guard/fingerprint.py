@@ -7,7 +7,6 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
-from itertools import zip_longest
 
 from ringfence.guard.describe import describe_json
 from ringfence.guard.plan import RoutePlan
@@ -21,9 +20,8 @@ class Fingerprint:
     """What one process would do with requests: its plan, keys and settings.
 
     Where two processes share one address, a request falls to either of them. If one of
-    them asks less of a route, that one is the attacker's: they only have to come again
-    until they meet it (CWE-696, CWE-1188). If their keys differ, what one has signed the
-    other refuses.
+    them asks less of a route, attackers only have to come again until they meet that
+    one (CWE-862). If their keys differ, the other refuses what one has signed.
 
     Args:
         version: of ringfence.
@@ -40,6 +38,34 @@ class Fingerprint:
     settings: dict[str, str]
     keys: tuple[str, ...]
 
+    @classmethod
+    def of(
+        cls,
+        settings: Settings,
+        plans: Sequence[RoutePlan],
+        derived_keys: Sequence[bytes],
+        *,
+        version: str,
+    ) -> Fingerprint:
+        """Return the fingerprint of a guard that has started.
+
+        Args:
+            settings: all of them.
+            plans: in the order in which they are tried.
+            derived_keys: one for each key, derived for this purpose and no other.
+            version: of ringfence.
+        """
+        routes = describe_json(plans)["routes"]
+        rows = routes if isinstance(routes, list) else []
+        return cls(
+            version=version,
+            routes=tuple(
+                {name: _shown(value) for name, value in row.items()} for row in rows
+            ),
+            settings={name: _hash(text) for name, text in _flat(settings)},
+            keys=tuple(hashlib.sha256(key).hexdigest() for key in derived_keys),
+        )
+
     @property
     def digest(self) -> str:
         """SHA-256 over all of it, in hexadecimal."""
@@ -47,39 +73,12 @@ class Fingerprint:
         return _hash(json.dumps(parts, sort_keys=True))
 
     def difference(self, other: Fingerprint) -> str:
-        """Return in what the other one differs, as half a sentence, ``""`` if in nothing.
+        """Return in what the other one differs, as half a sentence; ``""`` for nothing.
 
         Args:
             other: of another process; it is spoken of as the one that differs.
         """
         return "; ".join(_differences(self, other))
-
-
-def fingerprint(
-    settings: Settings,
-    plans: Sequence[RoutePlan],
-    derived_keys: Sequence[bytes],
-    *,
-    version: str,
-) -> Fingerprint:
-    """Return the fingerprint of a guard that has started.
-
-    Args:
-        settings: all of them.
-        plans: in the order in which they are tried.
-        derived_keys: one for each key, derived for this purpose and for no other.
-        version: of ringfence.
-    """
-    routes = describe_json(plans)["routes"]
-    rows = routes if isinstance(routes, list) else []
-    return Fingerprint(
-        version=version,
-        routes=tuple(
-            {name: _shown(value) for name, value in row.items()} for row in rows
-        ),
-        settings={name: _hash(text) for name, text in _flat(settings)},
-        keys=tuple(hashlib.sha256(key).hexdigest() for key in derived_keys),
-    )
 
 
 def _differences(one: Fingerprint, other: Fingerprint) -> Iterator[str]:
@@ -111,7 +110,10 @@ def _of_plans(
     yield from (f"the route {name} is there as well" for name in added)
     if missing or added:
         return
-    for route, twin in zip_longest(one, other, fillvalue={}):
+    if len(one) != len(other):
+        yield "a route is there more often"
+        return
+    for route, twin in zip(one, other, strict=True):
         if _name(route) != _name(twin):
             yield f"the route {_name(twin)} stands in another place"
             return

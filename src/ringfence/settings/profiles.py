@@ -87,7 +87,7 @@ def _wrong_in_production(settings: Settings, *, debug: bool) -> Iterator[str]:
             "RINGFENCE_PROXIES=none if clients connect directly, or the networks of "
             "your proxies, as in RINGFENCE_PROXIES=10.0.0.0/8"
         )
-    if _is_in_memory(settings.database):
+    if is_in_memory(settings.database):
         yield (
             "database is in memory, so every account and every revoked session is "
             "forgotten at a restart; name a file, as in "
@@ -174,7 +174,8 @@ def _is_loopback(parts: SplitResult) -> bool:
         return False
 
 
-def _is_in_memory(database: str) -> bool:
+def is_in_memory(database: str) -> bool:
+    """Return whether a URL names what ends with the process."""
     scheme, _, rest = database.partition("://")
     if ":memory:" in database or "mode=memory" in database:
         return True
