@@ -28,7 +28,8 @@ from ringfence.clock import system_clock
 from ringfence.exchange import Exchange, Stage, step_of
 from ringfence.stores.contracts import Charge, counter_key
 from ringfence.stores.memory_counters import MemoryCounters
-from ringfence.traffic.rate_limit import Limits, limit
+from ringfence.traffic.budgets import limit
+from ringfence.traffic.rate_limit import Limits
 from ringfence.traffic.settings import TrafficSettings
 
 ROUNDS, TIMES = 60, 1_000

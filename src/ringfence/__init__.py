@@ -26,7 +26,7 @@ from ringfence.interpreters.validation import accepts
 from ringfence.principal import Principal
 from ringfence.secrets.secret import Secret
 from ringfence.settings import Settings
-from ringfence.traffic.rate_limit import limit
+from ringfence.traffic.budgets import limit
 
 __all__ = [
     "Denial",

@@ -1,6 +1,7 @@
 """Attacks on the street: false addresses, slow and shattered bodies, known attackers
 (CWE-348, CWE-290, CWE-400, CWE-770)."""
 
+import asyncio
 import json
 import socket
 import time
@@ -213,7 +214,8 @@ def test_a_body_that_nobody_reads_costs_no_parsing(on):
 def test_a_known_attacker_is_turned_away(guard, on):
     """Blocked for a while, without the others behind the same proxy."""
     assert ask(on, method="GET").status == 200
-    guard.blocklist.add("203.0.113.0/24", seconds=60, reason="scanned for shells")
+    add, remove = guard.blocklist.add, guard.blocklist.remove
+    asyncio.run(add("203.0.113.0/24", seconds=60, reason="scanned for shells"))
     try:
         for _ in range(3):
             answer = ask(on, method="GET")
@@ -222,7 +224,7 @@ def test_a_known_attacker_is_turned_away(guard, on):
         other = ask(on, headers={"X-Forwarded-For": "198.51.100.7"}, method="GET")
         assert other.status == 200
     finally:
-        assert guard.blocklist.remove("203.0.113.0/24")
+        assert asyncio.run(remove("203.0.113.0/24"))
     assert ask(on, method="GET").status == 200
 
 

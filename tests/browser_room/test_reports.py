@@ -78,7 +78,7 @@ def post(exchange_of, ledger):
     """Send a body to the stage; return what it answers."""
     clock = FakeClock()
     ignore = ignore_others()
-    collect = collect_reports(MemoryCounters(), ledger, clock=clock)
+    collect = collect_reports(MemoryCounters(clock=clock), ledger)
 
     async def send(content, media_type=NEW, *, network="192.0.2.1", **headers):
         body = content if isinstance(content, bytes) else json.dumps(content).encode()
@@ -291,7 +291,7 @@ async def test_all_networks_together_have_a_budget(post, ledger):
 
 @pytest.mark.anyio
 async def test_what_is_over_the_budget_is_not_even_read(exchange_of, ledger):
-    collect = collect_reports(MemoryCounters(), ledger, clock=FakeClock())
+    collect = collect_reports(MemoryCounters(clock=FakeClock()), ledger)
 
     def made():
         body = [json.dumps(old()).encode()]
@@ -333,14 +333,14 @@ async def test_a_body_that_is_cut_off_while_it_is_read(exchange_of, ledger, deni
         raise BodyRefusedError
 
     exchange.receive = refuse
-    collect = collect_reports(MemoryCounters(), ledger, clock=FakeClock())
+    collect = collect_reports(MemoryCounters(clock=FakeClock()), ledger)
     assert await collect(exchange) == (denial or Answer(204))
     assert ledger.events == []
 
 
 @pytest.mark.anyio
 async def test_a_store_that_is_down_costs_reports_and_nothing_else(exchange_of, ledger):
-    collect = collect_reports(Down(), ledger, clock=FakeClock())
+    collect = collect_reports(Down(), ledger)
     body = [json.dumps(old()).encode()]
     exchange = exchange_of("POST", {"content-type": OLD}, body=body)
     assert await collect(exchange) == Answer(204)
@@ -349,7 +349,7 @@ async def test_a_store_that_is_down_costs_reports_and_nothing_else(exchange_of, 
 
 @pytest.mark.anyio
 async def test_a_client_that_hangs_up_leaves_nothing(exchange_of, ledger):
-    collect = collect_reports(MemoryCounters(), ledger, clock=FakeClock())
+    collect = collect_reports(MemoryCounters(clock=FakeClock()), ledger)
     exchange = exchange_of("POST", {"content-type": OLD})  # disconnects at once
     assert await collect(exchange) == Answer(204)
     assert ledger.events == []

@@ -53,8 +53,8 @@ def names(blocklist):
         ("::ffff:203.0.113.0/120", "203.0.113.7", "203.0.114.7"),
     ],
 )
-def test_an_address_is_found_in_its_network(blocklist, network, inside, outside):
-    blocklist.add(network, seconds=60, reason="scans")
+async def test_an_address_is_found_in_its_network(blocklist, network, inside, outside):
+    await blocklist.add(network, seconds=60, reason="scans")
     assert blocklist.find(inside).reason == "scans"
     assert blocklist.find(outside) is None
 
@@ -64,9 +64,9 @@ def test_what_is_no_address_is_never_blocked(blocklist, address):
     assert blocklist.find(address) is None
 
 
-def test_a_block_ends(blocklist, clock):
+async def test_a_block_ends(blocklist, clock):
     """Addresses change hands: what is blocked for ever blocks somebody else."""
-    blocklist.add("203.0.113.7", seconds=60, reason="x")
+    await blocklist.add("203.0.113.7", seconds=60, reason="x")
     clock.advance(59)
     assert blocklist.find("203.0.113.7")
     clock.advance(1)
@@ -74,79 +74,81 @@ def test_a_block_ends(blocklist, clock):
     assert names(blocklist) == ["198.51.100.0/24"]
 
 
-def test_a_wider_block_holds_when_the_smaller_one_has_ended(blocklist, clock):
-    blocklist.add("203.0.113.0/24", seconds=60, reason="wide")
-    blocklist.add("203.0.113.7", seconds=10, reason="narrow")
+async def test_a_wider_block_holds_when_the_smaller_one_has_ended(blocklist, clock):
+    await blocklist.add("203.0.113.0/24", seconds=60, reason="wide")
+    await blocklist.add("203.0.113.7", seconds=10, reason="narrow")
     assert blocklist.find("203.0.113.7").reason == "narrow"
     clock.advance(10)
     assert blocklist.find("203.0.113.7").reason == "wide"
 
 
-def test_a_second_block_replaces_the_first(blocklist, clock):
-    blocklist.add("203.0.113.7", seconds=1_000, reason="x")
-    blocklist.add("203.0.113.7", seconds=10, reason="y")
+async def test_a_second_block_replaces_the_first(blocklist, clock):
+    await blocklist.add("203.0.113.7", seconds=1_000, reason="x")
+    await blocklist.add("203.0.113.7", seconds=10, reason="y")
     clock.advance(10)
     assert blocklist.find("203.0.113.7") is None
-    blocklist.add("203.0.113.7", seconds=10, reason="x")
-    blocklist.add("203.0.113.7", seconds=1_000, reason="y")
+    await blocklist.add("203.0.113.7", seconds=10, reason="x")
+    await blocklist.add("203.0.113.7", seconds=1_000, reason="y")
     clock.advance(10)
-    blocklist.add("203.0.113.8", seconds=10, reason="z")
+    await blocklist.add("203.0.113.8", seconds=10, reason="z")
     assert blocklist.find("203.0.113.7").reason == "y"
 
 
-def test_a_block_is_lifted(blocklist, ledger):
-    blocklist.add("203.0.113.7", seconds=60, reason="x")
-    assert blocklist.remove("::ffff:203.0.113.7")
+async def test_a_block_is_lifted(blocklist, ledger):
+    await blocklist.add("203.0.113.7", seconds=60, reason="x")
+    assert await blocklist.remove("::ffff:203.0.113.7")
     assert blocklist.find("203.0.113.7") is None
-    assert not blocklist.remove("203.0.113.7")
+    assert not await blocklist.remove("203.0.113.7")
     assert [event.name for event in ledger] == ["address_blocked", "address_unblocked"]
     assert ledger[0].network == "203.0.113.7/32"
 
 
-def test_who_ends_by_itself_is_not_lifted(blocklist, clock, ledger):
-    blocklist.add("203.0.113.7", seconds=60, reason="x")
+async def test_who_ends_by_itself_is_not_lifted(blocklist, clock, ledger):
+    await blocklist.add("203.0.113.7", seconds=60, reason="x")
     clock.advance(60)
-    assert not blocklist.remove("203.0.113.7")
+    assert not await blocklist.remove("203.0.113.7")
     assert len(ledger) == 1
 
 
-def test_those_of_the_settings_stay(blocklist, clock):
+async def test_those_of_the_settings_stay(blocklist, clock):
     clock.advance(10_000_000)
     assert blocklist.find("198.51.100.9").reason == "traffic.blocked"
     with pytest.raises(ValueError, match="take it out there"):
-        blocklist.remove("198.51.100.0/24")
+        await blocklist.remove("198.51.100.0/24")
     with pytest.raises(ValueError, match="for good"):
-        blocklist.add("198.51.100.0/24", seconds=1, reason="x")
-    assert blocklist.add("198.51.100.9", seconds=1, reason="x")
+        await blocklist.add("198.51.100.0/24", seconds=1, reason="x")
+    assert await blocklist.add("198.51.100.9", seconds=1, reason="x")
 
 
-def test_memory_is_bounded(blocklist):
+async def test_memory_is_bounded(blocklist):
     """A flood of addresses must not fill it; who would be free first gives place."""
     for number, seconds in enumerate((50, 10, 90, 70)):
-        blocklist.add(f"203.0.113.{number}", seconds=seconds, reason="x")
+        await blocklist.add(f"203.0.113.{number}", seconds=seconds, reason="x")
     assert names(blocklist) == [
         "203.0.113.0/32",
         "203.0.113.3/32",
         "203.0.113.2/32",
         "198.51.100.0/24",
     ]
-    blocklist.add("203.0.113.3", seconds=80, reason="again")  # takes no further place
+    await blocklist.add(
+        "203.0.113.3", seconds=80, reason="again"
+    )  # takes no further place
     assert len(names(blocklist)) == 4
 
 
 @pytest.mark.parametrize("times", [range(1, 1_000), range(1_000, 1, -1)])
-def test_one_address_blocked_over_and_over_fills_nothing(blocklist, times):
+async def test_one_address_blocked_over_and_over_fills_nothing(blocklist, times):
     for seconds in times:
-        blocklist.add("203.0.113.7", seconds=seconds, reason="x")
+        await blocklist.add("203.0.113.7", seconds=seconds, reason="x")
     assert len(blocklist._queue) < 100
     assert len(names(blocklist)) == 2
 
 
-def test_a_block_that_is_renewed_meanwhile_stays(blocklist):
+async def test_a_block_that_is_renewed_meanwhile_stays(blocklist):
     """Two threads: one finds a block that has ended, the other renews it."""
-    blocklist.add("203.0.113.7", seconds=1, reason="old")
+    await blocklist.add("203.0.113.7", seconds=1, reason="old")
     ended = blocklist._find("203.0.113.7", 0)
-    blocklist.add("203.0.113.7", seconds=60, reason="new")
+    await blocklist.add("203.0.113.7", seconds=60, reason="new")
     blocklist._forget(ended)
     assert blocklist.find("203.0.113.7").reason == "new"
 
@@ -172,16 +174,16 @@ def test_a_block_that_is_renewed_meanwhile_stays(blocklist):
         ("203.0.113.7:80", "does not appear to be"),
     ],
 )
-def test_what_nobody_means_to_block(blocklist, network, words):
+async def test_what_nobody_means_to_block(blocklist, network, words):
     """A proxy on the list would shut out everybody behind it."""
     with pytest.raises(ValueError, match=words):
-        blocklist.add(network, seconds=60, reason="x")
+        await blocklist.add(network, seconds=60, reason="x")
 
 
 @pytest.mark.parametrize("seconds", [0, -1, float("inf"), float("nan")])
-def test_the_time_is_stated(blocklist, seconds):
+async def test_the_time_is_stated(blocklist, seconds):
     with pytest.raises(ValueError, match="seconds"):
-        blocklist.add("203.0.113.7", seconds=seconds, reason="x")
+        await blocklist.add("203.0.113.7", seconds=seconds, reason="x")
 
 
 @pytest.mark.parametrize(
@@ -200,8 +202,8 @@ def test_settings_that_block_the_wrong_ones_stop_the_start(blocked, words):
 
 async def test_a_blocked_client_is_refused(exchange_of, blocklist):
     where, stage = locate(SETTINGS, development=False), blocklist.stage()
-    blocklist.add("203.0.113.7", seconds=60, reason="scans")
-    blocklist.add("2001:db8:1:2::/64", seconds=60, reason="scans")
+    await blocklist.add("203.0.113.7", seconds=60, reason="scans")
+    await blocklist.add("2001:db8:1:2::/64", seconds=60, reason="scans")
     for client, status in (
         ("203.0.113.7", 403),
         ("::ffff:203.0.113.7", 403),
@@ -227,7 +229,7 @@ async def test_a_flood_is_written_down_once_a_second(exchange_of, blocklist, clo
         return await stage(exchange)
 
     numbers = iter(range(100))
-    blocklist.add("203.0.113.7", seconds=60, reason="scans")
+    await blocklist.add("203.0.113.7", seconds=60, reason="scans")
     first, *others = [await ask() for _ in range(10)]
     assert isinstance(first, Denial)
     assert first.private == "203.0.113.7/32: scans"
@@ -246,7 +248,7 @@ async def test_a_flood_is_written_down_once_a_second(exchange_of, blocklist, clo
 async def test_behind_a_proxy_the_client_is_meant(exchange_of, blocklist):
     """The proxy goes on bringing the others."""
     where, stage = locate(SETTINGS, development=False), blocklist.stage()
-    blocklist.add("203.0.113.7", seconds=60, reason="scans")
+    await blocklist.add("203.0.113.7", seconds=60, reason="scans")
     for client, code in (("203.0.113.7", "traffic.blocked"), ("203.0.113.8", None)):
         exchange = exchange_of(
             client=("10.0.0.1", 1), headers=[("x-forwarded-for", client)]

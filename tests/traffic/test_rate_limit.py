@@ -11,7 +11,8 @@ from ringfence.principal import Principal
 from ringfence.stores.memory_counters import MemoryCounters
 from ringfence.testing import FakeClock
 from ringfence.traffic.addresses import network_of
-from ringfence.traffic.rate_limit import Limits, described, limit
+from ringfence.traffic.budgets import described, limit
+from ringfence.traffic.rate_limit import Limits
 from ringfence.traffic.settings import TrafficSettings
 
 pytestmark = pytest.mark.anyio
@@ -27,16 +28,16 @@ OFF = {
 class Awaited:
     """Counters that are not of this process, and may be down."""
 
-    def __init__(self):
-        self.inside = MemoryCounters()
+    def __init__(self, clock):
+        self.inside = MemoryCounters(clock=clock)
         self.asked = 0
         self.is_down = False
 
-    async def take(self, charges, now):
+    async def take(self, charges):
         self.asked += 1
         if self.is_down:
             raise StoreError("gone")
-        return await self.inside.take(charges, now)
+        return await self.inside.take(charges)
 
 
 @pytest.fixture
@@ -50,7 +51,9 @@ def limits_of(request, clock):
 
     def make(counters=None, **settings):
         return Limits(
-            TrafficSettings(**{**OFF, **settings}), counters or request.param(), clock
+            TrafficSettings(**{**OFF, **settings}),
+            counters or request.param(clock=clock),
+            clock,
         )
 
     return make
@@ -323,7 +326,7 @@ async def test_small_amounts_have_no_window_edge(limits_of, ask, clock):
 
 async def test_a_store_that_is_down_does_not_switch_limits_off(ask, clock):
     """Limits go on in process, so that taking the store down opens nothing."""
-    counters = Awaited()
+    counters = Awaited(clock)
     limits = Limits(
         TrafficSettings(**{**OFF, "limits_address": "2/minute"}), counters, clock
     )
@@ -336,7 +339,7 @@ async def test_a_store_that_is_down_does_not_switch_limits_off(ask, clock):
 
 async def test_all_charges_of_a_request_are_one_question(ask, clock):
     """One round trip, however many limits there are."""
-    counters = Awaited()
+    counters = Awaited(clock)
     limits = Limits(TrafficSettings(), counters, clock)
     marks = (limit("9/minute"), limit("9/hour", by="account"))
     await ask(limits.street(), "2001:db8::1")

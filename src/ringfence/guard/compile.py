@@ -25,7 +25,7 @@ from ringfence.guard.precedence import check_precedence
 from ringfence.guard.rehearse import rehearse
 from ringfence.guard.stages import StageMaker, no_route
 from ringfence.interpreters.validation.intake import UNVALIDATED, intake_of
-from ringfence.traffic.rate_limit import described
+from ringfence.traffic.budgets import described
 
 logger = logging.getLogger("ringfence")
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import heapq
 import math
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import msgspec.json
@@ -14,13 +16,16 @@ import msgspec.json
 from ringfence.audit.events import AddressBlocked, AddressUnblocked, Event
 from ringfence.clock import Clock, system_clock
 from ringfence.denial import Answer, Denial
-from ringfence.exchange import Exchange, Stage, at_once
+from ringfence.errors import StoreError
+from ringfence.exchange import End, Exchange, Stage, at_once, settle, step_of
+from ringfence.stores.contracts import Block, BlockStore, Reply
 from ringfence.traffic.addresses import Network, parse_network
 from ringfence.traffic.networks import NetworkMap
 from ringfence.traffic.settings import TrafficSettings, why_not_blocked
 
 _MOST = 100_000  # networks added while running; some 40 MB
 _SECONDS_BETWEEN_ENTRIES = 1.0  # of one network in the ledger
+_SECONDS_BETWEEN_LOOKS = 1.0  # at what other processes block
 _SPARE = 64  # outdated entries of the queue that are not worth clearing up
 
 _BLOCKED = Denial(403, "traffic.blocked", "Requests from this address are refused.")
@@ -97,9 +102,10 @@ class Blocklist:
     refusal a second is written down and answered in full, the others repeat it. The
     time of an answer does not depend on how many networks are blocked.
 
-    Those of ``traffic.blocked`` stay; what is added while running is kept in memory
-    and forgotten with the process. When the list is full, the network that would be
-    free again first gives place.
+    Those of ``traffic.blocked`` stay. What is added while running is kept in memory,
+    and forgotten with the process, unless there is a store that every process shares:
+    then each of them refuses it with its next request, or a second later. When the list
+    is full, the network that would be free again first gives place.
 
     Args:
         settings: ``blocked``, and the proxies, which can never be blocked.
@@ -108,7 +114,8 @@ class Blocklist:
 
     Source: CWE-799; ASVS 5.0 V2.4.1.
 
-    Not covered: an attacker with many networks. Everybody behind one address (an
+    Not covered: while the store cannot be reached, what other processes block. An
+    attacker with many networks. Everybody behind one address (an
     office, a mobile network) is blocked together: keep it short.
     """
 
@@ -130,12 +137,65 @@ class Blocklist:
         self._queue: list[tuple[float, int, Network]] = []  # the first to be free first
         self._number = 0
         self._ipv6_prefix = settings.ipv6_prefix
+        self._store: BlockStore | None = None
+        self._version = 0
+        self._follower: asyncio.Task[None] | None = None
         self._permanent = tuple(map(self._parse, settings.blocked))
         for network in self._permanent:
             blocked = Blocked(network, math.inf, "traffic.blocked")
             self._found.put(network, _Door(blocked))
 
-    def add(self, network: str, *, seconds: float, reason: str) -> Blocked:
+    async def start(self, store: BlockStore | None) -> None:
+        """Share what is blocked with other processes.
+
+        Args:
+            store: that they share; ``None`` for nobody to share with.
+
+        Raises:
+            StoreError: it cannot be read.
+        """
+        self._store, self._version = store, 0
+        if store is not None:
+            await self.refresh()
+            self._follower = asyncio.create_task(self._follow())
+
+    async def stop(self) -> None:
+        """Share no more. Idempotent."""
+        follower, self._follower, self._store = self._follower, None, None
+        if follower is not None:
+            follower.cancel()
+            await asyncio.wait((follower,))
+
+    async def _follow(self) -> None:
+        while True:
+            await asyncio.sleep(_SECONDS_BETWEEN_LOOKS)
+            # A store that is down is told of by everybody else that needs it.
+            with suppress(StoreError):
+                await self.refresh()
+
+    async def refresh(self) -> None:
+        """Read what other processes have blocked or let in since the last time.
+
+        Raises:
+            StoreError: the store cannot be read.
+        """
+        if self._store is None:
+            return
+        found = await self._store.since(self._version)
+        changed = {self._parse(block.network): block for block in found.changed}
+        if found.complete:
+            for network in [one for one in self._added if one not in changed]:
+                self._drop(network)
+        for network, block in changed.items():
+            if network in self._permanent or why_not_blocked(network, self._proxies):
+                continue  # another process may stand behind other proxies
+            if block.seconds > 0:
+                self._put(network, block.seconds, block.reason)
+            else:
+                self._drop(network)
+        self._version = found.version
+
+    async def add(self, network: str, *, seconds: float, reason: str) -> Blocked:
         """Refuse requests from a network for a while; a second call replaces the first.
 
         Args:
@@ -149,42 +209,56 @@ class Blocklist:
         Raises:
             ValueError: it is no network; it holds this machine, a proxy, or more of
                 the Internet than anybody means; or the time is not positive.
+            StoreError: it is blocked in this process, but the others could not be told.
         """
         parsed = self._blockable(network)
         if not 0 < seconds < math.inf:
             raise ValueError(f"seconds must be positive and finite, not {seconds}")
-        now = self._clock()
-        blocked = Blocked(parsed, now + seconds, reason)
-        with self._lock:
-            if parsed in self._permanent:
-                raise ValueError(f"{parsed} is blocked for good by traffic.blocked")
-            self._make_room(now, parsed)
-            self._added[parsed] = door = _Door(blocked)
-            self._found.put(parsed, door)
-            self._number += 1
-            heapq.heappush(self._queue, (blocked.expires, self._number, parsed))
+        if parsed in self._permanent:
+            raise ValueError(f"{parsed} is blocked for good by traffic.blocked")
+        blocked = self._put(parsed, seconds, reason)
         self._record(
             AddressBlocked(network=str(parsed), seconds=seconds, reason=reason)
         )
+        if self._store is not None:
+            await self._store.put(Block(str(parsed), seconds, reason))
         return blocked
 
-    def remove(self, network: str) -> bool:
+    async def remove(self, network: str) -> bool:
         """Let a network in again; return whether it was blocked.
 
         Raises:
             ValueError: it is no network, or it stands in ``traffic.blocked``.
+            StoreError: the others could not be told; nothing has changed.
         """
         parsed = self._parse(network)
         if parsed in self._permanent:
             raise ValueError(f"{parsed} stands in traffic.blocked; take it out there")
-        with self._lock:
-            door = self._added.pop(parsed, None)
-            if door is not None:
-                self._found.pop(parsed)
+        if self._store is not None:
+            await self._store.put(Block(str(parsed), 0.0, ""))
+        door = self._drop(parsed)
         if door is None or door.expires <= self._clock():
             return False
         self._record(AddressUnblocked(network=str(parsed)))
         return True
+
+    def _put(self, network: Network, seconds: float, reason: str) -> Blocked:
+        now = self._clock()
+        blocked = Blocked(network, now + seconds, reason)
+        with self._lock:
+            self._make_room(now, network)
+            self._added[network] = door = _Door(blocked)
+            self._found.put(network, door)
+            self._number += 1
+            heapq.heappush(self._queue, (blocked.expires, self._number, network))
+        return blocked
+
+    def _drop(self, network: Network) -> _Door | None:
+        with self._lock:
+            door = self._added.pop(network, None)
+            if door is not None:
+                self._found.pop(network)
+        return door
 
     def list(self) -> tuple[Blocked, ...]:
         """Return what is blocked now, those first that will be free first."""
@@ -213,6 +287,24 @@ class Blocklist:
             now = clock()
             door = find(exchange.client if ":" in network else network, now)
             return None if door is None else door.answer(exchange, now)
+
+        return at_once(blocklist)
+
+    def news(self) -> Stage:
+        """Return the stage that refuses who has been blocked by another process, as
+        soon as the shared store says in passing that there is something new."""
+        look = step_of(self.stage())
+
+        async def catch_up(exchange: Exchange) -> End | None:
+            with suppress(StoreError):  # it has answered a moment ago
+                await self.refresh()
+            return await settle(look(exchange))
+
+        def blocklist(exchange: Exchange) -> Awaitable[End | None] | None:
+            reply = exchange.reply
+            if not isinstance(reply, Reply) or reply.blocks in {-1, self._version}:
+                return None
+            return catch_up(exchange)
 
         return at_once(blocklist)
 

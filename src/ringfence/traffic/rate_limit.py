@@ -2,116 +2,39 @@
 
 from __future__ import annotations
 
-import socket
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from difflib import get_close_matches
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Sequence
 from functools import lru_cache, partial
-from math import ceil
-from typing import Literal, NamedTuple, get_args
+from typing import NamedTuple
 
 from ringfence.clock import Clock, system_clock
 from ringfence.denial import Denial
-from ringfence.errors import SettingsError, StoreError
+from ringfence.errors import StoreError
 from ringfence.exchange import Exchange, Stage, at_once
 from ringfence.marks import Mark
 from ringfence.stores.contracts import (
     Charge,
     CounterStore,
     ImmediateCounters,
+    Reply,
     Verdict,
-    counter_key,
 )
 from ringfence.stores.open import open_shared
-from ringfence.traffic.rate import Rate, parse_optional_rate, parse_rate
+from ringfence.traffic.budgets import (
+    Budget,
+    ChargeMaker,
+    Limit,
+    account_charges,
+    charge_maker,
+    named,
+    refuser,
+    street_charges,
+    teller,
+    wide,
+)
 from ringfence.traffic.settings import TrafficSettings
 
-By = Literal["address", "account", "route", "global"]
-
-_EXACT_UP_TO = 60  # of larger amounts not every time is kept
-_MOST_AT_ONCE = 1_000_000
 _CLIENTS_REMEMBERED = 4_096
-_CLIENTS_OF_A_ROUTE = 512
-_WAITS_REMEMBERED = 1_024
-_SITE = 6  # bytes of an IPv6 site, the most that one customer is given (RFC 6177)
-_GROUP = 7  # bytes of what many homes are given
-
-
-@dataclass(frozen=True, slots=True)
-class Limit(Mark):
-    """What ``limit`` returns; the arguments are explained there."""
-
-    rate: Rate
-    by: By
-    burst: int
-
-    def __str__(self) -> str:
-        at_once = f", {self.burst} at once" if self.burst else ""
-        return f"{self.rate} by {self.by}{at_once}"
-
-
-def limit(rate: str, *, by: By = "address", burst: int = 0) -> Limit:
-    """Let a route be asked for only so often::
-
-        @ringfence.limit("30/minute", by="account")
-        @access.require(access.signed_in)
-        async def export(): ...
-
-    Several limits may stand on one route; all of them must allow, and what is refused
-    is charged to none. Whoever runs over is answered 429 with ``Retry-After``. The
-    answers of such a route say what is left (``RateLimit``, ``RateLimit-Policy``).
-
-    Amounts up to 60 are exact: never more than so many in *any* stretch of that length.
-    Larger ones, and those with a ``burst``, come back one by one (GCRA): 600/minute is
-    ten a second, of which ``burst`` may come at once.
-
-    Args:
-        rate: ``N/second``, ``N/minute``, ``N/hour``, ``N/day`` or ``N/15 minutes``.
-        by: who shares the budget. ``address``: each client on this route, IPv6 by
-            network. ``account``: each account on this route; who is not signed in
-            counts by address. ``route``: everybody on this route together. ``global``:
-            everybody on all routes with an equal limit together.
-        burst: how many may come at once, 1 to 1,000,000; 0 for as many as the rate
-            has.
-
-    Raises:
-        SettingsError: a text or a name that means nothing; with the likely fix.
-
-    Source: CWE-770, CWE-799; ASVS 5.0 V2.4.1.
-
-    Not covered: one handler under two paths has two budgets; ``by="global"`` makes
-    them one. Sign-ins have limits of their own (``identity``).
-    """
-    where = f"limit({rate!r})"
-    if by not in get_args(By):
-        near = get_close_matches(str(by), get_args(By), n=1)
-        guess = f"did you mean {near[0]!r}?" if near else f"one of {get_args(By)}"
-        raise SettingsError(f"limit(..., by={by!r}): {guess}")
-    if type(burst) is not int or not 0 <= burst <= _MOST_AT_ONCE:
-        raise SettingsError(
-            f"limit(..., burst={burst!r}): write a whole number, 1 to {_MOST_AT_ONCE}"
-        )
-    return Limit(parse_rate(rate, where), by, burst)
-
-
-class Budget(NamedTuple):
-    """A rate that is asked for by name.
-
-    Args:
-        name: in ``RateLimit``, and for the ledger.
-        rate: how many in which time.
-        burst: how many at once, 0 for as many as the rate has.
-    """
-
-    name: str
-    rate: Rate
-    burst: int = 0
-
-    def charge(self, key: bytes, coarser: tuple[bytes, ...] = ()) -> Charge:
-        """Return what one request takes from it, for whom ``key`` names."""
-        amount, period = self.rate.amount, float(self.rate.period)
-        exact = not self.burst and amount <= _EXACT_UP_TO
-        return Charge(key, amount, period, exact, (), self.burst, coarser)
 
 
 class Limits:
@@ -130,16 +53,23 @@ class Limits:
         counters: CounterStore,
         clock: Clock = system_clock,
     ) -> None:
-        self._counters = counters
-        self._fallback = open_shared("", clock).counters("fallback")
-        self._clock = clock
-        self._address = _wide(settings, "address")
-        self._site = _wide(settings, "ipv6_site")
-        self._global = _wide(settings, "global")
-        self._account = _wide(settings, "account")
-        self._of_account = lru_cache(_CLIENTS_REMEMBERED)(
-            partial(_account_charges, self._account)
+        self.counters = counters
+        self.fallback = open_shared("", clock).counters("limits")
+        self.clock = clock
+        address, site, everybody = (
+            wide(settings, name) for name in ("address", "ipv6_site", "global")
         )
+        self.street_budgets = tuple(
+            one for one in (address, everybody, site) if one is not None
+        )
+        self.account = wide(settings, "account")
+        self.of_network = lru_cache(_CLIENTS_REMEMBERED)(
+            partial(street_charges, address, everybody, site)
+        )
+        self.of_account = lru_cache(_CLIENTS_REMEMBERED)(
+            partial(account_charges, self.account)
+        )
+        self._over = Over(self.street_budgets, clock)
 
     def street(self) -> Stage | None:
         """Return the stage that every request passes before its route is looked for.
@@ -154,14 +84,30 @@ class Limits:
 
         Source: CWE-770, CWE-799; CVE-2026-45364.
         """
-        address, everybody, site = self._address, self._global, self._site
-        known = tuple(one for one in (address, everybody, site) if one is not None)
-        if not known:
+        if not self.street_budgets:
             return None
-        of_network = lru_cache(_CLIENTS_REMEMBERED)(
-            partial(_street_charges, address, everybody, site)
+        of_network = self.of_network
+        return self._stage(
+            lambda exchange: of_network(exchange.network), self.street_budgets
         )
-        return self._stage(lambda exchange: of_network(exchange.network), known)
+
+    def over(self) -> Stage | None:
+        """Return the stage that turns away, without asking the store again, who has
+        been refused by it and came back too early.
+
+        Returns:
+            ``None`` where the settings have no limit that is known before the route.
+        """
+        return self._over.stage(self.of_network) if self.street_budgets else None
+
+    def in_one_go(self, marks: Sequence[Mark], route: str) -> RouteLimits:
+        """Return all that limits a route, to be asked in one round trip.
+
+        Args:
+            marks: of the route; those that are limits are taken.
+            route: tells it from all others: its kind, methods, host and path.
+        """
+        return RouteLimits(self, marks, route, self._over)
 
     def route(self, marks: Sequence[Mark], route: str) -> Stage | None:
         """Return the stage that limits a route, once it is known who asks.
@@ -173,28 +119,27 @@ class Limits:
         Returns:
             ``None`` where nothing limits it.
         """
-        limits = [mark for mark in marks if isinstance(mark, Limit)]
-        if not limits:
-            if self._account is None:
+        made = _made(marks, route)
+        if not made:
+            if self.account is None:
                 return None
-            return self._stage(self._everywhere, (self._account,))
-        budgets = tuple(_named(limits))
-        makers = tuple(
-            _charge_maker(mark, budget, route)
-            for mark, budget in zip(limits, budgets, strict=True)
-        )
+            return self._stage(self._everywhere, (self.account,))
+        budgets = tuple(one.budget for one in made)
+        makers = tuple(one.make for one in made)
         everywhere = self._everywhere
 
         def charges_of(exchange: Exchange) -> tuple[Charge, ...]:
-            return (*(make(exchange) for make in makers), *everywhere(exchange))
+            network, account_id = exchange.network, _account_of(exchange)
+            of_marks = (make(network, account_id) for make in makers)
+            return (*of_marks, *everywhere(exchange))
 
-        if self._account is not None:
-            budgets = (*budgets, self._account)
-        return self._stage(charges_of, budgets, tell=_teller(budgets))
+        if self.account is not None:
+            budgets = (*budgets, self.account)
+        return self._stage(charges_of, budgets, tell=teller(budgets))
 
     def _everywhere(self, exchange: Exchange) -> tuple[Charge, ...]:
         principal = exchange.principal
-        return () if principal is None else self._of_account(principal.id)
+        return () if principal is None else self.of_account(principal.id)
 
     def _stage(
         self,
@@ -203,7 +148,7 @@ class Limits:
         tell: Callable[[Verdict, Exchange], None] | None = None,
     ) -> Stage:
         """Return a stage; the charges are those of the budgets, in the same order."""
-        counters, clock, refuse = self._counters, self._clock, _refuser(budgets)
+        counters, clock, refuse = self.counters, self.clock, refuser(budgets)
 
         def judge(verdict: Verdict, exchange: Exchange) -> Denial | None:
             if verdict.refused >= 0:
@@ -222,167 +167,205 @@ class Limits:
                 return None
 
             return at_once(rate_limit)
-        fallback = self._fallback
 
         async def wait_for_limit(exchange: Exchange) -> Denial | None:
-            charges = charges_of(exchange)
-            try:
-                verdict = await counters.take(charges)
-            except StoreError:
-                # A limit that is off while its store restarts is no limit.
-                verdict = await fallback.take(charges)
-            return judge(verdict, exchange)
+            return judge(await self.take(charges_of(exchange)), exchange)
 
         return wait_for_limit
 
-
-def described(marks: Sequence[Mark]) -> tuple[str, ...]:
-    """Return the limits among the marks of a route, as the plan shows them."""
-    return tuple(str(mark) for mark in marks if isinstance(mark, Limit))
-
-
-def _wide(settings: TrafficSettings, name: str) -> Budget | None:
-    field = f"limits_{name}"
-    rate = parse_optional_rate(getattr(settings, field), f"traffic.{field}")
-    return None if rate is None else Budget(name, rate)
+    async def take(self, charges: Sequence[Charge]) -> Verdict:
+        """Take charges from the store, or in process while it cannot be reached: a
+        limit that is off while its store restarts is no limit."""
+        try:
+            return await self.counters.take(charges)
+        except StoreError:
+            return await self.fallback.take(charges)
 
 
-def _named(limits: Sequence[Limit]) -> list[Budget]:
-    """Return the budgets of a route under names that differ."""
-    names = [f"route-{mark.by}" for mark in limits]
-    return [
-        Budget(
-            name
-            if names.count(name) == 1
-            else f"{name}-{names[:index].count(name) + 1}",
-            mark.rate,
-            mark.burst,
+class RouteLimits:
+    """All that limits one route, asked together with everything else that a request
+    wants to know from a store in the network.
+
+    First what is known before anybody is: the address, everybody, the route. Then what
+    is an account's, if the store finds its session; else ``rest`` takes it, once it is
+    known who asks.
+
+    Args:
+        limits: what holds everywhere.
+        marks: of the route.
+        route: tells it from all others.
+        over: remembers who has been refused.
+    """
+
+    def __init__(
+        self, limits: Limits, marks: Sequence[Mark], route: str, over: Over
+    ) -> None:
+        self._limits = limits
+        self._over = over
+        made = _made(marks, route)
+        anyones = [one for one in made if one.mark.by != "account"]
+        owned = [one for one in made if one.mark.by == "account"]
+        account = () if limits.account is None else (limits.account,)
+        of_owner = (*(one.budget for one in owned), *account)
+        budgets = (*(one.budget for one in anyones), *of_owner)
+        self._anyones = tuple(one.make for one in anyones)
+        self._owned = tuple(one.make for one in owned)
+        self._refuse = refuser(budgets)
+        self._tell = teller(budgets) if made else None
+        self._has_owned = bool(of_owner)
+        self._refuse_owned = refuser(of_owner)
+        self._tell_owned = teller(of_owner) if owned else None
+
+    def charges(self, exchange: Exchange, owner: str) -> tuple[tuple[Charge, ...], int]:
+        """Return what a request takes, and from which index on it is told.
+
+        Args:
+            exchange: the request.
+            owner: id of the account that it proves to come from, empty for none.
+        """
+        network = exchange.network
+        street = self._limits.of_network(network)
+        charges = (
+            *street,
+            *(make(network, "") for make in self._anyones),
+            *(self._of_owner(network, owner) if owner else ()),
         )
-        for index, (name, mark) in enumerate(zip(names, limits, strict=True))
+        return charges, len(street)
+
+    def street(self, exchange: Exchange) -> tuple[Charge, ...]:
+        """Return what a request takes that will be refused anyhow."""
+        return self._limits.of_network(exchange.network)
+
+    def _of_owner(self, network: str, owner: str) -> tuple[Charge, ...]:
+        of_marks = (make(network, owner) for make in self._owned)
+        return (*of_marks, *(self._limits.of_account(owner) if owner else ()))
+
+    def judge(self) -> Stage:
+        """Return the stage that refuses by what the store has said."""
+
+        def rate_limit(exchange: Exchange) -> Denial | Awaitable[Denial | None] | None:
+            reply = exchange.reply
+            if reply is None:
+                return None
+            if isinstance(reply, StoreError):
+                return self._count_here(exchange)
+            return self._judge(reply.verdict, exchange, settled=reply.settled)
+
+        return at_once(rate_limit)
+
+    async def _count_here(self, exchange: Exchange) -> Denial | None:
+        charges, _ = self.charges(exchange, "")
+        verdict = await self._limits.fallback.take(charges)
+        return self._judge(verdict, exchange, settled=False)
+
+    def _judge(
+        self, verdict: Verdict, exchange: Exchange, *, settled: bool
+    ) -> Denial | None:
+        street = self._limits.of_network(exchange.network)
+        refused = verdict.refused
+        if 0 <= refused < len(street):
+            return self._over.refuse(street[refused], verdict)
+        if refused >= 0:
+            return self._refuse(verdict._replace(refused=refused - len(street)))
+        if self._tell is not None and (settled or self._tell_owned is None):
+            scarcest = max(0, verdict.scarcest - len(street))
+            self._tell(verdict._replace(scarcest=scarcest), exchange)
+        return None
+
+    def rest(self) -> Stage | None:
+        """Return the stage that takes what is an account's, where the store did not
+        know whose request it is; ``None`` where nothing is."""
+        if not self._has_owned:
+            return None
+
+        def rate_limit(exchange: Exchange) -> Awaitable[Denial | None] | None:
+            reply = exchange.reply
+            if isinstance(reply, Reply) and reply.settled:
+                return None
+            charges = self._of_owner(exchange.network, _account_of(exchange))
+            return self._take(charges, exchange) if charges else None
+
+        return at_once(rate_limit)
+
+    async def _take(
+        self, charges: Sequence[Charge], exchange: Exchange
+    ) -> Denial | None:
+        verdict = await self._limits.take(charges)
+        if verdict.refused >= 0:
+            return self._refuse_owned(verdict)
+        if self._tell_owned is not None:
+            self._tell_owned(verdict, exchange)
+        return None
+
+
+class Over:
+    """Remembers in process who is over a limit, and until when.
+
+    Until then the store would say the same: what is refused costs nothing, so that
+    nobody who is over comes back earlier. A flood of one client costs it no work.
+
+    Args:
+        budgets: that they are over.
+        clock: tells the time.
+    """
+
+    def __init__(self, budgets: Sequence[Budget], clock: Clock) -> None:
+        self._clock = clock
+        self._refuse = refuser(budgets)
+        self._known: OrderedDict[bytes, tuple[float, Verdict]] = OrderedDict()
+
+    def refuse(self, charge: Charge, verdict: Verdict) -> Denial:
+        """Refuse, and remember it.
+
+        Args:
+            charge: that was refused.
+            verdict: of the store; the index is that of the budget.
+        """
+        self._known[charge.key] = self._clock(), verdict
+        if len(self._known) > _CLIENTS_REMEMBERED:
+            self._known.popitem(last=False)
+        return self._refuse(verdict)
+
+    def stage(self, of_network: Callable[[str], Sequence[Charge]]) -> Stage:
+        """Return the stage that refuses once more.
+
+        Args:
+            of_network: tells the charges of a network.
+        """
+        known = self._known
+
+        def rate_limit(exchange: Exchange) -> Denial | None:
+            if not known:
+                return None
+            now = self._clock()
+            for charge in of_network(exchange.network):
+                if charge.key in known:
+                    since, verdict = known[charge.key]
+                    left = since + verdict.retry_after - now
+                    if 0 < left <= verdict.retry_after:  # nor after a clock's jump back
+                        return self._refuse(verdict._replace(retry_after=left))
+                    del known[charge.key]
+            return None
+
+        return at_once(rate_limit)
+
+
+class _Made(NamedTuple):
+    """A limit of a route, with its budget and what makes its charges."""
+
+    mark: Limit
+    budget: Budget
+    make: ChargeMaker
+
+
+def _made(marks: Sequence[Mark], route: str) -> list[_Made]:
+    limits = [mark for mark in marks if isinstance(mark, Limit)]
+    return [
+        _Made(mark, budget, charge_maker(mark, budget, route))
+        for mark, budget in zip(limits, named(limits), strict=True)
     ]
 
 
-def _street_charges(
-    address: Budget | None, everybody: Budget | None, site: Budget | None, network: str
-) -> tuple[Charge, ...]:
-    packed = _packed(network)
-    charges = []
-    if address is not None:
-        coarser = tuple(counter_key("address", "around", part) for part in packed)
-        charges.append(address.charge(counter_key("address", network), coarser))
-    if everybody is not None:
-        charges.append(everybody.charge(counter_key("global")))
-    if site is not None and packed and len(packed[-1]) == _SITE:
-        charges.append(site.charge(counter_key("site", packed[-1])))
-    return tuple(charges)
-
-
-def _packed(network: str) -> tuple[bytes, ...]:
-    """Return the networks around a network, the smaller first: /24 and /16 of IPv4, /56
-    and /48 of IPv6; none around what is no address."""
-    text = network.partition("/")[0]
-    try:
-        if ":" in text:
-            raw = socket.inet_pton(socket.AF_INET6, text)
-            return raw[:_GROUP], raw[:_SITE]
-        raw = socket.inet_pton(socket.AF_INET, text)
-    except OSError:
-        return ()
-    return raw[:3], raw[:2]
-
-
-def _account_charges(account: Budget | None, account_id: str) -> tuple[Charge, ...]:
-    if account is None:
-        return ()
-    return (account.charge(counter_key("account", account_id)),)
-
-
-def _charge_maker(
-    mark: Limit, budget: Budget, route: str
-) -> Callable[[Exchange], Charge]:
-    purpose = counter_key("limit", str(mark), budget.name)
-    if mark.by == "global":
-        shared = budget.charge(counter_key("limit", str(mark)))
-        return lambda _: shared
-    if mark.by == "route":
-        whole = budget.charge(counter_key(purpose, route))
-        return lambda _: whole
-
-    @lru_cache(_CLIENTS_OF_A_ROUTE)
-    def of_network(network: str) -> Charge:
-        around = tuple(
-            counter_key(purpose, route, "around", part) for part in _packed(network)
-        )
-        return budget.charge(counter_key(purpose, route, "address", network), around)
-
-    if mark.by == "address":
-        return lambda exchange: of_network(exchange.network)
-
-    @lru_cache(_CLIENTS_OF_A_ROUTE)
-    def of_account(account_id: str) -> Charge:
-        return budget.charge(counter_key(purpose, route, "account", account_id))
-
-    def by_account(exchange: Exchange) -> Charge:
-        principal = exchange.principal
-        if principal is None:
-            return of_network(exchange.network)
-        return of_account(principal.id)
-
-    return by_account
-
-
-def _refuser(budgets: Sequence[Budget]) -> Callable[[Verdict], Denial]:
-    """Return what makes refusals. Each is made once a second, however many need it: a
-    flood is refused by looking up."""
-
-    @lru_cache(_WAITS_REMEMBERED)
-    def refusal(index: int, seconds: int) -> Denial:
-        budget = budgets[index]
-        state = f"{_quoted(budget)};r=0;t={seconds}"
-        return Denial(
-            429,
-            "traffic.rate_limited",
-            f"Too many requests. Try again in {_spoken(seconds)}.",
-            private=f"{budget.name} {budget.rate}",
-            headers=(
-                (b"retry-after", b"%d" % seconds),
-                (b"ratelimit-policy", _policy(budget).encode()),
-                (b"ratelimit", state.encode()),
-            ),
-            brief=True,
-        )
-
-    def refuse(verdict: Verdict) -> Denial:
-        return refusal(verdict.refused, max(1, ceil(verdict.retry_after)))
-
-    return refuse
-
-
-def _teller(budgets: Sequence[Budget]) -> Callable[[Verdict, Exchange], None]:
-    """Return what says in the answer how much is left of the scarcest budget.
-
-    Source: draft-ietf-httpapi-ratelimit-headers-11.
-    """
-    policies = (b"ratelimit-policy", ", ".join(map(_policy, budgets)).encode())
-    names = tuple(_quoted(budget).encode() for budget in budgets)
-
-    def tell(verdict: Verdict, exchange: Exchange) -> None:
-        state = b"%b;r=%d" % (names[verdict.scarcest], verdict.remaining)
-        exchange.response_headers += (policies, (b"ratelimit", state))
-
-    return tell
-
-
-def _quoted(budget: Budget) -> str:
-    return f'"{budget.name}"'
-
-
-def _policy(budget: Budget) -> str:
-    return f"{_quoted(budget)};q={budget.rate.amount};w={budget.rate.period}"
-
-
-def _spoken(seconds: int) -> str:
-    for size, unit in ((3_600, "hour"), (60, "minute")):
-        if seconds > 2 * size:
-            return f"{ceil(seconds / size)} {unit}s"
-    return "1 second" if seconds == 1 else f"{seconds} seconds"
+def _account_of(exchange: Exchange) -> str:
+    principal = exchange.principal
+    return "" if principal is None else principal.id
