@@ -57,7 +57,7 @@ async def test_the_longest_unused_gives_way(few):
 async def test_a_replaced_session_makes_room_for_the_next(few):
     for name in ("one", "two", "three"):
         await few.sessions.add(session(name), epoch=0, replaces=None)
-    replaced = session("two").token_hash
+    replaced = session("two")
     await few.sessions.add(session("four"), epoch=0, replaces=replaced)
     assert await listed(few) == {"one", "three", "four"}
 
@@ -96,7 +96,7 @@ async def test_a_token_that_only_begins_alike_is_another(few):
     await few.sessions.add(one, epoch=0, replaces=None)
     for other in (b"same end" + b"2" * 24, b"same end", b"", one.token_hash + b"x"):
         assert await few.sessions.read(other) is None
-        assert await few.sessions.end_token(other) is False
+        assert await few.sessions.end_token(other, "id-ann") is False
     assert await few.sessions.read(one.token_hash) == one
 
 
@@ -119,7 +119,7 @@ async def test_a_session_that_ends_while_its_account_is_read_stays_ended(few):
 
     async def slow(account_id):
         accounts.standing = standing
-        await few.sessions.end_token(session("anns").token_hash)
+        await few.sessions.end_token(session("anns").token_hash, "id-ann")
         await few.sessions.add(session("bobs", "bob"), epoch=0, replaces=None)
         return await standing(account_id)
 

@@ -75,7 +75,7 @@ async def test_what_another_process_ends_is_ended_here_within_5_ms(stores, path)
     [
         lambda stores: stores.sessions.end("id-ann", "public-one"),
         lambda stores: stores.sessions.end_all("id-ann", keep=None),
-        lambda stores: stores.sessions.end_token(session().token_hash),
+        lambda stores: stores.sessions.end_token(session().token_hash, "id-ann"),
         lambda stores: stores.accounts.remove("id-ann"),
         lambda stores: stores.accounts.set_disabled("id-ann", disabled=True),
         lambda stores: stores.accounts.set_password("id-ann", "new hash", epoch=0),
@@ -157,9 +157,9 @@ async def test_a_lock_held_too_long_is_a_store_error(stores, path, monkeypatch):
     with closing(sqlite3.connect(path, isolation_level=None)) as writer:
         writer.execute("BEGIN IMMEDIATE")
         with pytest.raises(StoreError, match="locked"):
-            await stores.sessions.end_token(session().token_hash)
+            await stores.sessions.end_token(session().token_hash, "id-ann")
         writer.execute("ROLLBACK")
-    assert await stores.sessions.end_token(session().token_hash) is True
+    assert await stores.sessions.end_token(session().token_hash, "id-ann") is True
 
 
 async def test_a_damaged_table_is_a_store_error(stores, path):
