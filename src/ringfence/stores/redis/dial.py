@@ -1,0 +1,223 @@
+"""Making a connection: socket, TLS, sign-in, and a look at who answers."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from redis.asyncio.connection import (
+    AbstractConnection,
+    Connection,
+    SSLConnection,
+    UnixDomainSocketConnection,
+)
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.credentials import CredentialProvider
+from redis.exceptions import AuthenticationError, RedisError, ResponseError
+
+from ringfence.stores.redis.address import Address
+from ringfence.stores.redis.failures import DownError
+from ringfence.stores.redis.inspection import INFO, Facts
+from ringfence.stores.redis.url import Certificates, Credentials, Target
+
+BROKEN: Final = (RedisError, OSError, EOFError, ValueError)
+"""What redis-py raises where a connection ends, or where what answers is no Redis."""
+
+_PROTOCOL = 2
+_CERTIFICATES_KEPT = 60.0
+"""Seconds until files are read again: a renewed certificate is used a minute later, and
+a server that is down does not cost the 10 ms of reading them at each attempt."""
+
+
+class Dialled(NamedTuple):
+    """A connection that can be used.
+
+    Args:
+        wire: of redis-py; nothing is under way on it.
+        facts: about who answers.
+        address: of who answers.
+    """
+
+    wire: AbstractConnection
+    facts: Facts
+    address: Address
+
+
+Dial = Callable[[], Awaitable[Dialled]]
+"""Makes a connection, or raises ``DownError`` with a sentence for the operator."""
+
+
+class Dialler:
+    """Makes connections as a URL says.
+
+    Args:
+        target: what the URL says.
+    """
+
+    def __init__(self, target: Target) -> None:
+        self._target = target
+        self._tls: ssl.SSLContext | None = None
+        self._tls_read = 0.0
+
+    async def dial(self, address: Address) -> Dialled:
+        """Connect to a server that takes writes.
+
+        Raises:
+            DownError: it cannot be reached in time, or not used.
+        """
+        target = self._target
+        wire = await self.connect(address, target.credentials, target.db)
+        try:
+            facts = await self._inspect(wire, address)
+        except BaseException:
+            await wire.disconnect(nowait=True)
+            raise
+        return Dialled(wire, facts, address)
+
+    async def connect(
+        self, address: Address, credentials: Credentials, db: int = 0
+    ) -> AbstractConnection:
+        """Connect and sign in, whoever answers.
+
+        Raises:
+            DownError: likewise.
+        """
+        wire = await self._wire(address, credentials, db)
+        try:
+            async with asyncio.timeout(self._target.connect_timeout):
+                await wire.connect()  # type: ignore[no-untyped-call]  # redis-py's own
+        except BROKEN as error:
+            await wire.disconnect(nowait=True)
+            raise DownError(self._sentence(address, error)) from error
+        except BaseException:
+            await wire.disconnect(nowait=True)
+            raise
+        return wire
+
+    async def ask(self, wire: AbstractConnection, packed: bytes) -> Any:
+        """Send one command and return its reply, in time."""
+        async with asyncio.timeout(self._target.connect_timeout):
+            await wire.send_packed_command(packed, check_health=False)
+            return await wire.read_response()
+
+    async def _inspect(self, wire: AbstractConnection, address: Address) -> Facts:
+        try:
+            facts = Facts.read(await self.ask(wire, INFO))
+        except BROKEN as error:
+            raise DownError(self._sentence(address, error)) from error
+        is_cluster = self._target.kind == "cluster"
+        if objection := facts.objection(is_cluster=is_cluster):
+            message = f"Redis at {address} {objection}"
+            raise DownError(message)
+        return facts
+
+    async def _wire(
+        self, address: Address, credentials: Credentials, db: int
+    ) -> AbstractConnection:
+        settings: dict[str, Any] = {
+            "db": db,
+            "protocol": _PROTOCOL,
+            # redis-py repeats ten times by default, also what may have been executed.
+            "retry": Retry(NoBackoff(), 0),
+            "socket_timeout": None,
+            "socket_connect_timeout": self._target.connect_timeout,
+            "driver_info": None,  # CLIENT SETINFO is one more right to be given
+        }
+        if credentials.password is not None or credentials.file is not None:
+            settings["credential_provider"] = _Password(credentials)
+        if address.path:
+            return UnixDomainSocketConnection(path=address.path, **settings)
+        settings |= {"host": address.host, "port": address.port}
+        if self._target.tls is None:
+            return Connection(**settings)
+        wire = SSLConnection(**settings)
+        wire.ssl_context.context = await self._context(self._target.tls)
+        return wire
+
+    async def _context(self, certificates: Certificates) -> ssl.SSLContext:
+        now = time.monotonic()
+        if self._tls is None or now - self._tls_read > _CERTIFICATES_KEPT:
+            try:
+                self._tls = await asyncio.to_thread(_read_certificates, certificates)
+            except (OSError, ssl.SSLError) as error:
+                message = (
+                    "the certificates for Redis cannot be read: "
+                    f"{error}; see ca_file, cert_file and key_file in its URL"
+                )
+                raise DownError(message) from error
+            self._tls_read = now
+        return self._tls
+
+    def _sentence(self, address: Address, error: Exception) -> str:
+        """Say what has gone wrong, and the likely way out."""
+        return f"Redis at {address} {_reason(error, tls=self._target.tls is not None)}"
+
+
+class _Password(CredentialProvider):
+    """Hands redis-py a password when it signs in, read anew from its file."""
+
+    def __init__(self, credentials: Credentials) -> None:
+        self._credentials = credentials
+
+    async def get_credentials_async(self) -> tuple[str] | tuple[str, str]:
+        given = self._credentials
+        if given.file is not None:
+            password = await _content(given.file)
+        else:
+            password = given.password.reveal() if given.password is not None else ""
+        return (given.user, password) if given.user else (password,)
+
+
+async def _content(file: Path) -> str:
+    try:
+        return (await asyncio.to_thread(file.read_text, "utf-8")).strip()
+    except (OSError, UnicodeDecodeError) as error:
+        message = f"the password for Redis cannot be read: {error}; see password_file"
+        raise DownError(message) from error
+
+
+def _read_certificates(certificates: Certificates) -> ssl.SSLContext:
+    """Trust the given authorities and no others, or else those of the system."""
+    context = ssl.create_default_context(cafile=certificates.ca_file)
+    if certificates.cert_file is not None:
+        context.load_cert_chain(certificates.cert_file, certificates.key_file)
+    return context
+
+
+def _reason(error: Exception, *, tls: bool) -> str:
+    causes = list(_chain(error))
+    if any(isinstance(cause, FileNotFoundError | PermissionError) for cause in causes):
+        return f"cannot be signed in to, or has no such socket: {causes[-1]}"
+    if any(isinstance(cause, ssl.SSLError) for cause in causes):
+        return (
+            f"does not pass TLS: {causes[-1]}; does ca_file name who has signed its "
+            "certificate, does that name the host as the URL does, and does the "
+            "server speak TLS on this port?"
+        )
+    if any(isinstance(cause, TimeoutError) for cause in causes):
+        return "does not answer in time (connect_timeout)"
+    if isinstance(error, AuthenticationError):
+        return (
+            f"does not let us in: {error}; see the user and the password in its URL, "
+            "or the file that password_file names"
+        )
+    if isinstance(error, ResponseError):
+        return (
+            f"refuses to be asked: {error}; its user needs the commands of the rule in "
+            "docs/guides/stores.md"
+        )
+    hint = "" if tls else "; if it speaks TLS, write rediss for redis"
+    return f"cannot be reached: {error}{hint}"
+
+
+def _chain(error: BaseException) -> list[BaseException]:
+    """Return the error and what has led to it, the first cause last."""
+    found = [error]
+    while (cause := found[-1].__cause__ or found[-1].__context__) is not None:
+        found.append(cause)
+    return found
