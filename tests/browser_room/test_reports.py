@@ -305,7 +305,7 @@ async def test_what_is_over_the_budget_is_not_even_read(exchange_of, ledger):
 
 
 class Down:
-    async def take(self, charges, now):
+    async def take(self, charges):
         raise StoreError("down")
 
 

@@ -34,14 +34,15 @@ from ringfence.frameworks.rule import Rule
 from ringfence.guard.answers import Answers
 from ringfence.guard.bind import SCOPE_KEY
 from ringfence.guard.compile import (
-    NOWHERE,
     Guarded,
     compile_guarded,
+    nowhere_plan,
     refuse_overlap,
 )
 from ringfence.guard.consider import Consideration, consider, imagined
 from ringfence.guard.dry_run import NOTHING_WATCHED, DryRun
 from ringfence.guard.fingerprint import Fingerprint
+from ringfence.guard.inquiry import Inquiry
 from ringfence.guard.lifespan import Steps, run_lifespan
 from ringfence.guard.outbound import Outbound
 from ringfence.guard.plan import RoutePlan
@@ -130,14 +131,16 @@ class Guard:
             clock=system_clock,
             tell=self._answers.record_watched,
         )
-        self._street = tuple(
-            map(
-                step_of,
-                street(
-                    settings, rooms.blocklist, limits, self._in_flight, self._dry_run
-                ),
-            )
+        ask = rooms.shared.ask
+        stages = street(
+            settings,
+            rooms.blocklist,
+            limits,
+            self._in_flight,
+            self._dry_run,
+            in_one_go=ask is not None,
         )
+        self._street = tuple(map(step_of, stages))
         self._answers.street = self._street
         self._maker = StageMaker(
             settings,
@@ -145,8 +148,11 @@ class Guard:
             authenticate=rooms.identity.authenticate if rooms.identity else None,
             csrf_key=partial(rooms.keyring.derive, "browser.csrf"),
             limits=limits,
+            blocklist=rooms.blocklist,
             dry_run=self._dry_run,
+            inquiry=None if ask is None else Inquiry(ask, rooms.named),
         )
+        self._nowhere = nowhere_plan(self._maker)
         self._end_of_dry_run: asyncio.TimerHandle | None = None
         self._starting = asyncio.Lock()
         self._started = self._stopped = False
@@ -354,7 +360,7 @@ class Guard:
             if plan is not None:
                 return plan
         root_path: str = exchange.scope.get("root_path", "")
-        return self._search(method, path, exchange.host, root_path) or NOWHERE
+        return self._search(method, path, exchange.host, root_path) or self._nowhere
 
     def _find_preflighted(self, exchange: Exchange) -> RoutePlan | None:
         """Find the plan of what a preflight asks about, if it shares anything."""

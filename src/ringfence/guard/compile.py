@@ -23,7 +23,7 @@ from ringfence.guard.plan import (
 )
 from ringfence.guard.precedence import check_precedence
 from ringfence.guard.rehearse import rehearse
-from ringfence.guard.stages import StageMaker, no_route
+from ringfence.guard.stages import StageMaker
 from ringfence.interpreters.validation.intake import UNVALIDATED, intake_of
 from ringfence.traffic.budgets import described
 
@@ -160,7 +160,7 @@ def compile_guarded(
             plan_of,
             _answer_plan(asgi, headers.usual, maker)
             if application.answers_itself
-            else NOWHERE,
+            else nowhere_plan(maker),
         ),
         later=tuple(
             (plan_of(leaf), made_by(headers.later, leaf))
@@ -223,19 +223,24 @@ async def _nothing(scope: Scope, receive: Receive, send: Send) -> None:
     """Stand where no application is."""
 
 
-NOWHERE = RoutePlan(
-    kind="nowhere",
-    methods=(),
-    path="",
-    host="",
-    policy=Closed(),
-    csrf="off",
-    limits=(),
-    place=Place(),
-    application=_nothing,
-    stages=(no_route,),
-    body_limit=0,
-    document_headers=(),
-    data_headers=(),
-)
-"""The plan of every request that has none."""
+def nowhere_plan(maker: StageMaker) -> RoutePlan:
+    """Return the plan of every request that has none.
+
+    Args:
+        maker: makes its stages.
+    """
+    return RoutePlan(
+        kind="nowhere",
+        methods=(),
+        path="",
+        host="",
+        policy=Closed(),
+        csrf="off",
+        limits=(),
+        place=Place(),
+        application=_nothing,
+        stages=maker.nowhere(),
+        body_limit=0,
+        document_headers=(),
+        data_headers=(),
+    )

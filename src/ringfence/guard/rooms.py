@@ -34,6 +34,7 @@ class Rooms:
         self.shared = open_shared(settings.store)
         self.counters = self.shared.counters("limits")
         self.identity = self._identity(settings) if settings.identity.enabled else None
+        self.named = None if self.identity is None else self.identity.sessions.named
         self._restore_logging: Callable[[], None] | None = None
 
     def _identity(self, settings: Settings) -> Identity:
@@ -47,6 +48,8 @@ class Rooms:
             # some route and the networks of two IPv6 sites, must not bring strangers
             # to share one budget of sign-ins.
             counters=self.shared.counters("identity"),
+            copies=self.shared.copies,
+            hinted=self.shared.ask is not None,
             data=settings.data,
             measure=not settings.development,
         )
@@ -63,23 +66,27 @@ class Rooms:
 
         Raises:
             SettingsError: the keys cannot be used.
-            StoreError: the database cannot be used.
+            StoreError: the database or the store cannot be used.
         """
         self.keyring.open()
         self.audit.start()
         self._restore_logging = install_log_redaction()
-        if self.identity is not None:
-            try:
+        try:
+            await self.shared.start()
+            await self.blocklist.start(self.shared.blocks)
+            if self.identity is not None:
                 await self.identity.start()
-            except BaseException:  # cancelled or failed: what is open is closed
-                await self.close()
-                raise
+        except BaseException:  # cancelled or failed: what is open is closed
+            await self.close()
+            raise
 
     async def close(self) -> None:
         """Close in reverse what ``open`` opened."""
         try:
             if self.identity is not None:
                 await self.identity.stop()
+            await self.blocklist.stop()
+            await self.shared.stop()
         finally:
             self.audit.record(Stopped())
             self.audit.close()

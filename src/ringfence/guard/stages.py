@@ -20,6 +20,7 @@ from ringfence.browser.fetch_metadata import SAFE_METHODS, same_origin
 from ringfence.denial import Denial
 from ringfence.exchange import Exchange, Stage
 from ringfence.guard.dry_run import DryRun
+from ringfence.guard.inquiry import Inquiry, readable
 from ringfence.interpreters.validation.intake import UNVALIDATED, Intake
 from ringfence.interpreters.validation.stage import check_input
 from ringfence.marks import Mark
@@ -29,7 +30,7 @@ from ringfence.traffic.body_limit import limit_body, limit_messages
 from ringfence.traffic.client_ip import locate
 from ringfence.traffic.host import allow_hosts
 from ringfence.traffic.in_flight import InFlight
-from ringfence.traffic.rate_limit import Limits
+from ringfence.traffic.rate_limit import Limits, RouteLimits
 from ringfence.traffic.request_line import refuse_ambiguous
 
 NO_ROUTE = Denial(404, "guard.no_route", "There is nothing at this address.")
@@ -49,14 +50,26 @@ async def closed(_: Exchange) -> Denial:
     return CLOSED
 
 
-def street(
+def street(  # noqa: PLR0913 - what the rooms on it need
     settings: Settings,
     blocklist: Blocklist,
     limits: Limits,
     in_flight: InFlight,
     dry_run: DryRun,
+    *,
+    in_one_go: bool = False,
 ) -> tuple[Stage, ...]:
-    """Return what every request passes, whatever its route."""
+    """Return what every request passes, whatever its route.
+
+    Args:
+        settings: as loaded.
+        blocklist: of the guard.
+        limits: of the guard.
+        in_flight: of the guard.
+        dry_run: which checks only watch.
+        in_one_go: limits are asked once the route is known, together with everything
+            else (``inquiry``); here only those are refused who are known to be over.
+    """
     traffic, development = settings.traffic, settings.development
     stages = (
         refuse_ambiguous(traffic),
@@ -65,7 +78,7 @@ def street(
             traffic, development=development, public_origins=settings.public_origins
         ),
         blocklist.stage(),
-        dry_run.watch("limits", limits.street()),
+        dry_run.watch("limits", limits.over() if in_one_go else limits.street()),
         dry_run.watch("limits", in_flight.stage()),
     )
     return tuple(stage for stage in stages if stage is not None)
@@ -81,7 +94,9 @@ class StageMaker:
         authenticate: the session stage, or ``None`` where identity is switched off.
         csrf_key: returns the key that CSRF tokens are made with.
         limits: makes the stages that limit requests.
-        dry_run: which of them only watch.
+        blocklist: who is turned away.
+        dry_run: which checks only watch.
+        inquiry: asks a store in the network; ``None`` where everything is near.
     """
 
     settings: Settings
@@ -89,7 +104,9 @@ class StageMaker:
     authenticate: Stage | None
     csrf_key: Callable[[], bytes]
     limits: Limits
+    blocklist: Blocklist
     dry_run: DryRun
+    inquiry: Inquiry | None = None
 
     def stages(  # noqa: PLR0913 - all that is declared beside a route
         self,
@@ -113,29 +130,56 @@ class StageMaker:
             intake: what it takes.
         """
         if isinstance(policy, Closed):
-            return (closed,)
+            return (*self._asked(), closed)
         settings = self.settings
         watch = self.dry_run.watch
         has_body = kind != "websocket"
         sharing = self.sharing(methods, policy, marks)
         changes_things = methods is None or not methods <= SAFE_METHODS
+        origin = self._same_origin(sharing) if changes_things else None
+        limits = None if self.inquiry is None else self.limits.in_one_go(marks, route)
         stages = (
+            *self._asked(limits, origin, sharing),
             share(sharing) if sharing is not None and has_body else None,
             self._body() if has_body else limit_messages(settings.traffic.max_message),
-            watch("csrf", self._same_origin(sharing) if changes_things else None),
+            watch("csrf", origin),
             self.authenticate,
-            watch("limits", self.limits.route(marks, route)),
+            watch(
+                "limits", limits.rest() if limits else self.limits.route(marks, route)
+            ),
             enforce(policy, self.hierarchy),
             watch("csrf", self._protect(sharing)),
             check_input(intake, kind=kind, settings=settings.interpreters),
         )
         return tuple(stage for stage in stages if stage is not None)
 
+    def _asked(
+        self,
+        limits: RouteLimits | None = None,
+        origin: Stage | None = None,
+        sharing: Sharing | None = None,
+    ) -> tuple[Stage, ...]:
+        """Return the question to a store in the network, and what refuses by its
+        answer; nothing where everything is near."""
+        if self.inquiry is None:
+            return ()
+        limits = limits or self.limits.in_one_go((), "")
+        judge = self.dry_run.watch("limits", readable(limits.judge(), sharing))
+        return (
+            self.inquiry.stage(limits, origin=origin),
+            readable(self.blocklist.news(), sharing),
+            *(() if judge is None else (judge,)),
+        )
+
+    def nowhere(self) -> tuple[Stage, ...]:
+        """Return what a request passes that has no route."""
+        return (*self._asked(), no_route)
+
     def unrouted(self) -> tuple[Stage, ...]:
         """Return what a request passes that the framework itself answers."""
         sharing = self.sharing()
         told = () if sharing is None else (tell(sharing),)
-        return (*told, self._body())
+        return (*self._asked(sharing=sharing), *told, self._body())
 
     def _body(self) -> Stage:
         return limit_body(self.settings.traffic.max_body, self.settings.traffic)

