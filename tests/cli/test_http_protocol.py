@@ -524,3 +524,36 @@ async def test_a_target_with_a_fragment_is_refused(target):
     async with connected() as (reader, writer):
         writer.write(f"GET {target} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
         assert (await reader.read()).startswith(b"HTTP/1.1 400 ")
+
+
+class Stopping(Patient):
+    """Of a server that stops as soon as somebody has come."""
+
+    last_word_seconds = 0.2
+
+    def connection_made(self, transport):
+        super().connection_made(transport)
+        self.shutdown()
+
+
+async def test_what_is_on_its_way_is_answered_before_the_end():
+    """A worker that is replaced resets no connection that it has not read yet."""
+    async with connected(Stopping) as (reader, writer):
+        writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        head = await reader.readuntil(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 200")
+        assert b"connection: close" in head
+        assert await reader.read() == b"0"
+
+
+async def test_a_head_on_its_way_is_waited_for():
+    async with connected(Stopping) as (reader, writer):
+        writer.write(b"GET / HTTP/1.1\r\n")
+        await asyncio.sleep(2 * Stopping.last_word_seconds)
+        writer.write(b"Host: x\r\n\r\n")
+        assert await answer(reader) == (b"200", b"0")
+
+
+async def test_silence_ends_with_the_server():
+    async with connected(Stopping) as (reader, _):
+        assert await reader.read() == b""

@@ -15,6 +15,7 @@ _HEAD_SECONDS = 10.0
 _HEAD_BYTES = 65_536
 _REST_SECONDS = 10.0
 _STALL_SECONDS = 60.0  # nginx's send_timeout
+_LAST_WORD_SECONDS = 0.25  # a request that was sent before the end, on a slow way
 _MOST_WAITING = 64  # browsers do not pipeline; programs that do send a handful
 
 _TOO_SLOW = b"HTTP/1.1 408 Request Timeout\r\n"
@@ -44,6 +45,10 @@ class BoundedHead(HttpToolsProtocol):
     A body that goes on after its answer is thrown away, and the connection is closed
     when that has no end. A body that is still wanted may take its time here:
     ``traffic.body_limit`` sees to it.
+
+    A server that stops hangs up on nobody whose request is on its way: uvicorn would
+    reset connections that it has taken and not read yet, so that each worker which is
+    replaced would lose some.
     """
 
     head_seconds = _HEAD_SECONDS
@@ -51,6 +56,7 @@ class BoundedHead(HttpToolsProtocol):
     rest_seconds = _REST_SECONDS
     stall_seconds = _STALL_SECONDS
     most_waiting = _MOST_WAITING
+    last_word_seconds = _LAST_WORD_SECONDS
 
     _deadline: asyncio.TimerHandle | None = None
     _end_of_rest: asyncio.TimerHandle | None = None
@@ -61,6 +67,7 @@ class BoundedHead(HttpToolsProtocol):
     _awaits_chunk = False
     _too_many = False
     _upgrades_with_body = False
+    _is_stopping = False
     _earlier: Sequence[RequestResponseCycle] = ()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
@@ -110,6 +117,18 @@ class BoundedHead(HttpToolsProtocol):
             cycle.message_event.set()
         super().connection_lost(exc)
 
+    def shutdown(self) -> None:
+        self._is_stopping = True
+        if self._is_answering():
+            super().shutdown()
+        else:
+            self.loop.call_later(self.last_word_seconds, self._hang_up_on_silence)
+
+    def _hang_up_on_silence(self) -> None:
+        # Within a head its own deadline counts.
+        if not self._is_answering() and not self._unfinished:
+            self.transport.close()
+
     def pause_writing(self) -> None:
         super().pause_writing()
         self._end_of_stall = self.loop.call_later(
@@ -156,6 +175,8 @@ class BoundedHead(HttpToolsProtocol):
             return
         before = self.cycle
         super().on_headers_complete()
+        if self._is_stopping and self.cycle is not None:
+            self.cycle.keep_alive = False
         if before is not None and not before.response_complete:
             self._earlier = [*filter(_is_unanswered, self._earlier), before]
 
