@@ -230,6 +230,7 @@ def serve_development(  # noqa: PLR0913 - one argument an option
     port: int = _DEFAULT_PORT,
     workers: int = 1,
     loop: str = "auto",
+    grace: Annotated[int, Parameter(validator=Number(gte=0))] = 10,
     reload: bool = False,
 ) -> int:
     """Serve a guarded application on this machine, to work on it.
@@ -247,10 +248,12 @@ def serve_development(  # noqa: PLR0913 - one argument an option
         Processes. More than one need a store that they share: RINGFENCE_STORE.
     loop
         auto, asyncio, uvloop, or a loop class as module:Class.
+    grace
+        Seconds in which requests are finished that have begun when it is stopped.
     reload
         Start again when a Python file changes.
     """
-    listen = Listen(host=host, port=port, loop=loop)
+    listen = Listen(host=host, port=port, loop=loop, grace=grace)
     return serve.development(target, listen, workers=workers, reload=reload)
 
 
