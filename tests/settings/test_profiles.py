@@ -46,6 +46,10 @@ UNSAFE = {
     "a host": (replace(SAFE, public_origins=("shop.example",)), "no origin"),
     "another scheme": (replace(SAFE, public_origins=("ftp://a.example",)), "no origin"),
     "a pattern": (replace(SAFE, public_origins=("https://*.example",)), "in full"),
+    "a store far away": (
+        replace(SAFE, store="redis+sentinel://127.0.0.1,shop:pass@10.0.0.7:26379/main"),
+        "store reaches 10.0.0.7:26379 without TLS; write rediss+sentinel://",
+    ),
     "a star": (replace(SAFE, public_origins=("*",)), "no origin"),
     "null": (replace(SAFE, public_origins=("null",)), "no origin"),
     "a path": (replace(SAFE, public_origins=("https://a.example/",)), "host and port"),
@@ -150,3 +154,20 @@ def test_development_takes_no_forwarded_requests():
     settings = Settings(env="development", proxies=("127.0.0.1/32",))
     assert "forwarded" in refused(settings)
     refuse_unsafe(Settings(env="development", proxies=("none",)))
+
+
+@pytest.mark.parametrize(
+    "store",
+    [
+        "redis://127.0.0.1:6379/0",
+        "redis://[::1]",
+        "redis+unix:///run/valkey.sock",
+        "rediss://valkey.internal:6380/0",
+        "rediss+cluster://a.internal,b.internal",
+        "sqlite:///var/counters.db",
+        "memory://",
+    ],
+)
+def test_a_store_nearby_or_over_tls_is_safe(store):
+    """Whoever reads along on the way to a store has every session that it holds."""
+    refuse_unsafe(replace(SAFE, store=store))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 from ringfence.audit.log import open_log
 from ringfence.errors import SettingsError
@@ -18,11 +18,11 @@ from ringfence.stores.open import open_shared
 async def open_accounts(settings: Settings) -> AsyncIterator[Accounts]:
     """Open accounts and ledger as the settings say, without an application.
 
-    The application may be running meanwhile.
+    The application may be running meanwhile: what is changed here holds there at once.
 
     Raises:
         SettingsError: the settings cannot be used.
-        StoreError: the database cannot be used.
+        StoreError: the database or the store cannot be used.
     """
     if settings.database.startswith("memory:"):
         raise SettingsError(
@@ -30,21 +30,22 @@ async def open_accounts(settings: Settings) -> AsyncIterator[Accounts]:
             "RINGFENCE_DATABASE=sqlite:///var/ringfence.db to look after them beside it"
         )
     audit = open_log(settings.audit, data=settings.data)
+    shared = open_shared(settings.store)
     identity = open_identity(
         settings.identity,
         database=settings.database,
         development=settings.development,
         audit=audit,
         keyring=Keyring(settings.keys_path, create=False),
-        counters=open_shared("").counters("identity"),
+        counters=shared.counters("identity"),
         data=settings.data,
+        copies=shared.copies,
     )
-    audit.start()
-    try:
+    async with AsyncExitStack() as opened:
+        audit.start()
+        opened.callback(audit.close)
+        opened.push_async_callback(shared.stop)
+        await shared.start()
+        opened.push_async_callback(identity.stop)
         await identity.start()
-        try:
-            yield identity.accounts
-        finally:
-            await identity.stop()
-    finally:
-        audit.close()
+        yield identity.accounts

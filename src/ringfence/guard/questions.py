@@ -20,6 +20,7 @@ QUESTIONS: Mapping[str, str] = {
     "access.stage": "may they use this route?",
     "interpreters.validation.stage": "is what it brings what the route takes?",
     "guard.stages": "is there a route at all?",
+    "guard.inquiry": "what does the store say about this client and its session?",
 }
 """What each stage asks, by the file in which the stage stands."""
 
@@ -48,7 +49,8 @@ REMEDIES: Mapping[str, str] = {
     "guard.plan_mismatch": "A middleware inside Guard(app) rewrites paths or methods; "
     "put it outside.",
     "guard.stage_failed": "The application's log has the trace under this request id.",
-    "guard.store_unavailable": "The database could not be used; the log says why.",
+    "guard.store_unavailable": "The database or the store could not be used; "
+    "the log says why.",
     "guard.application_error": "The application's log has the trace under this id.",
     "identity.too_many_attempts": "The limit ends by itself; for a load test raise "
     "RINGFENCE_IDENTITY_SIGN_INS_PER_ADDRESS and ..._SIGN_INS_GLOBAL.",
@@ -56,7 +58,8 @@ REMEDIES: Mapping[str, str] = {
     "both.",
     "identity.ambiguous_cookie": "The browser holds two session cookies with different "
     "values; one of them was planted. Clear them.",
-    "identity.unavailable": "The database could not be used; the log says why.",
+    "identity.unavailable": "The database or the store could not be used; "
+    "the log says why.",
     "interpreters.archive": "Unpack with archives.unpack, which says what is wrong: "
     "the archive names files outside of itself, or is too much.",
     "interpreters.form_malformed": "A client writes forms by hand; let a library do "

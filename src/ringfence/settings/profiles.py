@@ -48,11 +48,6 @@ def refuse_unsafe(settings: Settings, *, debug: bool = False) -> None:
 
 
 def _wrong_anywhere(settings: Settings) -> Iterator[str]:
-    if settings.store:
-        yield (
-            "store is set, but this version keeps nothing in a store of its own; "
-            "unset RINGFENCE_STORE"
-        )
     days = (settings.dry_run_ends - time.time()) / _DAY
     if days > _LONGEST_DRY_RUN:
         yield (
@@ -69,6 +64,7 @@ def _wrong_in_production(settings: Settings, *, debug: bool) -> Iterator[str]:
         )
     yield from rewriting(os.environ)
     yield from _wrong_lock(settings)
+    yield from _wrong_way_to("store", settings.store)
     if settings.keys_file is None:
         yield (
             "keys_file is not set, so no session or token would outlive the process; "
@@ -106,6 +102,22 @@ def _wrong_lock(settings: Settings) -> Iterator[str]:
         yield (
             "interpreters.sql_lock_mode is learn, so that strangers would teach the "
             "statement lock; learn from tests, and write enforce"
+        )
+
+
+def _wrong_way_to(name: str, url: str) -> Iterator[str]:
+    """Whoever reads along on the way to a store has its password and every session that
+    it holds (CWE-319; ASVS 5.0 V12.3.1)."""
+    scheme, _, rest = url.partition("://")
+    plain, dot, kind = scheme.partition("+")
+    if plain != "redis" or kind == "unix":
+        return
+    nodes = rest.partition("/")[0].rpartition("@")[2].split(",")
+    far = [node for node in nodes if not _is_loopback(_split(f"http://{node}"))]
+    if far:
+        yield (
+            f"{name} reaches {far[0]} without TLS; write rediss{dot}{kind}:// (and "
+            "?ca_file=... where its certificate is your own)"
         )
 
 

@@ -50,8 +50,10 @@ class Settings:
     ``ringfence.db`` in the data directory. Not shown: it may hold a password."""
 
     store: str = field(default="", repr=False)
-    """URL of the store for counters. This version has none, and refuses to start with
-    one set. Not shown either."""
+    """URL of what must be fast and may be forgotten: counters of limits, blocked
+    addresses, copies of sessions. ``redis://``, ``rediss://``, ``redis+sentinel://``,
+    ``redis+cluster://``, ``sqlite:///`` or ``postgresql://``; unset means the memory of
+    this process, which allows one worker. Not shown: it may hold a password."""
 
     database_password_file: Path | None = None
     """The file with the password for ``database``, whose URL then names the user only:
