@@ -1,4 +1,4 @@
-"""Several workers behind one socket: alike, replaced, stopped, and never left behind."""
+"""Several workers behind one socket: alike, replaced, stopped, never left behind."""
 
 import http.client
 import os
@@ -88,7 +88,10 @@ app = Guard(Starlette(routes=routes), settings)
 """
 
 
-SHARED = "import ringfence.settings.workers\nringfence.settings.workers._in_memory = lambda _: ()\n"
+SHARED = """
+from ringfence.settings import workers
+workers._in_memory = lambda _: ()
+"""
 
 
 @pytest.fixture

@@ -81,12 +81,8 @@ def several(
         return f"{COUNT_VARIABLE} is {count}"
     said = " ".join(arguments[1:]) + " " + environ.get("GUNICORN_CMD_ARGS", "")
     if _is_server(arguments):
-        counts = [int(number) for number in _COUNT_OPTION.findall(said)]
-        return (
-            f"the server runs {counts[-1]} workers"
-            if max(counts, default=1) > 1
-            else ""
-        )
+        found = _COUNT_OPTION.findall(said) or ["1"]
+        return f"the server runs {found[-1]} workers" if int(found[-1]) > 1 else ""
     if is_child and not count:
         return "this process was started as one of several (multiprocessing)"
     return ""
