@@ -20,6 +20,8 @@ from redis.backoff import NoBackoff
 from redis.credentials import CredentialProvider
 from redis.exceptions import AuthenticationError, RedisError, ResponseError
 
+from ringfence.errors import SettingsError
+from ringfence.secrets.private_file import read_private
 from ringfence.stores.redis.address import Address
 from ringfence.stores.redis.failures import DownError
 from ringfence.stores.redis.inspection import INFO, Facts
@@ -28,7 +30,7 @@ from ringfence.stores.redis.url import Certificates, Credentials, Target
 BROKEN: Final = (RedisError, OSError, EOFError, ValueError)
 """What redis-py raises where a connection ends, or where what answers is no Redis."""
 
-_PROTOCOL = 2
+_PROTOCOL = 2  # as fast as 3 here, and nothing comes that was not asked for
 _CERTIFICATES_KEPT = 60.0
 """Seconds until files are read again: a renewed certificate is used a minute later, and
 a server that is down does not cost the 10 ms of reading them at each attempt."""
@@ -174,10 +176,14 @@ class _Password(CredentialProvider):
 
 
 async def _content(file: Path) -> str:
+    cure = "write the password into it, readable by this user only"
     try:
-        return (await asyncio.to_thread(file.read_text, "utf-8")).strip()
-    except (OSError, UnicodeDecodeError) as error:
-        message = f"the password for Redis cannot be read: {error}; see password_file"
+        raw = await asyncio.to_thread(
+            read_private, file, "password file of Redis", cure=cure
+        )
+        return raw.removesuffix(b"\n").removesuffix(b"\r").decode()
+    except (SettingsError, UnicodeDecodeError) as error:
+        message = f"the password for Redis cannot be read: {error}"
         raise DownError(message) from error
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Literal, NoReturn
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import parse_qsl, unquote
 
 from ringfence.errors import SettingsError
 from ringfence.secrets.secret import Secret
@@ -111,22 +111,23 @@ def parse_url(url: str) -> Target:
         SettingsError: it is none of these. The text never repeats what may be part of
             a password (CWE-532).
     """
-    scheme, separator, _ = url.partition("://")
+    scheme, separator, rest = url.partition("://")
     if not separator or scheme not in _KINDS:
         near = get_close_matches(scheme.lower(), _KINDS, n=1) if separator else ()
         _refuse("its scheme is unknown", f"write {near[0] if near else 'redis'}://...")
     kind, is_tls = _KINDS[scheme]
-    parts = urlsplit(url)
-    user_info, _, hosts = parts.netloc.rpartition("@")
-    if parts.fragment:
+    if "#" in rest:
         _refuse("it has a fragment", "write # in a password as %23")
+    rest, _, query = rest.partition("?")
+    place, _, path = rest.partition("/")
+    user_info, _, hosts = place.rpartition("@")
     if scheme == "redis+unix":
-        addresses: tuple[Address, ...] = (Address("", path=_socket(hosts, parts.path)),)
+        addresses: tuple[Address, ...] = (Address("", path=_socket(hosts, path)),)
         service = db = ""
     else:
         addresses = _addresses(hosts, kind)
-        service, db = _path(kind, parts.path)
-    given = _parameters(parts.query, kind, is_tls=is_tls)
+        service, db = _path(kind, path)
+    given = _parameters(query, kind, is_tls=is_tls)
     return Target(
         kind,
         addresses,
@@ -166,14 +167,14 @@ def _addresses(hosts: str, kind: Kind) -> tuple[Address, ...]:
 
 
 def _socket(hosts: str, path: str) -> str:
-    if hosts or len(path) <= 1:
+    if hosts or not path:
         _refuse("it names no socket", "write redis+unix:///run/valkey.sock?db=0")
-    return unquote(path)
+    return "/" + unquote(path)
 
 
 def _path(kind: Kind, path: str) -> tuple[str, str]:
     """Return the service and the number of the database, as they are written."""
-    steps = [unquote(step) for step in path.split("/")[1:]]
+    steps = [unquote(step) for step in path.split("/")] if path else []
     if kind == "sentinel":
         service = steps.pop(0) if steps else ""
         if not service:
