@@ -8,7 +8,8 @@ from urllib.parse import unquote, urlsplit
 
 from ringfence.clock import Clock, system_clock
 from ringfence.errors import MissingExtraError, SettingsError
-from ringfence.stores.contracts import SharedStore, Stores
+from ringfence.stores.contracts import CopyStore, SharedStore, Stores
+from ringfence.stores.copied import CopiedStores
 from ringfence.stores.memory import MemoryStores, SessionsInMemory
 from ringfence.stores.memory_shared import MemoryShared
 
@@ -16,7 +17,9 @@ _PLANNED = frozenset({"postgresql", "postgres", "redis", "rediss"})
 
 
 def open_stores(
-    database: str, sessions: Literal["database", "memory"] = "database"
+    database: str,
+    sessions: Literal["database", "memory"] = "database",
+    copies: CopyStore | None = None,
 ) -> Stores:
     """Return the stores at ``database``. Nothing is read or written before ``start``.
 
@@ -24,11 +27,24 @@ def open_stores(
         database: ``sqlite:///relative/path`` or ``sqlite:////absolute/path``, or
             ``memory://`` for accounts and sessions that end with the process.
         sessions: ``memory`` keeps them in this process, whatever the database.
+        copies: keeps copies of what the database says; opened by whoever made it. What
+            is in the memory of this process is not copied.
 
     Raises:
         SettingsError: the URL names no database that this version knows.
         MissingExtraError: the database's library is not installed.
     """
+    stores = open_database(database, sessions)
+    if copies is None or isinstance(stores, MemoryStores | SessionsInMemory):
+        return stores
+    return CopiedStores(stores, copies)
+
+
+def open_database(
+    database: str, sessions: Literal["database", "memory"] = "database"
+) -> Stores:
+    """Return the stores at ``database``, with no copies before them: see
+    ``open_stores``."""
     scheme = urlsplit(database).scheme.partition("+")[0].lower()
     if scheme == "memory":
         return MemoryStores()
