@@ -51,7 +51,7 @@ async def test_unknown_tokens_are_none(ann):
 async def test_a_sign_in_replaces_the_session_it_came_with(ann):
     """Both happen or neither: no moment with two, none with none."""
     await add(ann, session("before"))
-    await add(ann, session("after"), replaces=session("before").token_hash)
+    await add(ann, session("after"), replaces=session("before"))
     assert await ann.sessions.read(session("before").token_hash) is None
     assert [found.public_id for found in await ann.sessions.of_account("id-ann")] == [
         "public-after"
@@ -63,10 +63,7 @@ async def test_an_overtaken_sign_in_adds_nothing_and_ends_nothing(ann, epoch):
     """A sign-in with the old password must not outlive the change of password."""
     await add(ann, session("before"))
     late = session("late")
-    assert (
-        await add(ann, late, epoch=epoch, replaces=session("before").token_hash)
-        is False
-    )
+    assert await add(ann, late, epoch=epoch, replaces=session("before")) is False
     assert await ann.sessions.read(late.token_hash) is None
     assert await ann.sessions.read(session("before").token_hash) is not None
 
@@ -139,7 +136,7 @@ async def test_what_is_recalled_is_what_is_read(ann):
     await ann.accounts.set_roles("id-ann", frozenset({"staff"}))
     assert ann.sessions.recall(token) is None
     await ann.sessions.read(token)
-    await ann.sessions.end_token(token)
+    await ann.sessions.end_token(token, "id-ann")
     assert ann.sessions.recall(token) is None
 
 
@@ -150,7 +147,7 @@ async def test_many_are_read_at_once(ann):
         await add(ann, session(f"anns-{number}"))
     await add(ann, session("bobs", "bob"))
     await ann.accounts.set_disabled("id-bob", disabled=True)
-    await ann.sessions.end_token(session("anns-1").token_hash)
+    await ann.sessions.end_token(session("anns-1").token_hash, "id-ann")
     names = ["anns-0", "anns-1", "anns-2", "bobs"]
     wanted = [session(name).token_hash for name in names]
     unknown = [n.to_bytes(32, "big") for n in range(1200)]
@@ -207,15 +204,15 @@ async def test_anothers_token_protects_nothing(ann):
 
 async def test_end_token(ann):
     await add(ann, session())
-    assert await ann.sessions.end_token(session().token_hash) is True
-    assert await ann.sessions.end_token(session().token_hash) is False
+    assert await ann.sessions.end_token(session().token_hash, "id-ann") is True
+    assert await ann.sessions.end_token(session().token_hash, "id-ann") is False
     assert await ann.sessions.read(session().token_hash) is None
 
 
 async def test_a_session_is_ended_once(ann):
     """Of fifty parallel ends one is told that it ended something."""
     await add(ann, session())
-    ends = [ann.sessions.end_token(session().token_hash) for _ in range(50)]
+    ends = [ann.sessions.end_token(session().token_hash, "id-ann") for _ in range(50)]
     assert (await asyncio.gather(*ends)).count(True) == 1
 
 
@@ -224,7 +221,7 @@ async def test_touch_never_revives(ann):
     await add(ann, session())
     token = session().token_hash
     touches = [ann.sessions.touch({token: use(NOW + n)}) for n in range(1, 10)]
-    await asyncio.gather(*touches, ann.sessions.end_token(token))
+    await asyncio.gather(*touches, ann.sessions.end_token(token, "id-ann"))
     assert await ann.sessions.read(token) is None
 
 

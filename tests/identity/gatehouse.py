@@ -131,7 +131,7 @@ async def gatehouse(
         development=development,
         audit=ledger,
         keyring=Keys(),
-        counters=counters or MemoryCounters(),
+        counters=counters or MemoryCounters(clock=clock),
         clock=clock,
     )
     await identity.start()

@@ -827,10 +827,10 @@ class TestWhatGoesWrong:
         counters = house.identity.attempts._counters
         real = counters.take
 
-        async def take(charges, now):
+        async def take(charges):
             if len(charges) == 1 and b"network" in charges[0].key:
                 return Verdict(0, 7.0, 0)
-            return await real(charges, now)
+            return await real(charges)
 
         monkeypatch.setattr(counters, "take", take)
         refused = await sign_in(house)

@@ -268,7 +268,8 @@ async def test_sweeping_happens_by_itself(house, ann, monkeypatch):
     await house.sessions.start()
     await ann.get("/auth/me")
     house.identity.watch(house.guard.exchanges[-1], ended.set)
-    await house.sessions._store.end_token(house.guard.exchanges[-1].session.token_hash)
+    session = house.guard.exchanges[-1].session
+    await house.sessions._store.end_token(session.token_hash, session.account_id)
     await asyncio.wait_for(ended.wait(), 10)
 
 

@@ -57,7 +57,7 @@ async def test_an_ended_session_is_noticed(house):
 async def test_a_store_that_fails_refuses(house, monkeypatch):
     token = await known(house)
 
-    def fail(self, token_hash):
+    def fail(*_):
         raise StoreError("gone")
 
     monkeypatch.setattr(type(house.sessions._store), "recall", fail)

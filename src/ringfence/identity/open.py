@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from ringfence.audit.log import AuditLog
-from ringfence.clock import Clock, system_clock
+from ringfence.clock import Clock
 from ringfence.errors import MissingExtraError
 from ringfence.exchange import at_once
 from ringfence.identity.accounts import Accounts
@@ -17,6 +17,7 @@ from ringfence.identity.known_device import KnownDevices
 from ringfence.identity.passwords.open import open_passwords
 from ringfence.identity.passwords.passwords import Passwords
 from ringfence.identity.session_cookie import SessionCookie
+from ringfence.identity.session_hint import SessionHints
 from ringfence.identity.sessions import Lifetime, Sessions
 from ringfence.identity.settings import IdentitySettings
 from ringfence.secrets.keyring import Keyring
@@ -96,7 +97,7 @@ def open_identity(  # noqa: PLR0913 - the settings, and what stands below this r
     audit: AuditLog,
     keyring: Keyring,
     counters: CounterStore,
-    clock: Clock = system_clock,
+    clock: Clock | None = None,
     data: Path | None = None,
     measure: bool = False,
     copies: CopyStore | None = None,
@@ -111,7 +112,8 @@ def open_identity(  # noqa: PLR0913 - the settings, and what stands below this r
         audit: takes the events.
         keyring: gives the keys; opened before ``start``.
         counters: keeps what is left of the limits on sign-ins.
-        clock: tells the time.
+        clock: tells the time; without one the database does, so that processes whose
+            clocks differ judge alike.
         data: the folder with the measured cost of a password hash.
         measure: whether to measure it if nobody has.
         copies: keeps copies of sessions nearer than the database.
@@ -130,7 +132,8 @@ def open_identity(  # noqa: PLR0913 - the settings, and what stands below this r
             error.name or "starlette", "identity", "serve accounts and sign-in"
         ) from error
 
-    stores = open_stores(database, settings.sessions)
+    stores = open_stores(database, settings.sessions, copies)
+    clock = stores.clock if clock is None else clock
     passwords = open_passwords(settings, data=data, measure=measure, clock=clock)
 
     def identifier(email_key: str) -> str:
@@ -158,6 +161,9 @@ def open_identity(  # noqa: PLR0913 - the settings, and what stands below this r
     sessions = Sessions(
         stores.sessions,
         SessionCookie(development=development),
+        SessionHints(
+            partial(keyring.derive_all, "identity.session-hint"), written=hinted
+        ),
         Lifetime(idle=settings.session_idle, absolute=settings.session_absolute),
         on_move=settings.session_moved,
         record=audit.record,

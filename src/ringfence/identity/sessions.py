@@ -33,8 +33,16 @@ from ringfence.identity.refusals import (
     unavailable,
 )
 from ringfence.identity.session_cookie import SessionCookie
+from ringfence.identity.session_hint import SessionHints, SessionName
 from ringfence.principal import Principal
-from ringfence.stores.contracts import AccountRecord, SessionRecord, SessionStore, Use
+from ringfence.stores.contracts import (
+    AccountRecord,
+    Reply,
+    SessionRecord,
+    SessionStore,
+    Told,
+    Use,
+)
 
 logger = logging.getLogger("ringfence.identity")
 
@@ -111,6 +119,7 @@ class Sessions:
     Args:
         store: where sessions are kept.
         cookie: carries the token.
+        hints: say in the cookie whose session it is.
         lifetime: when they end by themselves.
         on_move: what happens to one that is used from elsewhere: ``note`` tells the
             owner and the ledger, ``confirm`` asks for the password too where freshness
@@ -125,6 +134,7 @@ class Sessions:
         self,
         store: SessionStore,
         cookie: SessionCookie,
+        hints: SessionHints,
         lifetime: Lifetime,
         *,
         on_move: MoveEffect = "note",
@@ -133,6 +143,7 @@ class Sessions:
     ) -> None:
         self._store = store
         self._cookie = cookie
+        self._hints = hints
         self._lifetime = lifetime
         self._record = record
         self._clock = clock
@@ -140,13 +151,40 @@ class Sessions:
         self._touch_every = min(_TOUCH_SECONDS, lifetime.idle / _TOUCHES)
         self._seen: dict[bytes, Use] = {}
         self._known: dict[bytes, _Known] = {}
-        self._tokens: dict[bytes, tuple[object, bytes]] = {}
+        self._tokens: dict[bytes, tuple[object, SessionName]] = {}
         self._replaced: dict[bytes, float] = {}  # in the order of their times
         self.live = Live(store, self._is_over, clock=clock)
         self._wake = asyncio.Event()
         self._swept_at = clock()
         self._stopping = False
         self._housekeeper: asyncio.Task[None] | None = None
+
+    def named(self, exchange: Exchange) -> SessionName:
+        """Return the name of the session that a request brings, and whose it is, both
+        empty unless that is signed; nothing is asked for it.
+
+        For whoever asks a store everything about a request at once.
+        """
+        cookies = exchange.headers.get(b"cookie")
+        if cookies is None:
+            return NO_NAME
+        name = self._remembered(exchange, cookies)
+        if name is None:
+            value = self._cookie.read(exchange)
+            if not value or isinstance(value, Denial):
+                return NO_NAME
+            name = self._hints.read(value)
+            if name is not None and name.account_id:
+                self._remember_cookies(exchange, name)
+        return NO_NAME if name is None or not name.account_id else name
+
+    def _remembered(self, exchange: Exchange, cookies: bytes) -> SessionName | None:
+        """Return what these cookies have said before."""
+        if len(cookies) > _LONGEST_COOKIE:
+            return None
+        server, name = self._tokens.get(sha256(cookies).digest(), _NO_TOKEN)
+        found = name.token_hash and server == exchange.scope.get("server")
+        return name if found else None
 
     def authenticate(
         self, exchange: Exchange
@@ -158,15 +196,22 @@ class Sessions:
         server and a proxy could each believe another one.
 
         A session that was seen a moment ago, and still comes from where it came from,
-        is recognised without waiting.
+        is recognised without waiting: by the store itself, or by what it has said in
+        answer to the request's one question.
         """
         headers = exchange.headers
         cookies = headers.get(b"cookie")
-        if cookies is None or len(cookies) > _LONGEST_COOKIE:
+        reply = exchange.reply
+        if (
+            cookies is None
+            or len(cookies) > _LONGEST_COOKIE
+            or isinstance(reply, StoreError)
+        ):
             return self._examine(exchange)
         # First what nearly every request of somebody signed in looks like: the cookies
         # of the one before it, which had the session that is still as it was then.
-        server, token_hash = self._tokens.get(sha256(cookies).digest(), _NO_TOKEN)
+        server, name = self._tokens.get(sha256(cookies).digest(), _NO_TOKEN)
+        token_hash = name.token_hash
         known, now = self._known.get(token_hash), self._clock()
         try:
             if (
@@ -176,7 +221,8 @@ class Sessions:
                 or known.agent != headers.get(b"user-agent")
                 or b"authorization" in headers
                 or server != exchange.scope.get("server")
-                or self._store.recall(token_hash) is not known.session
+                or self._store.recall(token_hash, reply and reply.told)
+                is not known.session
             ):
                 return self._examine(exchange)
         except StoreError as error:
@@ -187,24 +233,15 @@ class Sessions:
         exchange.principal = known.principal
         return None
 
-    def named(self, exchange: Exchange) -> tuple[bytes, str]:
-        """Return the hash of the token that a request carries and the id of the account
-        that it proves to be of; both empty where it proves nothing."""
-        return b"", ""
-
     def _examine(self, exchange: Exchange) -> Denial | Awaitable[Denial | None] | None:
         """Find out who sends a request, by its headers and by the store."""
-        token = self._cookie.read(exchange)
-        if isinstance(token, Denial):
-            return token
-        headers = exchange.headers
-        if b"authorization" in headers:
-            return TWO_CREDENTIALS if token else BEARER_UNSUPPORTED
-        if not token:
-            return None
-        token_hash = sha256(token).digest()
+        name = self._presented(exchange)
+        if not isinstance(name, SessionName):
+            return name
+        token_hash = name.token_hash
         try:
-            session = self._store.recall(token_hash)
+            told = _told(exchange)
+            session = self._store.recall(token_hash, told)
         except StoreError as error:
             return unavailable(str(error))
         known, now = self._known.get(token_hash), self._clock()
@@ -212,15 +249,30 @@ class Sessions:
             known is None
             or known.session is not session
             or known.network != exchange.network
-            or known.agent != headers.get(b"user-agent")
+            or known.agent != exchange.headers.get(b"user-agent")
             or self._lifetime.is_over(session.created, known.used, now)
         ):
-            return self._look_up(token_hash, exchange, now)
+            return self._look_up(token_hash, told, exchange, now)
         self._let_pass(known, exchange, now)
-        self._remember_cookies(exchange, token_hash)
+        self._remember_cookies(exchange, name)
         return None
 
-    def _remember_cookies(self, exchange: Exchange, token_hash: bytes) -> None:
+    def _presented(self, exchange: Exchange) -> SessionName | Denial | None:
+        """Return what the session cookie of a request says, if it is the only
+        credential. One that we have not signed is ended and nobody's."""
+        value = self._cookie.read(exchange)
+        if isinstance(value, Denial):
+            return value
+        if b"authorization" in exchange.headers:
+            return TWO_CREDENTIALS if value else BEARER_UNSUPPORTED
+        if not value:
+            return None
+        name = self._hints.read(value)
+        if name is None:
+            self._cookie.expire(exchange)
+        return name
+
+    def _remember_cookies(self, exchange: Exchange, name: SessionName) -> None:
         """Keep which token these cookies hold: under this name, which in development
         depends on the port, always the same. Of neither more than a hash is kept."""
         cookies = exchange.headers[b"cookie"]
@@ -229,7 +281,7 @@ class Sessions:
         if len(self._tokens) >= _REMEMBERED:
             self._tokens.clear()
         server = exchange.scope.get("server")
-        self._tokens[sha256(cookies).digest()] = server, token_hash
+        self._tokens[sha256(cookies).digest()] = server, name
 
     def _let_pass(self, known: _Known, exchange: Exchange, now: float) -> None:
         """Say who is there, and that they were."""
@@ -248,11 +300,11 @@ class Sessions:
         exchange.principal = known.principal
 
     async def _look_up(
-        self, token_hash: bytes, exchange: Exchange, now: float
+        self, token_hash: bytes, told: Told | None, exchange: Exchange, now: float
     ) -> Denial | None:
         """Read a session, and look at where it is used."""
         try:
-            session = await self._store.read(token_hash)
+            session = await self._read(token_hash, told, now)
             known = session and await self._recognise(session, exchange, now)
         except StoreError as error:
             return unavailable(str(error))
@@ -263,6 +315,18 @@ class Sessions:
         # Else the browser has a new token by now: ending the cookie, which has the same
         # name, would sign out whoever has just signed in or confirmed.
         return None
+
+    async def _read(
+        self, token_hash: bytes, told: Told | None, now: float
+    ) -> SessionRecord | None:
+        """Read a session. Where a copy says that it has expired the database is asked:
+        another process may have seen it since the copy was made."""
+        session = await self._store.read(token_hash, told)
+        if session is None or told is None or told.copy is None:
+            return session
+        if not self._is_over(session, now):
+            return session
+        return await self._store.read(token_hash, told._replace(copy=None))
 
     async def _recognise(
         self, session: SessionRecord, exchange: Exchange, now: float
@@ -434,7 +498,7 @@ class Sessions:
         if earlier is not None:
             self._note_replaced(earlier.token_hash)
             self.live.end_session(earlier.token_hash, earlier.account_id)
-        self._cookie.write(exchange, token)
+        self._cookie.write(exchange, self._hints.write(token, account.id))
         exchange.session = session
         exchange.credential = "session"
         exchange.principal = Principal(
@@ -569,7 +633,8 @@ class Sessions:
             logger.warning("expired sessions could not be deleted: %s", error)
 
 
-_NO_TOKEN: tuple[object, bytes] = (None, b"")
+NO_NAME = SessionName(b"", "")
+_NO_TOKEN: tuple[object, SessionName] = (None, NO_NAME)
 
 
 def current_session(exchange: Exchange) -> SessionRecord | None:
@@ -580,6 +645,18 @@ def current_session(exchange: Exchange) -> SessionRecord | None:
 def _session_of(exchange: Exchange) -> SessionRecord | None:
     session = exchange.session
     return session if isinstance(session, SessionRecord) else None
+
+
+def _told(exchange: Exchange) -> Told | None:
+    """Return what the store of copies has said about the session of a request.
+
+    Raises:
+        StoreError: it was asked and has not answered.
+    """
+    reply = exchange.reply
+    if isinstance(reply, StoreError):
+        raise StoreError(str(reply)) from reply
+    return reply.told if isinstance(reply, Reply) else None
 
 
 def _where(exchange: Exchange) -> dict[str, str]:
