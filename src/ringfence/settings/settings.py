@@ -17,7 +17,6 @@ from ringfence.errors import SettingsError
 from ringfence.identity.settings import IdentitySettings
 from ringfence.interpreters.settings import InterpretersSettings
 from ringfence.settings.load import load
-from ringfence.settings.password_file import with_password
 from ringfence.traffic.settings import TrafficSettings
 
 WATCHABLE = ("limits", "csrf", "csp", "sinks")
@@ -54,13 +53,6 @@ class Settings:
     addresses, copies of sessions. ``redis://``, ``rediss://``, ``redis+sentinel://``,
     ``redis+cluster://``, ``sqlite:///`` or ``postgresql://``; unset means the memory of
     this process, which allows one worker. Not shown: it may hold a password."""
-
-    database_password_file: Path | None = None
-    """The file with the password for ``database``, whose URL then names the user only:
-    for secrets that are mounted as files. Read at the start."""
-
-    store_password_file: Path | None = None
-    """The same for ``store``."""
 
     keys_file: Path | None = None
     """The keys file that ``ringfence keys create`` makes. Required in production;
@@ -105,7 +97,6 @@ class Settings:
         if not self.database:
             path = quote((self.data / "ringfence.db").as_posix())
             object.__setattr__(self, "database", f"sqlite:///{path}")
-        self._take_passwords()
         self._agree_on_proxies()
         self._check_dry_run()
 
@@ -145,13 +136,6 @@ class Settings:
                 expected), all of them at once, each with where it stands.
         """
         return load(cls, toml=toml, environ=environ, overrides=overrides)
-
-    def _take_passwords(self) -> None:
-        for name in ("database", "store"):
-            path: Path | None = getattr(self, f"{name}_password_file")
-            if path is not None:
-                url = with_password(getattr(self, name), path, field=name)
-                object.__setattr__(self, name, url)
 
     def _check_dry_run(self) -> None:
         for part in self.dry_run:
