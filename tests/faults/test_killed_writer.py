@@ -1,11 +1,11 @@
 """Killing the process in the middle of writes loses nothing that was acknowledged."""
 
-import multiprocessing
 import sqlite3
 from contextlib import closing
 
 import pytest
 from tests.contracts.records import session
+from tests.faults.serving import forks
 from tests.faults.writer import write
 
 from ringfence.stores.open import open_stores
@@ -39,8 +39,7 @@ async def test_twenty_kills_lose_nothing(tmp_path):
     is there afterwards, and the next start needs no repair."""
     path = tmp_path / "store.db"
     url = f"sqlite:///{path}"
-    processes = multiprocessing.get_context("forkserver")
-    processes.set_forkserver_preload(["tests.faults.writer", "ringfence.stores.sqlite"])
+    processes = forks()
     acknowledged = []
     for run in range(ROUNDS):
         acknowledged += kill_a_writer(processes, url, run)

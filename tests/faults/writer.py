@@ -26,7 +26,9 @@ async def _write(database, run, say):
                 session(f"{which}-{name}", name), epoch=0, replaces=None
             )
             say((which, name))
-        await stores.sessions.end_token(session(f"ended-{name}").token_hash)
+        await stores.sessions.end_token(
+            session(f"ended-{name}").token_hash, f"id-{name}"
+        )
         say(("revoked", name))
         await stores.accounts.set_password(f"id-{name}", "changed", epoch=0)
         say(("changed", name))

@@ -1,0 +1,367 @@
+"""Visitors of the yard, who remember what they were told, and ask for it afterwards."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.faults.serving import Yard
+
+DEADLINE = 3.0
+"""Seconds that any request may take, on a machine that does other things too. What the
+store may take of it is far less."""
+_PATIENCE = 20.0  # seconds for a condition of a test to hold
+_TICK = 0.01
+_BETWEEN = 0.01  # seconds between two requests of one visitor
+_AGAIN = 0.05  # seconds until a visitor who was refused insists
+_UNANSWERED = 0
+_PASSWORD = "a long pass phrase of "
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back.
+
+    Args:
+        status: 0 if the connection ended instead.
+        took: seconds.
+    """
+
+    what: str
+    status: int
+    took: float
+    headers: dict[str, str] = field(default_factory=dict)
+    cookies: dict[str, str] = field(default_factory=dict)
+    body: bytes = b""
+
+    @property
+    def is_refusal(self) -> bool:
+        """Whether it says to come back later, and when."""
+        return self.status in {429, 503} and self.headers["retry-after"].isdigit()
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+@dataclass(slots=True)
+class Visitor:
+    """One browser: what it sends by itself.
+
+    Args:
+        name: of its account.
+        cookies: by name.
+        token: against forged requests.
+    """
+
+    name: str = ""
+    cookies: dict[str, str] = field(default_factory=dict)
+    token: str = ""
+
+    @property
+    def account(self) -> dict[str, str]:
+        return {"email": f"{self.name}@example.com", "password": _PASSWORD + self.name}
+
+
+class Line:
+    """A connection that is kept open, and made anew when it has ended."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+
+    async def ask(
+        self, method: str, path: str, visitor: Visitor, body: object = None
+    ) -> Answer:
+        """Send a request once and return what came of it."""
+        started = time.monotonic()
+        what = f"{method} {path}"
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                status, lines, text = await self._exchange(method, path, visitor, body)
+        except (OSError, EOFError, TimeoutError):
+            self.close()
+            return Answer(what, _UNANSWERED, time.monotonic() - started)
+        took = time.monotonic() - started
+        headers = dict(lines)
+        cookies = dict(
+            value.partition(";")[0].split("=", 1)
+            for name, value in lines
+            if name == "set-cookie"
+        )
+        if headers.get("connection") == "close":
+            self.close()
+        return Answer(what, status, took, headers, cookies, text)
+
+    def close(self) -> None:
+        if self._streams is not None:
+            self._streams[1].close()
+            self._streams = None
+
+    async def _exchange(
+        self, method: str, path: str, visitor: Visitor, body: object
+    ) -> tuple[int, list[tuple[str, str]], bytes]:
+        if self._streams is None or self._streams[0].at_eof():
+            self.close()
+            self._streams = await asyncio.open_connection("127.0.0.1", self._port)
+        reader, writer = self._streams
+        writer.write(self._request(method, path, visitor, body))
+        head = await reader.readuntil(b"\r\n\r\n")
+        first, *rest = head.decode("latin-1").split("\r\n")[:-2]
+        lines = [(n.lower(), v) for n, _, v in (row.partition(": ") for row in rest)]
+        length = int(dict(lines).get("content-length", "0"))
+        return int(first.split()[1]), lines, await reader.readexactly(length)
+
+    def _request(self, method: str, path: str, visitor: Visitor, body: object) -> bytes:
+        lines = [f"{method} {path} HTTP/1.1", f"Host: 127.0.0.1:{self._port}"]
+        sent = b"" if body is None else json.dumps(body).encode()
+        if method != "GET":
+            lines += ["Content-Type: application/json", f"Content-Length: {len(sent)}"]
+        if visitor.cookies:
+            pairs = "; ".join("=".join(pair) for pair in visitor.cookies.items())
+            lines.append(f"Cookie: {pairs}")
+        if visitor.token:
+            lines.append(f"X-CSRF-Token: {visitor.token}")
+        return "\r\n".join((*lines, "", "")).encode() + sent
+
+
+@dataclass(slots=True)
+class Traffic:
+    """Everybody who visits one yard, and all that they were told.
+
+    Args:
+        yard: where they go.
+        title: of the case, for the line that is printed.
+        cut: whether connections may end without an answer (a worker is killed).
+    """
+
+    yard: Yard
+    title: str
+    cut: bool = False
+    answers: list[Answer] = field(default_factory=list)
+    joined: list[Visitor] = field(default_factory=list)
+    ended: list[Visitor] = field(default_factory=list)
+    residents: list[Visitor] = field(default_factory=list)
+    orders: list[str] = field(default_factory=list)
+    wrong: list[str] = field(default_factory=list)
+    _names: itertools.count[int] = field(default_factory=itertools.count)
+    _stopping: bool = False
+
+    # One visit each.
+
+    async def ask(
+        self, line: Line, method: str, path: str, visitor: Visitor, body: object = None
+    ) -> Answer:
+        """Ask once; keep the answer and judge what no answer may be."""
+        answer = await line.ask(method, path, visitor, body)
+        self.answers.append(answer)
+        if answer.took > DEADLINE:
+            self.wrong.append(f"{answer.what} took {answer.took:.1f} s")
+        if answer.status == _UNANSWERED:
+            if not self.cut:
+                self.wrong.append(f"{answer.what} was cut")
+        elif not (answer.is_refusal or answer.status < 300 or answer.status == 401):
+            self.wrong.append(f"{answer.what}: {answer.status} {answer.body!r}")
+        return answer
+
+    async def join(self, line: Line) -> Visitor | None:
+        """Make an account and sign in, both only if accepted."""
+        visitor = Visitor(f"{self.title.replace(' ', '-')}-{next(self._names)}")
+        answer = await self._insist(line, "/auth/register", visitor, visitor.account)
+        if answer.status != 202:
+            return None
+        self.joined.append(visitor)
+        return await self.sign_in(line, visitor.name)
+
+    async def sign_in(self, line: Line, name: str) -> Visitor | None:
+        """Return who was let in."""
+        visitor = Visitor(name)
+        answer = await self._insist(line, "/auth/login", visitor, visitor.account)
+        if answer.status == 401:
+            self.wrong.append(f"{name} is not known")
+        if answer.status != 200:
+            return None
+        visitor.cookies = answer.cookies
+        visitor.token = answer.json["csrf_token"]
+        return visitor
+
+    async def sign_out(self, line: Line, visitor: Visitor) -> None:
+        """Sign out; whoever was told so must not be let in by that cookie again."""
+        answer = await self._insist(line, "/auth/logout", visitor)
+        if answer.status == 204:
+            self.ended.append(visitor)
+
+    async def _insist(
+        self, line: Line, path: str, visitor: Visitor, body: object = None
+    ) -> Answer:
+        """Ask until there is an answer that is no refusal, or everybody goes."""
+        while True:
+            answer = await self.ask(line, "POST", path, visitor, body)
+            if _kind(answer) == "answered" or self._stopping:
+                return answer
+            await asyncio.sleep(_AGAIN)
+
+    async def order(self, line: Line, visitor: Visitor) -> None:
+        answer = await self.ask(line, "POST", "/orders", visitor)
+        if answer.status == 201:
+            self.orders.append(answer.json["order"])
+        elif answer.status == 401:
+            self.wrong.append(f"{visitor.name} is no longer signed in")
+
+    async def look(self, line: Line, visitor: Visitor) -> int:
+        """Ask for what is one's own."""
+        answer = await self.ask(line, "GET", "/mine", visitor)
+        if answer.status == 401:
+            self.wrong.append(f"{visitor.name} is no longer signed in")
+        return answer.status
+
+    # All at once.
+
+    async def settle(self, residents: int = 2) -> None:
+        """Have some visitors who stay signed in, while nothing is wrong yet."""
+        line = Line(self.yard.port)
+        for _ in range(residents):
+            visitor = await self.join(line)
+            if visitor is None:
+                raise RuntimeError(f"nobody can sign in: {self.answers[-1]}")
+            self.residents.append(visitor)
+        line.close()
+
+    @asynccontextmanager
+    async def flowing(self, joiners: int = 1) -> AsyncIterator[None]:
+        """Let everybody go on until the block ends.
+
+        Args:
+            joiners: who make accounts, sign in and out again, without end: dear, as
+                passwords are hashed.
+        """
+        self._stopping = False
+        visits = [self._joining] * joiners + [self._haunting, self._passing]
+        tasks = [asyncio.create_task(self._repeat(visit)) for visit in visits]
+        tasks += [asyncio.create_task(self._living(one)) for one in self.residents]
+        try:
+            yield
+        finally:
+            self._stopping = True
+            await asyncio.gather(*tasks)
+
+    async def _repeat(self, visit: Callable[[Line], Coroutine[Any, Any, None]]) -> None:
+        line = Line(self.yard.port)
+        while not self._stopping:
+            await visit(line)
+            await asyncio.sleep(_BETWEEN)
+        line.close()
+
+    async def _living(self, resident: Visitor) -> None:
+        async def visit(line: Line) -> None:
+            await self.look(line, resident)
+            await self.order(line, resident)
+
+        await self._repeat(visit)
+
+    async def _joining(self, line: Line) -> None:
+        visitor = await self.join(line)
+        if visitor is not None:
+            await self.look(line, visitor)
+            await self.sign_out(line, visitor)
+
+    async def _haunting(self, line: Line) -> None:
+        """Come back with a cookie whose session has ended."""
+        for ghost in self.ended[-3:]:
+            await self._haunt(line, ghost)
+
+    async def _haunt(self, line: Line, ghost: Visitor) -> int:
+        answer = await self.ask(line, "GET", "/mine", ghost)
+        if answer.status == 200:
+            self.wrong.append(f"the session of {ghost.name} has come back")
+        return answer.status
+
+    async def _passing(self, line: Line) -> None:
+        """Ask for what is open to all: nothing but limits stands before it."""
+        await self.ask(line, "GET", "/open", Visitor())
+
+    # What tests wait for.
+
+    def count(self) -> Counter[str]:
+        """Return how many requests were answered, refused and cut so far."""
+        return Counter(map(_kind, self.answers))
+
+    async def until(self, kind: str, more: int) -> None:
+        """Return when so many more answers are of this kind."""
+        wanted = self.count()[kind] + more
+        async with asyncio.timeout(_PATIENCE):
+            while self.count()[kind] < wanted:  # noqa: ASYNC110 - of another process
+                await asyncio.sleep(_TICK)
+
+    async def recovered(self, within: float = 1.0) -> None:
+        """Return when each of the residents is let in again; note if that is late."""
+        started = time.monotonic()
+        line = Line(self.yard.port)
+        async with asyncio.timeout(_PATIENCE):
+            for resident in self.residents:
+                while await self.look(line, resident) != 200:  # noqa: ASYNC110 - the same
+                    await asyncio.sleep(_TICK)
+        line.close()
+        took = time.monotonic() - started
+        if took > within:
+            self.wrong.append(f"recovered after {took:.2f} s only")
+
+    async def audit(self) -> None:
+        """Ask for everything that was accepted, and print what came of it."""
+        line = Line(self.yard.port)
+        tally = self.count()
+        book = Counter(self.yard.orders())
+        lost = [f"order {number}" for number in self.orders if book[number] != 1]
+        lost += [what async for what in self._lost(line)]
+        line.close()
+        slowest = max(answer.took for answer in self.answers)
+        print(  # noqa: T201 - what the test is asked to show
+            f"{self.title}: sent {tally.total()}, answered {tally['answered']}, "
+            f"refused {tally['refused']}, cut {tally['cut']}, lost {len(lost)}; "
+            f"slowest {slowest:.2f} s, {len(self.joined)} accounts, "
+            f"{len(self.ended)} sign-outs, {len(self.orders)} orders"
+        )
+        assert not lost, lost
+        assert not self.wrong, self.wrong
+        assert self.orders
+        assert self.joined
+
+    async def _lost(self, line: Line) -> AsyncIterator[str]:
+        for visitor in self.joined:
+            if await self.sign_in(line, visitor.name) is None:
+                yield f"account {visitor.name}: {self.answers[-1]}"
+        for resident in self.residents:
+            if await self.look(line, resident) != 200:
+                yield f"session {resident.name}"
+        for ghost in self.ended:
+            if (status := await self._haunt(line, ghost)) != 401:
+                yield f"end of a session, {ghost.name}: {status}"
+
+
+def _kind(answer: Answer) -> str:
+    if answer.status == _UNANSWERED:
+        return "cut"
+    return "refused" if answer.is_refusal else "answered"
+
+
+async def hit(port: int, path: str, times: int, *, at_once: int = 50) -> Counter[int]:
+    """Ask so often in parallel; return how many answers had which status."""
+    left = itertools.repeat(None, times)
+    statuses: Counter[int] = Counter()
+
+    async def ask() -> None:
+        line = Line(port)
+        for _ in left:
+            answer = await line.ask("GET", path, Visitor())
+            statuses[answer.status] += 1
+        line.close()
+
+    await asyncio.gather(*(ask() for _ in range(at_once)))
+    return statuses
