@@ -1,4 +1,5 @@
 import json
+import os
 import threading
 from collections import Counter
 
@@ -77,6 +78,7 @@ def test_an_event_arrives_with_its_time_name_level_and_number():
     found = written(SignedIn(account="a1", client="::1", request_id="r"), clock=clock)
     document = json.loads(found[0].line())
     assert document == {
+        "process": os.getpid(),
         "time": "2026-11-23T07:46:40.250000Z",
         "sequence": 1,
         "event": "authn_login_success",

@@ -1,6 +1,10 @@
 import json
 import os
 import stat
+import subprocess
+import sys
+from collections import Counter
+from contextlib import ExitStack
 
 import pytest
 
@@ -59,6 +63,57 @@ def test_a_file_that_was_moved_away_is_begun_anew(path):
     sink.close()
     assert lines(path.with_suffix(".1")) == [1]
     assert lines(path) == [2]
+
+
+WRITER = """
+import sys
+from pathlib import Path
+from ringfence.audit.sinks import JsonLinesSink, Record
+
+sink = JsonLinesSink(Path(sys.argv[1]))
+sink.open()
+for batch in range(200):
+    sink.write([
+        Record(10 * batch + number, "2026", "x_event", "INFO", {"text": "x" * 3000})
+        for number in range(10)
+    ])
+sink.close()
+"""
+
+
+def test_several_processes_write_whole_lines(path):
+    """Workers share one ledger that logrotate moves away: nothing is cut or lost."""
+    with ExitStack() as stack:
+        command = [sys.executable, "-c", WRITER, path]
+        writers = [stack.enter_context(subprocess.Popen(command)) for _ in range(3)]
+        moved = 0
+        while any(writer.poll() is None for writer in writers):
+            if path.exists() and path.stat().st_size > 2_000_000:
+                moved += 1
+                path.rename(path.with_suffix(f".{moved}"))
+        assert not any(writer.wait() for writer in writers)
+    assert moved > 1
+    found = Counter(
+        (event["process"], event["sequence"])
+        for file in path.parent.iterdir()
+        for event in map(json.loads, file.read_text().splitlines())
+    )
+    assert set(found) == {
+        (writer.pid, number) for writer in writers for number in range(2000)
+    }
+    assert set(found.values()) == {1}
+
+
+def test_a_line_that_another_process_cut_off_is_ended(path):
+    """A full disk takes the line of one worker, and not that of the next as well."""
+    sink = JsonLinesSink(path)
+    sink.open()
+    sink.write([record(1)])
+    with path.open("a") as file:
+        file.write('{"sequence":2,"ti')
+    sink.write([record(3)])
+    sink.close()
+    assert json.loads(path.read_text().splitlines()[-1])["sequence"] == 3
 
 
 def test_a_line_that_a_crash_cut_off_is_ended(path):

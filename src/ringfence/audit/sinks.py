@@ -6,6 +6,7 @@ import json
 import os
 import stat
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,13 +14,17 @@ from typing import Protocol, TextIO
 
 from ringfence.errors import SettingsError
 
+_WHOLE = (b"", b"\n")
+_WRITTEN_SECONDS = 0.01  # in which another process goes on with what it has begun
+
 
 @dataclass(frozen=True, slots=True)
 class Record:
     """One event as it is written: redacted, with its time and its place in the row.
 
     Args:
-        sequence: counts from 1 since the start of the process; a gap shows a loss.
+        sequence: counts from 1 since the start of the process, whose number stands
+            beside it; a gap shows a loss.
         time: RFC 3339 in UTC with microseconds.
         name: the event's name, ``authz_fail`` say.
         level: ``INFO``, ``WARN``, ``ERROR`` or ``CRITICAL``.
@@ -40,6 +45,7 @@ class Record:
         """
         document = {
             "time": self.time,
+            "process": os.getpid(),
             "sequence": self.sequence,
             "event": self.name,
             "level": self.level,
@@ -70,19 +76,21 @@ class JsonLinesSink:
     """Append one line of JSON per event to a file that only this user can read.
 
     A file that is moved away (by logrotate) is begun anew; a line that a crash or a
-    full disk left unfinished is ended before the next one is written.
+    full disk left unfinished is ended before the next one is written, whichever of
+    several processes has left it. These may share a file: what each appends at once
+    stays together (POSIX, ``O_APPEND``).
 
     Args:
         path: the file. Made with mode 0600, its directory with 0700.
 
     Not covered: whoever may write to the file can change the past. A ledger that
-    shows tampering is another sink.
+    shows tampering is another sink. Several processes on a network file system (NFS),
+    which does not keep together what they append: name a file for each machine.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._file = -1
-        self._torn = False
 
     def open(self) -> None:
         """Open the file, or say why it cannot be written.
@@ -104,7 +112,7 @@ class JsonLinesSink:
         if self._was_moved():
             self._reopen()
         lines = b"".join(record.line() + b"\n" for record in records)
-        self._append(b"\n" + lines if self._torn else lines)
+        self._append(b"\n" + lines if _is_torn(self._file) else lines)
 
     def close(self) -> None:
         if self._file >= 0:
@@ -114,10 +122,8 @@ class JsonLinesSink:
 
     def _append(self, content: bytes) -> None:
         rest = memoryview(content)
-        self._torn = True
         while rest:
             rest = rest[os.write(self._file, rest) :]
-        self._torn = False
 
     def _was_moved(self) -> bool:
         if self._file < 0:
@@ -133,9 +139,7 @@ class JsonLinesSink:
         self._release()
         flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_NONBLOCK", 0)
         self._file = os.open(self._path, flags, 0o600)
-        found = os.fstat(self._file)
-        _refuse_unfit(self._path, found)
-        self._torn = found.st_size > 0 and _last_byte(self._file, found) != b"\n"
+        _refuse_unfit(self._path, os.fstat(self._file))
 
     def _release(self) -> None:
         if self._file >= 0:
@@ -187,9 +191,20 @@ class MemorySink:
         return [record for record in self.records if record.name == name]
 
 
-def _last_byte(file: int, found: os.stat_result) -> bytes:
-    os.lseek(file, found.st_size - 1, os.SEEK_SET)
-    return os.read(file, 1)
+def _is_torn(file: int) -> bool:
+    """Return whether the file ends within a line, and nobody is writing the rest."""
+    before = _end_of(file)
+    if before[1] in _WHOLE:
+        return False
+    time.sleep(_WRITTEN_SECONDS)
+    return _end_of(file) == before
+
+
+def _end_of(file: int) -> tuple[int, bytes]:
+    """Return the size and the last byte."""
+    size = os.lseek(file, 0, os.SEEK_END)
+    os.lseek(file, max(0, size - 1), os.SEEK_SET)
+    return size, os.read(file, 1)
 
 
 def _refuse_unfit(path: Path, found: os.stat_result) -> None:

@@ -25,7 +25,16 @@ _FOUND = 1
 _MINUTE = 60.0
 _REQUEST_ID = re.compile(r"[0-9a-f]{16}")
 _REQUEST = re.compile(r"(?P<method>[A-Z]+) +(?P<address>(?:/|https?://)\S*)")
-_TOLD = {"event", "time", "sequence", "level", "request_id", "client", "account"}
+_TOLD = {
+    "event",
+    "time",
+    "process",
+    "sequence",
+    "level",
+    "request_id",
+    "client",
+    "account",
+}
 _TOLD |= {"method", "path"}
 _PASSED, _REFUSED, _UNASKED, _DEPENDS = "passed", "REFUSED", "not asked", "depends"
 
