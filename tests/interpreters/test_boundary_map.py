@@ -1,5 +1,9 @@
 """Which input of which route has reached which interpreter."""
 
+import subprocess
+import sys
+from contextlib import ExitStack
+
 import pytest
 
 from ringfence.errors import SettingsError
@@ -45,6 +49,29 @@ def test_runs_add_up(tmp_path):
     save(first, path)
     save(second, path)
     assert sorted(read(path).crossings.values()) == [1, 2]
+    assert [file.name for file in tmp_path.iterdir()] == ["map.json"]
+
+
+ADDING = """
+import sys
+from pathlib import Path
+from ringfence.interpreters.boundary_map import BoundaryMap, save
+from ringfence.interpreters.untrusted import Input
+
+for _ in range(20):
+    kept = BoundaryMap()
+    kept.reached(Input("x", "query", "q"), "sql", "sqlite3", "bound")
+    save(kept, Path(sys.argv[1]))
+"""
+
+
+def test_workers_that_end_at_once_add_up(tmp_path):
+    path = tmp_path / "map.json"
+    command = [sys.executable, "-c", ADDING, path]
+    with ExitStack() as stack:
+        workers = [stack.enter_context(subprocess.Popen(command)) for _ in range(3)]
+    assert not any(worker.returncode for worker in workers)
+    assert [*read(path).crossings.values()] == [60]
     assert [file.name for file in tmp_path.iterdir()] == ["map.json"]
 
 

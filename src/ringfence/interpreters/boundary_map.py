@@ -14,6 +14,7 @@ from pathlib import Path
 import msgspec
 
 from ringfence.errors import SettingsError
+from ringfence.interpreters.turns import turn_at
 from ringfence.interpreters.untrusted import Input
 
 WAYS = ("raw", "escaped", "bound")
@@ -138,17 +139,18 @@ def read(path: Path) -> BoundaryMap:
 def save(kept: BoundaryMap, path: Path) -> None:
     """Add a map to the one in a file, which is made if it is not there.
 
+    Several workers end in the same moment, and each adds what it has seen.
+
     Raises:
         SettingsError: the file cannot be written, or holds something else.
-
-    Not covered: several processes that end in the same moment; the last one wins.
     """
-    whole = read(path) if path.exists() else BoundaryMap()
-    whole.add(kept)
     beside = path.with_name(f"{path.name}.{os.getpid()}.new")
     try:
-        beside.write_bytes(encode(whole))
-        beside.replace(path)
+        with turn_at(path):
+            whole = read(path) if path.exists() else BoundaryMap()
+            whole.add(kept)
+            beside.write_bytes(encode(whole))
+            beside.replace(path)
     except OSError as error:
         message = f"{path} cannot be written ({error.strerror}); is its folder there?"
         raise SettingsError(message) from error

@@ -23,6 +23,7 @@ from ringfence.errors import SettingsError
 from ringfence.interpreters.sink import Here
 from ringfence.interpreters.sql.constants import is_own, running
 from ringfence.interpreters.sql.shapes import shape_of
+from ringfence.interpreters.turns import turn_at
 
 _VERSION = 1
 _MOST = 10_000  # entries; more come from a statement that has names for its values
@@ -191,7 +192,8 @@ class Learning:
     def learn(self, path: Path, text: str, dialect: str) -> None:
         """Add the shape of a statement to a file, with where it came from.
 
-        Not covered: several processes that learn at the same moment.
+        Raises:
+            SettingsError: it cannot be read or written.
         """
         entry = Entry(shape_of(text, dialect)[:_LONGEST], dialect)
         place = _place()
@@ -199,8 +201,9 @@ class Learning:
             if (path, entry, place) in self._seen:
                 return
             self._seen.add((path, entry, place))
-            known = read_lock(path) if path.exists() else StatementLock()
-            write_lock(path, known.with_one(entry, place))
+            with turn_at(path):
+                known = read_lock(path) if path.exists() else StatementLock()
+                write_lock(path, known.with_one(entry, place))
 
 
 LEARNING = Learning()
