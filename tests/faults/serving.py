@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import resource
 import socket
 import time
 from collections.abc import Iterator
@@ -21,14 +22,14 @@ from tests.faults import yard
 _START_UP = 30.0  # seconds that a busy machine may take
 _END = 10.0
 _TICK = 0.02
-_WARM = "tests.faults.warm"
+_IMPORTED = ("tests.faults.take_clock", "tests.faults.warm")
 
 
 def forks() -> ForkServerContext:
     """Return what starts processes that have imported already what they need: a
     hundred of them cost seconds, not minutes."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([_WARM])
+    context.set_forkserver_preload(list(_IMPORTED))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", str(ROOT))  # it ignores what it cannot import
         forkserver.ensure_running()
@@ -87,6 +88,24 @@ class Yard:
         """End a worker by SIGKILL and put a new one in its place."""
         self._bury(self.workers.pop(place), kill=True)
         self.start()
+
+    def set_clock(self, place: int, ahead: float) -> None:
+        """Set the wall clock of a worker so many seconds ahead of the machine's."""
+        holder = self.workers[place].holder
+        holder.send(ahead)
+        if not holder.poll(_END):
+            raise RuntimeError("the worker does not hear")
+        holder.recv()
+
+    def limit_files(self, size: int = resource.RLIM_INFINITY) -> None:
+        """Let no worker write beyond so many bytes of any file, as a full disk does;
+        without ``size`` there is room again."""
+        for worker in self.workers:
+            resource.prlimit(
+                worker.process.pid,
+                resource.RLIMIT_FSIZE,
+                (size, resource.RLIM_INFINITY),
+            )
 
     def stop(self) -> None:
         """End all workers, in good order where they do so in time."""

@@ -140,11 +140,13 @@ class Traffic:
         yard: where they go.
         title: of the case, for the line that is printed.
         cut: whether connections may end without an answer (a worker is killed).
+        forgets: whether sessions may end by themselves (a clock is set back).
     """
 
     yard: Yard
     title: str
     cut: bool = False
+    forgets: bool = False
     answers: list[Answer] = field(default_factory=list)
     joined: list[Visitor] = field(default_factory=list)
     ended: list[Visitor] = field(default_factory=list)
@@ -212,15 +214,25 @@ class Traffic:
         answer = await self.ask(line, "POST", "/orders", visitor)
         if answer.status == 201:
             self.orders.append(answer.json["order"])
-        elif answer.status == 401:
-            self.wrong.append(f"{visitor.name} is no longer signed in")
+        else:
+            self._judge(answer, visitor)
 
     async def look(self, line: Line, visitor: Visitor) -> int:
         """Ask for what is one's own."""
         answer = await self.ask(line, "GET", "/mine", visitor)
-        if answer.status == 401:
-            self.wrong.append(f"{visitor.name} is no longer signed in")
+        self._judge(answer, visitor)
         return answer.status
+
+    async def look_all(self) -> list[int]:
+        """Return what each of the residents is answered now."""
+        line = Line(self.yard.port)
+        statuses = [await self.look(line, one) for one in self.residents]
+        line.close()
+        return statuses
+
+    def _judge(self, answer: Answer, visitor: Visitor) -> None:
+        if answer.status == 401 and not self.forgets:
+            self.wrong.append(f"{visitor.name} is no longer signed in")
 
     # All at once.
 
@@ -337,7 +349,7 @@ class Traffic:
         for visitor in self.joined:
             if await self.sign_in(line, visitor.name) is None:
                 yield f"account {visitor.name}: {self.answers[-1]}"
-        for resident in self.residents:
+        for resident in () if self.forgets else self.residents:
             if await self.look(line, resident) != 200:
                 yield f"session {resident.name}"
         for ghost in self.ended:

@@ -16,6 +16,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
+from tests.faults.clock import wall
 
 from ringfence import Guard, Settings, access, current, limit
 
@@ -40,9 +41,10 @@ def make(environ: Mapping[str, str]) -> Guard:
     @access.require(access.signed_in)
     async def order(request: Request) -> JSONResponse:
         number = secrets.token_hex(8)
-        written = os.open(book, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-        os.write(written, f"{number}\n".encode())
-        os.close(written)
+        try:
+            _write(book, f"{number}\n".encode())
+        except OSError:
+            return JSONResponse({}, 503, {"Retry-After": "1"})
         return JSONResponse({"order": number}, 201)
 
     @limit(f"{EXACT}/day", by="route")
@@ -65,15 +67,23 @@ def make(environ: Mapping[str, str]) -> Guard:
     return Guard(Starlette(routes=routes), settings)
 
 
+def _write(book: Path, line: bytes) -> None:
+    written = os.open(book, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    try:
+        os.write(written, line)
+    finally:
+        os.close(written)
+
+
 def serve(
     environ: Mapping[str, str], bound: socket.socket, holder: Connection, log: Path
 ) -> None:
     """Serve until told to stop, or until whoever holds the other end of ``holder`` is
-    gone, however that happens."""
+    gone, however that happens. What comes from there sets the clock."""
     with log.open("a") as output:
         os.dup2(output.fileno(), 1)
         os.dup2(output.fileno(), 2)
-    threading.Thread(target=_end_with, args=(holder,), daemon=True).start()
+    threading.Thread(target=_obey, args=(holder,), daemon=True).start()
     config = uvicorn.Config(
         make(environ),
         backlog=_AT_ONCE,
@@ -85,8 +95,10 @@ def serve(
     uvicorn.Server(config).run(sockets=[bound])
 
 
-def _end_with(holder: Connection) -> None:
+def _obey(holder: Connection) -> None:
     try:
-        holder.recv()
-    except EOFError:
+        while True:
+            wall.ahead = holder.recv()
+            holder.send("done")
+    except (EOFError, OSError):
         os._exit(1)
