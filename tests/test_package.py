@@ -109,7 +109,7 @@ def test_requirements_hold_what_the_project_asks_for():
     asked = wanted(line for extra in extras.values() for line in extra)
     assert asked | wanted(project["dependencies"]) <= set(pins("serve"))
     assert tested <= set(pins("test"))
-    for name in ("serve", "test", "bench"):
+    for name in ("serve", "test", "bench", "build", "image"):
         file = PROJECT / "requirements" / f"{name}.in"
         assert wanted(file.read_text("utf-8").splitlines()) <= set(pins(name))
 
@@ -118,6 +118,12 @@ def test_requirements_hold_what_the_project_asks_for():
 def test_larger_requirements_agree_with_serve(larger):
     """One environment can hold both, and benchmarks compare the same versions."""
     assert pins("serve").items() <= pins(larger).items()
+
+
+@pytest.mark.parametrize("smaller", ["build", "image"])
+def test_smaller_requirements_agree_with_serve(smaller):
+    """The image runs what has been tested."""
+    assert pins(smaller).items() <= pins("serve").items()
 
 
 # Tracked text
