@@ -1,29 +1,77 @@
 """What every counter store promises."""
 
 import math
+from contextlib import asynccontextmanager
+from itertools import count
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.contracts.clocks import TIME, ClockedKeyspace, CountersAt, Hands
 
 from ringfence.stores.contracts import Charge, counter_key
-from ringfence.stores.open import open_counters
+from ringfence.stores.memory_counters import MemoryCounters
+from ringfence.stores.redis.server import open_keyspace
+from ringfence.stores.redis.shared import RedisShared
 
 pytestmark = pytest.mark.anyio
 
 NOW = 1_700_000_000.0
 A_MOMENT = 1e-4  # seconds that rounding may cost
 
-STORES = {"memory": lambda: open_counters("memory://")}
-"""A new store adds a line here."""
 
-EACH = pytest.mark.parametrize("make_store", STORES.values(), ids=STORES)
-"""For properties, which need a fresh store for each example."""
+@asynccontextmanager
+async def in_memory(_):
+    """In the dictionaries of one process."""
+
+    def make():
+        clock = Hands(NOW)
+        return CountersAt(MemoryCounters(clock=clock), clock)
+
+    yield make
 
 
-@pytest.fixture(params=STORES)
-def store(request):
-    return STORES[request.param]()
+@asynccontextmanager
+async def in_redis(server):
+    """On a server or a cluster, each time under another prefix."""
+    keyspace = open_keyspace(server.url)
+    await keyspace.start()
+    numbers = count()
+
+    def make():
+        clock = Hands(NOW)
+        clocked = ClockedKeyspace(keyspace, clock)
+        shared = RedisShared(clocked, b"ringfence:%d:" % next(numbers), time=TIME)
+        return CountersAt(shared.counters("contract"), clock)
+
+    yield make
+    await keyspace.stop()
+
+
+STORES = {
+    "memory": (in_memory, None),
+    "redis": (in_redis, "valkey_server"),
+    "redis-cluster": (in_redis, "valkey_nodes"),
+}
+"""A new store adds a line here: how it is opened, and the fixture that it needs."""
+
+
+@pytest.fixture(scope="module")
+def anyio_backend():
+    return "asyncio"
+
+
+@pytest.fixture(scope="module", params=STORES)
+async def make_store(request, anyio_backend):
+    """Make fresh stores, for properties: one for each example."""
+    opened, needed = STORES[request.param]
+    async with opened(needed and request.getfixturevalue(needed)) as make:
+        yield make
+
+
+@pytest.fixture
+def store(make_store):
+    return make_store()
 
 
 def exact(name="exact", amount=3, period=60.0, **changes):
@@ -319,7 +367,6 @@ moments = st.lists(
 ).map(sorted)
 
 
-@EACH
 @settings(deadline=None, max_examples=200)
 @given(moments, st.integers(1, 6), st.sampled_from([0.5, 2.0, 7.0]))
 async def test_exact_agrees_with_a_count_of_all_times(
@@ -340,7 +387,6 @@ async def test_exact_agrees_with_a_count_of_all_times(
             )
 
 
-@EACH
 @settings(deadline=None, max_examples=200)
 @given(moments, st.integers(1, 6), st.integers(1, 6), st.sampled_from([0.5, 2.0, 7.0]))
 async def test_gcra_agrees_with_a_leaking_bucket(

@@ -13,7 +13,7 @@ from ringfence.stores.copied import CopiedStores
 from ringfence.stores.memory import MemoryStores, SessionsInMemory
 from ringfence.stores.memory_shared import MemoryShared
 
-_PLANNED = frozenset({"postgresql", "postgres", "redis", "rediss"})
+_PLANNED = frozenset({"redis", "rediss"})
 
 
 def open_stores(
@@ -24,9 +24,12 @@ def open_stores(
     """Return the stores at ``database``. Nothing is read or written before ``start``.
 
     Args:
-        database: ``sqlite:///relative/path`` or ``sqlite:////absolute/path``, or
+        database: ``sqlite:///relative/path`` or ``sqlite:////absolute/path``;
+            ``postgresql://user@host/database`` (see ``postgres.address``); or
             ``memory://`` for accounts and sessions that end with the process.
-        sessions: ``memory`` keeps them in this process, whatever the database.
+        sessions: ``memory`` keeps them in this process, with accounts in SQLite. Not
+            with PostgreSQL: it is for several processes, and does not tell the others
+            when an account is changed.
         copies: keeps copies of what the database says; opened by whoever made it. What
             is in the memory of this process is not copied.
 
@@ -58,6 +61,8 @@ def open_database(
             ) from error
         stores = SQLiteStores(path)
         return SessionsInMemory(stores) if sessions == "memory" else stores
+    if scheme in {"postgresql", "postgres"}:
+        return open_postgres(database, sessions)
     if scheme in _PLANNED:
         message = (
             f"the database {scheme}:// is not available in this version; "
@@ -71,6 +76,25 @@ def open_database(
     raise SettingsError(message)
 
 
+def open_postgres(database: str, sessions: str) -> Stores:
+    """Return the stores in PostgreSQL. See ``open_stores``."""
+    if sessions == "memory":
+        message = (
+            "identity.sessions is memory, but the database is PostgreSQL, which other "
+            "processes change too; write identity.sessions = database"
+        )
+        raise SettingsError(message)
+    try:
+        from ringfence.stores.postgres.address import parse_address  # noqa: PLC0415 - late: picks a backend
+        from ringfence.stores.postgres.stores import PostgresStores  # noqa: PLC0415 - same
+
+        return PostgresStores(parse_address(database))
+    except ImportError as error:
+        raise MissingExtraError(
+            error.name or "psycopg", "postgres", "keep accounts in PostgreSQL"
+        ) from error
+
+
 def open_shared(store: str, clock: Clock = system_clock) -> SharedStore:
     """Return what must be fast, at ``store``. Nothing is sent before ``start``.
 
@@ -78,7 +102,9 @@ def open_shared(store: str, clock: Clock = system_clock) -> SharedStore:
     process (``traffic.rate_limit``), a sign-in is refused.
 
     Args:
-        store: ``""`` or ``memory://`` for this process.
+        store: ``""`` or ``memory://`` for this process; ``redis://``, ``rediss://``,
+            ``redis+sentinel://`` or ``redis+cluster://`` for Redis or Valkey, which all
+            processes share: see ``stores.redis.url``.
         clock: tells the time to counters in memory; others have their own.
 
     Raises:
@@ -88,11 +114,25 @@ def open_shared(store: str, clock: Clock = system_clock) -> SharedStore:
     if store in {"", "memory://"}:
         return MemoryShared(clock)
     scheme = urlsplit(store).scheme.lower()
+    if scheme.partition("+")[0] in {"redis", "rediss"}:
+        return open_redis(store)
     message = (
         f"the store is not a URL that ringfence knows (its scheme is {scheme!r}); "
         "write redis://127.0.0.1:6379/0, or memory://"
     )
     raise SettingsError(message)
+
+
+def open_redis(store: str) -> SharedStore:
+    """Return what must be fast, in Redis or Valkey: see ``open_shared``."""
+    try:
+        from ringfence.stores.redis.server import open_keyspace  # noqa: PLC0415 - late: picks a backend
+        from ringfence.stores.redis.shared import RedisShared  # noqa: PLC0415 - same
+    except ImportError as error:
+        raise MissingExtraError(
+            error.name or "redis", "redis", "share limits and copies in Redis or Valkey"
+        ) from error
+    return RedisShared(open_keyspace(store))
 
 
 def sqlite_path(database: str) -> Path:

@@ -1,0 +1,136 @@
+"""Everything that a request wants to know, in one round trip."""
+
+from __future__ import annotations
+
+import math
+import struct
+import sys
+from collections.abc import Awaitable
+
+from ringfence.stores.contracts import Question, Reply, Told, Verdict
+from ringfence.stores.redis.composed import Scripts
+from ringfence.stores.redis.copies import RedisCopies, told
+from ringfence.stores.redis.counters import Part, RedisCounters, gathered
+from ringfence.stores.redis.server import Keyspace
+
+_VERSION, _COPY = 1, 2
+
+_pack_start = struct.Struct("<BH").pack
+_reply = struct.Struct("<hBHddddBBB")
+_unpack_reply = _reply.unpack_from
+_FIXED = _reply.size
+
+
+class RedisAsk:
+    """Ask one question. Implements ``Ask``.
+
+    On one server it is one script, and one step: the version of the blocks, all
+    charges, the copy. Charges with an owner are taken only if the copy is good; with
+    them refused or left out, the others are taken all or none as ever. A miss brings
+    the lease along.
+
+    On a cluster the question is split by slot, and all parts are sent at the same time:
+    the copy and the charges of its owner are one step, each other budget is one of its
+    own. If one refuses or cannot be asked, what the others took is given back; who asks
+    does not wait for that. So never do more pass than are allowed, but what one refused
+    request has taken for a moment may refuse another. The version of the blocks is not
+    asked there (``Reply.blocks`` is -1): it would cost each request one more call, and
+    one node all of them; ask ``Blocks.since`` once a second.
+
+    Args:
+        keyspace: of the server.
+        scripts: that it runs.
+        counters: of the shelf ``limits``.
+        copies: that names are of.
+        version: key of the version of the blocks.
+    """
+
+    def __init__(
+        self,
+        keyspace: Keyspace,
+        scripts: Scripts,
+        *,
+        counters: RedisCounters,
+        copies: RedisCopies,
+        version: bytes,
+    ) -> None:
+        self._keyspace = keyspace
+        self._script = scripts.question
+        self._counters = counters
+        self._keys = copies.keys
+        self._version = version
+        self._nonces = copies.nonces
+
+    async def __call__(self, question: Question) -> Reply:
+        """Return the answer.
+
+        Raises:
+            StoreError: there is none.
+        """
+        if self._keyspace.is_cluster:
+            return await self._ask_apart(question)
+        charges, name, owner, told_from = question
+        keys, asked, identity, nonce = [self._version], _VERSION, b"", b""
+        if name:
+            keys += self._keys(owner, name)
+            asked = _VERSION | _COPY
+            identity, nonce = self._keyspace.identity(keys[1]), self._nonces()
+        packed_of = self._counters.packed
+        packed = _pack_start(asked, told_from)
+        for charge in charges:
+            its_keys, numbers, _ = packed_of(charge)
+            keys += its_keys
+            packed += numbers
+        raw = await self._keyspace.run(self._script, keys, (packed, identity, nonce))
+        verdict, known, version = _read(raw, owner)
+        is_settled = known.copy is not None or not any(one.owner for one in charges)
+        return Reply(verdict, known, version, is_settled)
+
+    async def _ask_apart(self, question: Question) -> Reply:
+        charges, name, owner, told_from = question
+        parts = self._counters.parts(charges, told_from)
+        place = owner.encode()
+        asked = [one for one in parts if not one.is_owned]
+        owned = [one for one in parts if one.is_owned]
+        if name:
+            of_owner = next((one for one in owned if one.place == place), Part(place))
+            asked.insert(0, of_owner)  # asked first: it may be known to be away
+        sent = [
+            self._ask_owner(part, owner, name)
+            if name and part is of_owner
+            else self._counters.take_part(part)
+            for part in asked
+        ]
+        answers = await gathered(asked, sent)
+        known = Told(owner)
+        if name and answers[0].failure is None:
+            _, known, _ = _read(answers[0].raw, owner)
+            if known.copy is None:
+                of_owner.charges = b""  # they were left out: nothing to give back
+        is_settled = not owned or (known.copy is not None and owned == [of_owner])
+        return Reply(self._counters.settle(answers), known, -1, is_settled)
+
+    def _ask_owner(self, part: Part, owner: str, name: bytes) -> Awaitable[bytes]:
+        keys = self._keys(owner, name)
+        words = (
+            _pack_start(_COPY, part.untold) + part.charges,
+            self._keyspace.identity(keys[0]),
+            self._nonces(),
+        )
+        return self._keyspace.run(self._script, (*keys, *part.keys), words)
+
+
+def _read(raw: bytes, owner: str) -> tuple[Verdict, Told, int]:
+    fixed = _unpack_reply(raw)
+    refused, held, scarcest, wait, left, at, version, is_good, length, leased = fixed
+    if refused >= 0:
+        verdict = Verdict(refused, wait, 0, held == 1, refused, at)
+    else:
+        remaining = int(left) if left < math.inf else sys.maxsize
+        verdict = Verdict(-1, 0.0, remaining, scarcest=scarcest, at=at)
+    end = _FIXED + length
+    generation = raw[_FIXED:end]
+    if is_good:
+        return verdict, told(owner, generation, raw[end:]), int(version)
+    lease = raw[end : end + leased]
+    return verdict, Told(owner, None, lease, generation), int(version)
