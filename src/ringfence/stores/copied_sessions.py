@@ -72,7 +72,11 @@ class CopiedSessions:
         if content is None:
             return None
         known = self._known.get(token_hash)
-        if known is not None and known.content == content:
+        if (
+            known is not None
+            and known.content == content
+            and known.session.account_id == told.owner
+        ):
             return known.session
         session = _decoded(content, token_hash, told.owner)
         return session and self._remember(content, session)

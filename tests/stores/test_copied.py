@@ -1,0 +1,477 @@
+"""No revoked session comes back by a copy, in whatever order things happen."""
+
+import asyncio
+from hashlib import sha256
+from types import SimpleNamespace
+
+import pytest
+from tests.contracts.records import NOW, account, session
+from tests.stores.copies import DictCopies
+from tests.stores.interleaved import COPY_STEPS, Steps, gated, orders
+
+from ringfence.errors import StoreError
+from ringfence.stores import copied_sessions
+from ringfence.stores.contracts import Told, Use
+from ringfence.stores.copied import CopiedStores
+from ringfence.stores.memory import MemoryStores
+from ringfence.stores.sqlite import SQLiteStores
+
+pytestmark = pytest.mark.anyio
+
+ONE = session("one")
+TOKEN = ONE.token_hash
+TOKEN_ID = sha256(b"token").digest()
+USE = Use(NOW + 60, "192.0.2.9", "Safari on iPhone")
+STAFF = frozenset({"staff"})
+DATABASE_STEPS = ("read", "read_many", "end_token", "set_roles", "set_disabled")
+
+
+@pytest.fixture
+def copies():
+    return DictCopies()
+
+
+@pytest.fixture
+async def database(anyio_backend):
+    """Ann, with two sessions, in a database."""
+    opened = MemoryStores()
+    await opened.start()
+    await fill(opened)
+    yield opened
+    await opened.stop()
+
+
+async def fill(database):
+    await database.accounts.add(account())
+    for record in (ONE, session("two")):
+        await database.sessions.add(record, epoch=0, replaces=None)
+
+
+@pytest.fixture
+async def stores(database, copies):
+    opened = CopiedStores(database, copies)
+    yield opened
+    await opened.stop()
+
+
+async def asked(stores, copies, token=TOKEN):
+    """Read a session as a request does: first what the copies say."""
+    told = await copies.read(token, "id-ann")
+    return stores.sessions.recall(token, told) or await stores.sessions.read(
+        token, told
+    )
+
+
+def named(copies, *names):
+    return [call[0] for call in copies.asked if call[0] in names]
+
+
+class Interleaved:
+    """A database with copies, each call to either a step."""
+
+    def __init__(self, database):
+        self.steps = Steps()
+        self.kept = DictCopies()
+        self.copies = gated(self.kept, self.steps, *COPY_STEPS)
+        shelves = SimpleNamespace(
+            accounts=gated(database.accounts, self.steps, *DATABASE_STEPS),
+            sessions=gated(database.sessions, self.steps, *DATABASE_STEPS),
+            revocations=gated(database.revocations, self.steps, "standing", "revoke"),
+            tickets=database.tickets,
+            replays=database.replays,
+            stop=self._nothing,
+        )
+        self.shelves = shelves
+        self.stores = self.another_process()
+
+    async def _nothing(self):
+        pass
+
+    def another_process(self):
+        return CopiedStores(self.shelves, self.copies)
+
+    async def read(self):
+        return await asked(self.stores, self.copies)
+
+    async def end(self):
+        return await self.another_process().sessions.end_token(TOKEN, "id-ann")
+
+    async def set_roles(self):
+        return await self.another_process().accounts.set_roles("id-ann", STAFF)
+
+
+async def fresh():
+    database = MemoryStores()
+    await database.start()
+    await fill(database)
+    return Interleaved(database)
+
+
+READER = WRITER = 3  # steps: ask, read, keep; hold, commit, release
+FAULTS = {
+    "none": lambda _: None,
+    "expired": lambda kept: setattr(kept, "now", kept.now + 31),
+    "restarted empty": lambda kept: kept.restart(),
+    "restarted with old data": lambda kept: kept.restart(data=kept.before),
+    "restarted with its data": lambda kept: kept.restart(data=kept.saved()),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("copied", [False, True])
+async def test_one_reader_and_one_writer(fault, copied):
+    """In all orders, the copies failing in each way between any two steps."""
+    for order in orders(reader=READER, writer=WRITER):
+        for when in range(len(order) + 1 if fault != "none" else 1):
+            world = await fresh()
+            if copied:
+                assert await world.read() == ONE
+            world.kept.before = world.kept.saved()
+            await world.steps.start("reader", world.read())
+            await world.steps.start("writer", world.end())
+            for name in order[:when]:
+                await world.steps.advance(name)
+            FAULTS[fault](world.kept)
+            for name in order[when:]:
+                await world.steps.advance(name)
+            assert await world.steps.ended("writer") is True
+            assert await world.steps.ended("reader") in {ONE, None}
+            assert await world.read() is None, (order, when)
+            assert await world.read() is None, (order, when)
+
+
+async def test_two_readers_and_a_writer():
+    """Whoever asks after the release sees that the session has ended, though others
+    that asked before it are still on their way."""
+    for order in orders(reader=READER, late=READER, writer=WRITER):
+        world = await fresh()
+        for name in ("reader", "late"):
+            await world.steps.start(name, world.read())
+        await world.steps.start("writer", world.end())
+        begun, after, steps_left = set(), set(), WRITER
+        for name in order:
+            if name == "writer":
+                steps_left -= 1
+            elif name not in begun:
+                begun.add(name)
+                after |= {name} if not steps_left else set()
+            await world.steps.advance(name)
+        for name in ("reader", "late"):
+            found = await world.steps.ended(name)
+            assert found is None if name in after else found in {ONE, None}, order
+        assert await world.read() is None, order
+
+
+async def test_two_writers_of_one_account():
+    """Also where the release of the one that ends the session is lost: that of the
+    other must not let a reader keep what is about to be revoked."""
+    for order in orders(reader=READER, other=WRITER, writer=WRITER - 1):
+        world = await fresh()
+        await world.steps.start("reader", world.read())
+        await world.steps.start("other", world.set_roles())
+        await world.steps.start("writer", world.end())
+        for name in order:
+            await world.steps.advance(name)
+        await world.steps.ended("other")
+        # The writer has committed and stands before its release, which never comes.
+        assert await world.read() is None, order
+        assert await world.read() is None, order
+
+
+async def test_roles_change_for_readers_on_their_way():
+    """What was kept meanwhile is not the old role."""
+    for order in orders(reader=READER, writer=WRITER):
+        world = await fresh()
+        await world.steps.start("reader", world.read())
+        await world.steps.start("writer", world.set_roles())
+        for name in order:
+            await world.steps.advance(name)
+        assert await world.steps.ended("writer") is True
+        await world.steps.ended("reader")
+        assert (await world.read()).roles == STAFF, order
+
+
+async def test_tokens_are_revoked_in_every_order():
+    """The same for what is signed and was taken back."""
+    for order in orders(reader=READER, writer=WRITER):
+        world = await fresh()
+        tokens = world.stores.revocations
+
+        async def stands(tokens=tokens):
+            return await tokens.standing(TOKEN_ID, "id-ann")
+
+        await world.steps.start("reader", stands())
+        revoking = world.another_process().revocations
+        await world.steps.start("writer", revoking.revoke(TOKEN_ID, "id-ann", 60.0))
+        for name in order:
+            await world.steps.advance(name)
+        await world.steps.ended("writer")
+        assert await world.steps.ended("reader") in {0, None}
+        assert await stands() is None, order
+
+
+async def test_a_copy_spares_the_database(stores, copies, database):
+    """And is the same record every time, so that nothing is examined anew."""
+    found = await asked(stores, copies)
+    assert found == ONE
+    await database.stop()
+    assert await asked(stores, copies) is found
+    told = await copies.read(TOKEN, "id-ann")
+    assert stores.sessions.recall(TOKEN, told) is found
+    with pytest.raises(StoreError):
+        await asked(stores, copies, session("two").token_hash)
+
+
+async def test_another_process_reads_the_copy(stores, copies, database):
+    await asked(stores, copies)
+    await database.stop()
+    other = CopiedStores(database, copies)
+    found = await asked(other, copies)
+    assert found == ONE
+    assert await asked(other, copies) is found
+
+
+CHANGES = {
+    "end": lambda to: to.sessions.end("id-ann", "public-one"),
+    "end_all": lambda to: to.sessions.end_all("id-ann", keep=session("two").token_hash),
+    "end_token": lambda to: to.sessions.end_token(TOKEN, "id-ann"),
+    "replace": lambda to: to.sessions.add(session("new"), epoch=0, replaces=ONE),
+    "mark_moved": lambda to: to.sessions.mark_moved(TOKEN, USE),
+    "set_password": lambda to: to.accounts.set_password("id-ann", "new", epoch=0),
+    "set_roles": lambda to: to.accounts.set_roles("id-ann", STAFF),
+    "set_disabled": lambda to: to.accounts.set_disabled("id-ann", disabled=True),
+    "remove": lambda to: to.accounts.remove("id-ann"),
+    "raise_epoch": lambda to: to.accounts.raise_epoch("id-ann"),
+    "revoke": lambda to: to.revocations.revoke(TOKEN_ID, "id-ann", 60.0),
+}
+
+
+async def state(database):
+    """Return all that the changes could change."""
+    return (
+        await database.accounts.by_id("id-ann"),
+        await database.sessions.of_account("id-ann"),
+        await database.revocations.standing(TOKEN_ID, "id-ann"),
+    )
+
+
+@pytest.mark.parametrize("change", CHANGES)
+async def test_a_change_holds_at_once(stores, copies, database, change):
+    """For this process and for any other, which has a copy of its own in memory."""
+    other = CopiedStores(database, copies)
+    for each in (stores, other):
+        assert await asked(each, copies) == ONE
+        assert await each.revocations.standing(TOKEN_ID, "id-ann") == 0
+    copies.asked.clear()
+    assert (await CHANGES[change](stores)) is not False
+    assert named(copies, "hold", "release") == ["hold", "release"]
+    for each in (stores, other):
+        assert await asked(each, copies) == await database.sessions.read(TOKEN)
+        assert await each.revocations.standing(
+            TOKEN_ID, "id-ann"
+        ) == await database.revocations.standing(TOKEN_ID, "id-ann")
+
+
+@pytest.mark.parametrize("change", CHANGES)
+async def test_without_the_copies_nothing_is_changed(stores, copies, database, change):
+    """Else a session would go on from a copy that its owner has seen ended."""
+    before = await state(database)
+    copies.down = True
+    with pytest.raises(StoreError):
+        await CHANGES[change](stores)
+    assert await state(database) == before
+    with pytest.raises(StoreError):
+        await asked(stores, copies)
+    copies.down = False
+    assert await asked(stores, copies) == ONE
+
+
+async def test_what_changes_no_copy_needs_none(stores, copies):
+    """A sign-in, an account that is new, a better hash of the same password."""
+    copies.down = True
+    assert await stores.sessions.add(session("new"), epoch=0, replaces=None)
+    assert await stores.accounts.add(account("bob"))
+    await stores.accounts.upgrade_hash("id-ann", "hash of ann", "better")
+    assert (await stores.accounts.by_id("id-ann")).password_hash == "better"
+    assert copies.asked == []
+
+
+async def test_a_sign_in_over_anothers_session_voids_their_copy(
+    stores, copies, database
+):
+    await database.accounts.add(account("bob"))
+    assert await asked(stores, copies) == ONE
+    await stores.sessions.add(session("bobs", "bob"), epoch=0, replaces=ONE)
+    assert await asked(stores, copies) is None
+
+
+async def test_a_lost_release_leaves_the_hold(stores, copies, monkeypatch, caplog):
+    """Until it runs out the database is asked; nothing old is ever kept."""
+    assert await asked(stores, copies) == ONE
+
+    async def lost(_):
+        raise StoreError("the reply was lost")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(copies, "release", lost)
+        assert await stores.sessions.end_token(TOKEN, "id-ann") is True
+    assert "will be voided" in caplog.text
+    assert await asked(stores, copies) is None
+    assert not (await copies.read(TOKEN, "id-ann")).lease
+    copies.now += 31
+    assert (await copies.read(TOKEN, "id-ann")).lease
+    assert await asked(stores, copies) is None
+
+
+async def test_without_an_owner_the_database_is_asked_alone(stores, copies):
+    """A cookie from before there were hints."""
+    copies.down = True
+    for told in (None, Told("")):
+        assert await stores.sessions.read(TOKEN, told) == ONE
+        assert await stores.sessions.read(b"unknown", told) is None
+    assert stores.sessions.recall(TOKEN) == ONE
+    assert copies.asked == []
+
+
+async def test_a_known_owner_is_looked_up_in_the_copies(stores, copies, database):
+    """For whoever has not asked for it together with other things."""
+    found = await asked(stores, copies)
+    copies.asked.clear()
+    await database.stop()
+    assert await stores.sessions.read(TOKEN) is found
+    assert stores.sessions.recall(TOKEN) is None
+    assert named(copies, "read") == ["read"]
+
+
+async def test_no_other_copy_passes_for_this_one(stores, copies, database):
+    """Copies of another session, of another owner, of another format or of none."""
+    await asked(stores, copies)
+    good = (await copies.read(TOKEN, "id-ann")).copy
+    other = CopiedStores(database, copies)
+    assert other.sessions.recall(TOKEN, Told("id-ann", good)) == ONE
+    for name, told in [
+        (session("two").token_hash, Told("id-ann", good)),
+        (TOKEN, Told("id-bob", good)),
+        (TOKEN, Told("id-ann", good[1:])),
+        (TOKEN, Told("id-ann", good[:-1])),
+        (TOKEN, Told("id-ann", b"")),
+    ]:
+        assert other.sessions.recall(name, told) is None
+    standing = other.revocations
+    assert await standing.standing(TOKEN, "id-ann", Told("id-ann", good, epoch=7)) == 0
+
+
+async def test_a_token_that_stands_is_copied_with_its_epoch(stores, copies, database):
+    await database.accounts.raise_epoch("id-ann")
+    assert await stores.revocations.standing(TOKEN_ID, "id-ann") == 1
+    await database.stop()
+    told = await copies.read(TOKEN_ID, "id-ann")
+    assert await stores.revocations.standing(TOKEN_ID, "id-ann", told) == 1
+    with pytest.raises(StoreError):
+        await stores.revocations.standing(b"other", "id-ann", told)
+    with pytest.raises(StoreError):
+        await stores.revocations.standing(TOKEN_ID, "id-ann", Told(""))
+
+
+async def test_an_answer_that_cannot_be_copied_is_an_answer(
+    stores, copies, monkeypatch, caplog
+):
+    async def full(*_):
+        raise StoreError("out of memory")
+
+    monkeypatch.setattr(copies, "keep", full)
+    assert await asked(stores, copies) == ONE
+    assert await stores.revocations.standing(TOKEN_ID, "id-ann") == 0
+    assert caplog.text.count("out of memory") == 2
+
+
+async def test_touching_drops_what_is_touched(stores, copies, database):
+    """Whether this process knows whose it is or not, and no more than that."""
+    two = session("two").token_hash
+    other = CopiedStores(database, copies)
+    for token in (TOKEN, two):
+        await asked(other, copies, token)
+    copies.asked.clear()
+    await stores.sessions.touch({TOKEN: USE, b"gone": USE})
+    assert copies.asked == [("drop", TOKEN, "id-ann")]
+    assert (await asked(other, copies)).last_seen == USE.at
+    assert (await copies.read(two, "id-ann")).copy is not None
+    await other.sessions.touch({TOKEN: USE._replace(at=NOW + 120)})
+    assert (await asked(stores, copies)).last_seen == NOW + 120
+
+
+async def test_touching_waits_for_no_copies(stores, copies, database, caplog):
+    """The time is written down; copies that are older end the session no later."""
+    copies.down = True
+    await stores.sessions.touch({TOKEN: USE})
+    assert (await database.sessions.read(TOKEN)).last_seen == USE.at
+    assert "could not be dropped" in caplog.text
+
+
+async def test_touching_with_nothing_to_touch(stores, copies):
+    await stores.sessions.touch({})
+    assert copies.asked == []
+
+
+async def test_what_fails_otherwise_is_not_swallowed(stores, copies, monkeypatch):
+    async def broken(*_):
+        raise RuntimeError("a mistake")
+
+    monkeypatch.setattr(copies, "drop", broken)
+    with pytest.raises(RuntimeError):
+        await stores.sessions.touch({TOKEN: USE})
+
+
+async def test_a_move_of_nobodys_session_is_none(stores, copies):
+    assert await stores.sessions.mark_moved(b"gone", USE) is False
+    assert copies.asked == []
+
+
+async def test_what_is_remembered_is_bounded(stores, copies, monkeypatch):
+    monkeypatch.setattr(copied_sessions, "_REMEMBERED", 2)
+    for name in ("one", "two", "one", "two"):
+        await stores.sessions.add(session(f"more-{name}"), epoch=0, replaces=None)
+        for token in (TOKEN, session("two").token_hash):
+            await asked(stores, copies, token)
+    assert len(stores.sessions._known) <= 2
+
+
+async def test_a_copy_is_never_of_what_sqlite_has_read_before(tmp_path, copies):
+    """What a process has read it keeps for five milliseconds, unless it sees a change;
+    as a copy it would stay for five minutes."""
+    database = [SQLiteStores(tmp_path / "both.db") for _ in range(2)]
+    for each in database:
+        await each.start()
+    await fill(database[0])
+    mine, other = (CopiedStores(each, copies) for each in database)
+    database[1].sessions._reader.monotonic = lambda: 0.0  # within the five
+    try:
+        assert await other.sessions.read(TOKEN) == ONE
+        assert await mine.sessions.end_token(TOKEN, "id-ann") is True
+        assert await other.sessions.read(TOKEN) == ONE  # nobody asked the copies
+        assert await asked(other, copies) is None
+        assert await asked(mine, copies) is None
+    finally:
+        for each in (mine, other):
+            await each.stop()
+
+
+async def test_the_rest_is_the_databases(stores, database):
+    assert stores.tickets is database.tickets
+    assert stores.replays is database.replays
+    assert stores.clock is database.clock
+    await stores.start()
+    assert await stores.sessions.read_many([TOKEN]) == {TOKEN: ONE}
+    assert len(await stores.sessions.of_account("id-ann")) == 2
+    forgotten = stores.sessions.forget_expired
+    assert await forgotten(created_before=NOW + 1, seen_before=NOW) == 2
+
+
+async def test_many_at_once(stores, copies, database):
+    """A hundred readers in two processes while the session ends: none afterwards."""
+    other = CopiedStores(database, copies)
+    readers = [asked(each, copies) for each in (stores, other) for _ in range(50)]
+    ending = stores.sessions.end_token(TOKEN, "id-ann")
+    await asyncio.gather(*readers[:40], ending, *readers[40:])
+    assert await asked(stores, copies) is None
+    assert await asked(other, copies) is None
