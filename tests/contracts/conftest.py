@@ -1,22 +1,26 @@
 """The stores that the contract suites run against: a new store adds a line here."""
 
+import psycopg
 import pytest
 from tests.contracts.records import NOW
 
 from ringfence.stores.memory import MemoryStores, SessionsInMemory
+from ringfence.stores.migrate import VERSION_TABLE
 from ringfence.stores.open import open_stores
+from ringfence.stores.postgres.address import parse_address
+from ringfence.stores.postgres.stores import PostgresStores
 from ringfence.stores.sql import SqlSessionStore
 from ringfence.stores.sqlite import SQLiteStores
 
 
-def open_sqlite(folder):
+def open_sqlite(request):
     """The embedded default."""
-    return open_stores(f"sqlite:///{folder / 'contract.db'}")
+    return open_stores(f"sqlite:///{folder_of(request) / 'contract.db'}")
 
 
-def open_shared_sql(folder):
+def open_shared_sql(request):
     """The SQL that every database shares, without SQLite's own read."""
-    opened = open_sqlite(folder)
+    opened = open_sqlite(request)
     opened.sessions = SqlSessionStore(opened._file)
     return opened
 
@@ -26,9 +30,44 @@ def open_memory(_):
     return open_stores("memory://")
 
 
-def open_memory_beside(folder):
+def open_memory_beside(request):
     """Sessions in memory, their accounts in SQLite."""
-    return open_stores(f"sqlite:///{folder / 'contract.db'}", sessions="memory")
+    path = folder_of(request) / "contract.db"
+    return open_stores(f"sqlite:///{path}", sessions="memory")
+
+
+def open_psycopg(request):
+    """A real PostgreSQL, through psycopg."""
+    return open_stores(request.getfixturevalue("emptied").url("psycopg"))
+
+
+def open_asyncpg(request):
+    """The same through asyncpg."""
+    return open_stores(request.getfixturevalue("emptied").url("asyncpg"))
+
+
+def folder_of(request):
+    return request.getfixturevalue("tmp_path")
+
+
+@pytest.fixture(scope="session")
+def migrated(postgres_server):
+    """One database for all stores: migrating takes longer than a test."""
+    with postgres_server.database() as database:
+        yield database
+
+
+@pytest.fixture
+def emptied(migrated):
+    """That database, with nothing in it."""
+    yield migrated
+    with psycopg.connect(migrated.dsn, autocommit=True) as connection:
+        tables = connection.execute(
+            "SELECT string_agg(tablename, ', ') FROM pg_tables"
+            " WHERE schemaname = 'public' AND tablename <> %s",
+            (VERSION_TABLE,),
+        ).fetchone()[0]
+        connection.execute(f"TRUNCATE {tables}")
 
 
 STORES = {
@@ -36,13 +75,15 @@ STORES = {
     "shared-sql": open_shared_sql,
     "memory": open_memory,
     "memory-beside-sqlite": open_memory_beside,
+    "postgres": open_psycopg,
+    "postgres-asyncpg": open_asyncpg,
 }
 
 
 @pytest.fixture(params=STORES)
-async def stores(request, tmp_path, anyio_backend):
+async def stores(request, anyio_backend):
     """A fresh, open store of each kind."""
-    opened = STORES[request.param](tmp_path)
+    opened = STORES[request.param](request)
     await opened.start()
     yield opened
     await opened.stop()
@@ -57,26 +98,40 @@ class FakeClock:
     def __call__(self):
         return self.now
 
+    def steady(self):
+        return self.now
+
+    def hear(self, said, asked, answered):
+        """Be told nothing: the test has the say."""
+
 
 @pytest.fixture
 def clock():
     return FakeClock()
 
 
+def in_file(request, clock):
+    return SQLiteStores(folder_of(request) / "contract.db", clock)
+
+
+def in_postgres(request, clock):
+    url = request.getfixturevalue("emptied").url("psycopg")
+    return PostgresStores(parse_address(url), clock)
+
+
 TIMED = {
-    "sqlite": lambda folder, clock: SQLiteStores(folder / "contract.db", clock),
+    "sqlite": in_file,
     "memory": lambda _, clock: MemoryStores(clock=clock),
-    "memory-beside-sqlite": lambda folder, clock: SessionsInMemory(
-        SQLiteStores(folder / "contract.db", clock)
-    ),
+    "memory-beside-sqlite": lambda *kept: SessionsInMemory(in_file(*kept)),
+    "postgres": in_postgres,
 }
 """The same, by a clock that a test moves."""
 
 
 @pytest.fixture(params=TIMED)
-async def timed_stores(request, tmp_path, clock, anyio_backend):
+async def timed_stores(request, clock, anyio_backend):
     """A fresh, open store of each kind, with ``clock``."""
-    opened = TIMED[request.param](tmp_path, clock)
+    opened = TIMED[request.param](request, clock)
     await opened.start()
     yield opened
     await opened.stop()

@@ -143,7 +143,7 @@ async def test_the_read_is_by_primary_key(stores, path):
 
 async def test_many_role_sets_stay_within_bounds(stores):
     """The reader remembers decoded roles, but not without limit."""
-    reader = stores.sessions
+    reader = stores.sessions._rows
     for number in range(3000):
         reader._remember(f'["role-{number}"]')
     assert len(reader._names) <= 1024

@@ -6,6 +6,8 @@ from threading import Lock
 
 from alembic import command
 from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from sqlalchemy import Connection
 
@@ -31,8 +33,7 @@ def migrate(connection: Connection, revision: str = "head") -> None:
     Raises:
         StoreError: the schema is newer than this version of ringfence.
     """
-    config = Config()
-    config.set_main_option("script_location", "ringfence.stores:migrations")
+    config = _config()
     config.attributes["connection"] = connection
     try:
         with _one_at_a_time:
@@ -43,3 +44,17 @@ def migrate(connection: Connection, revision: str = "head") -> None:
             "it made by a newer version of ringfence?"
         )
         raise StoreError(message) from error
+
+
+def is_current(connection: Connection) -> bool:
+    """Return whether the database has the newest schema. Needs no right but to read."""
+    newest = ScriptDirectory.from_config(_config()).get_current_head()
+    options = {"version_table": VERSION_TABLE}
+    context = MigrationContext.configure(connection, opts=options)
+    return context.get_current_revision() == newest
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", "ringfence.stores:migrations")
+    return config

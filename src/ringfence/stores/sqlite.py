@@ -27,6 +27,7 @@ from ringfence.stores.contracts import (
 )
 from ringfence.stores.migrate import migrate
 from ringfence.stores.sql import SqlAccountStore, SqlSessionStore, decode_names
+from ringfence.stores.sql_reads import LIVE_SESSIONS, SESSION_COLUMNS, SessionReader
 from ringfence.stores.sql_single_use import (
     SqlReplayStore,
     SqlRevocationStore,
@@ -38,30 +39,19 @@ _BUSY_SECONDS = 5.0  # how long a writer waits for another before it gives up
 _READ_BUSY_SECONDS = 0.05  # the reader is in the event loop and must not wait
 _CONNECTIONS = 3  # SQLite has one writer at a time; more would only queue
 _MIGRATION_SECONDS = 60.0  # how long a start waits for another start to migrate
-_NAMES_REMEMBERED = 1024
 _SESSIONS_KNOWN = 8192  # about 4 MB
 _UNSEEN_SECONDS = 0.005  # how long a change by another process may go unseen
 _OWNER_ONLY = 0o600  # the file holds password hashes
 
-_READ_SESSION = """
-    SELECT s.public_id, s.account_id, a.roles, s.factors, s.created, s.last_seen,
-           s.address, s.device, s.proved, s.last_network, s.last_device,
-           s.moved_at, s.moved_network, s.moved_device
-    FROM ringfence_sessions AS s
-    JOIN ringfence_accounts AS a ON a.id = s.account_id
-    WHERE s.token_hash = ? AND a.disabled = 0
-"""
-
+_READ_SESSION = f"""
+    SELECT {SESSION_COLUMNS} FROM {LIVE_SESSIONS} WHERE s.token_hash = ?
+"""  # noqa: S608 - two constants
 
 _READ_ACCOUNT = """
     SELECT email, email_key, password_hash, roles, disabled, created, epoch
     FROM ringfence_accounts
     WHERE id = ?
 """
-
-_Row = tuple[
-    str, str, str, str, float, float, str, str, float, str, str, float, str, str
-]
 
 
 class SQLiteStores:
@@ -241,7 +231,7 @@ class SQLiteSessionStore(SqlSessionStore):
         super().__init__(file)
         self._reader = SQLiteReader(file, _READ_SESSION)
         self._known: dict[bytes, SessionRecord] = {}
-        self._names: dict[str, frozenset[str]] = {}
+        self._rows = SessionReader()
 
     def open(self) -> None:
         """Open the connection that ``read`` uses; the file must be there."""
@@ -272,27 +262,8 @@ class SQLiteSessionStore(SqlSessionStore):
             return None
         if len(self._known) >= _SESSIONS_KNOWN:
             self._known.clear()
-        session = self._known[token_hash] = self._session(token_hash, row)
+        session = self._known[token_hash] = self._rows.session(row)
         return session
-
-    def _session(self, token_hash: bytes, row: _Row) -> SessionRecord:
-        public_id, account_id, roles, factors = row[:4]
-        names = self._names
-        return SessionRecord(
-            token_hash,
-            public_id,
-            account_id,
-            names[roles] if roles in names else self._remember(roles),
-            names[factors] if factors in names else self._remember(factors),
-            *row[4:],
-        )
-
-    def _remember(self, text: str) -> frozenset[str]:
-        """Decode names once; an application has a handful of combinations."""
-        if len(self._names) >= _NAMES_REMEMBERED:
-            self._names.clear()
-        names = self._names[text] = decode_names(text)
-        return names
 
 
 class SQLiteStandings:
@@ -398,6 +369,7 @@ def _engine(path: Path) -> AsyncEngine:
         pool_size=_CONNECTIONS,
         max_overflow=0,
         pool_timeout=_BUSY_SECONDS,
+        hide_parameters=True,  # else errors would show hashes and addresses
         connect_args={"timeout": _BUSY_SECONDS},
     )
     _take_the_lock_at_begin(engine.sync_engine)

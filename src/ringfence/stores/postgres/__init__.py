@@ -1,0 +1,1 @@
+"""The shelves in PostgreSQL, for several processes and machines."""

@@ -1,0 +1,71 @@
+"""psycopg 3 as a driver."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import psycopg
+
+from ringfence.stores.postgres.address import PostgresAddress
+from ringfence.stores.postgres.drivers import (
+    Fetch,
+    is_readable,
+    server_settings,
+    shut_down,
+)
+
+
+class Psycopg:
+    """See ``drivers.Driver``.
+
+    Args:
+        address: what to connect to.
+    """
+
+    name = "psycopg"
+    errors: tuple[type[Exception], ...] = (psycopg.Error, OSError)
+
+    def __init__(self, address: PostgresAddress) -> None:
+        self._address = address
+        of_url = psycopg.conninfo.conninfo_to_dict(address.dsn).get("options", "")
+        limits = server_settings(address).items()
+        # What the URL says comes last, and holds.
+        ours = " ".join(f"-c {name}={value}" for name, value in limits)
+        self._options = f"{ours} {of_url}".rstrip()
+
+    async def connect(self, **more: Any) -> psycopg.AsyncConnection[Any]:
+        """Return a new connection."""
+        password = self._address.password()
+        if password is not None:
+            more["password"] = password
+        return await psycopg.AsyncConnection.connect(
+            self._address.dsn, options=self._options, **more
+        )
+
+    async def prepare(
+        self, connection: psycopg.AsyncConnection[Any], query: str
+    ) -> Fetch:
+        """Return what runs a statement, prepared the first time."""
+        cursor = connection.cursor(binary=True)
+        statement = query.format(keys="%b").encode()
+        await connection.set_autocommit(True)
+
+        async def fetch(keys: list[bytes]) -> Sequence[Sequence[Any]]:
+            await cursor.execute(statement, (keys,), prepare=True)
+            return await cursor.fetchall()
+
+        return fetch
+
+    def is_gone(self, connection: psycopg.AsyncConnection[Any]) -> bool:
+        """Return whether the server has closed it."""
+        return connection.closed or is_readable(connection.fileno())
+
+    def cut(self, connection: psycopg.AsyncConnection[Any]) -> None:
+        """End it at once."""
+        if not connection.closed:
+            shut_down(connection.fileno())
+
+    async def close(self, connection: psycopg.AsyncConnection[Any]) -> None:
+        """Close it."""
+        await connection.close()
