@@ -9,7 +9,8 @@ import pytest
 from ringfence.errors import MissingExtraError, SettingsError
 from ringfence.stores.memory import MemoryStores, SessionsInMemory
 from ringfence.stores.memory_counters import MemoryCounters
-from ringfence.stores.open import open_counters, open_stores, sqlite_path
+from ringfence.stores.open import open_shared, open_stores, sqlite_path
+from ringfence.stores.redis.shared import RedisShared
 from ringfence.stores.sqlite import SQLiteStores
 
 
@@ -97,14 +98,50 @@ def test_a_missing_library_names_its_extra(monkeypatch):
         open_stores("sqlite:///a.db")
 
 
-def test_counters_are_in_memory_unless_told_otherwise():
-    assert isinstance(open_counters(""), MemoryCounters)
-    assert isinstance(open_counters("memory://"), MemoryCounters)
+@pytest.mark.parametrize("url", ["", "memory://"])
+def test_counters_are_in_memory_unless_told_otherwise(url):
+    shared = open_shared(url)
+    assert isinstance(shared.counters("limits"), MemoryCounters)
+    assert not shared.is_shared
 
 
-@pytest.mark.parametrize("url", ["redis://:hunter2@h", "valkey://h", "mysql://h", "x"])
-def test_other_counters_say_what_to_write(url):
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://localhost",
+        "rediss://localhost:6380/1",
+        "redis+sentinel://localhost/main",
+        "redis+cluster://localhost:7000",
+        "rediss+cluster://localhost",
+    ],
+)
+def test_redis_is_a_store_that_processes_share(url):
+    """Nothing is sent before the start."""
+    shared = open_shared(url)
+    assert isinstance(shared, RedisShared)
+    assert shared.is_shared
+
+
+@pytest.mark.parametrize(
+    "url", ["redis://:hunter2@h:x", "valkey://h", "mysql://h", "x"]
+)
+def test_other_stores_say_what_to_write(url):
     """A store that is asked for and not there stops the start, and tells no secret."""
-    with pytest.raises(SettingsError, match=r"memory") as caught:
-        open_counters(url)
+    with pytest.raises(SettingsError, match=r"redis") as caught:
+        open_shared(url)
     assert "hunter2" not in str(caught.value)
+
+
+def test_redis_without_its_library_names_its_extra(monkeypatch):
+    real = builtins.__import__
+
+    def without_redis(name, *args, **kwargs):
+        if name == "redis" or name.startswith("redis."):
+            raise ImportError(name="redis")
+        return real(name, *args, **kwargs)
+
+    for module in [one for one in sys.modules if one.startswith("ringfence.stores.re")]:
+        monkeypatch.delitem(sys.modules, module)
+    monkeypatch.setattr(builtins, "__import__", without_redis)
+    with pytest.raises(MissingExtraError, match=r"ringfence\[redis\]"):
+        open_shared("redis://localhost")
