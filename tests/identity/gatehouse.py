@@ -120,6 +120,9 @@ async def gatehouse(
     clock=None,
     root_path="",
     counters=None,
+    copies=None,
+    hinted=False,
+    own_clock=True,
     **settings,
 ):
     """Open a gatehouse on a fresh file and yield all its parts."""
@@ -132,7 +135,9 @@ async def gatehouse(
         audit=ledger,
         keyring=Keys(),
         counters=counters or MemoryCounters(clock=clock),
-        clock=clock,
+        clock=clock if own_clock else None,
+        copies=copies,
+        hinted=hinted,
     )
     await identity.start()
     guard = LittleGuard(identity, root_path=root_path)
