@@ -230,6 +230,13 @@ class Traffic:
         line.close()
         return statuses
 
+    async def sign_out_all(self, visitors: list[Visitor]) -> None:
+        """Let these leave."""
+        line = Line(self.yard.port)
+        for visitor in visitors:
+            await self.sign_out(line, visitor)
+        line.close()
+
     def _judge(self, answer: Answer, visitor: Visitor) -> None:
         if answer.status == 401 and not self.forgets:
             self.wrong.append(f"{visitor.name} is no longer signed in")
@@ -297,7 +304,9 @@ class Traffic:
 
     async def _passing(self, line: Line) -> None:
         """Ask for what is open to all: nothing but limits stands before it."""
-        await self.ask(line, "GET", "/open", Visitor())
+        answer = await self.ask(line, "GET", "/open", Visitor())
+        if answer.status not in {200, _UNANSWERED}:
+            self.wrong.append(f"a stranger was refused: {answer.status}")
 
     # What tests wait for.
 

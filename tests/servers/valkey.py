@@ -77,11 +77,15 @@ class Valkey:
         """Where it listens too."""
         return self.folder / "socket"
 
-    def client(self) -> Redis:
-        """Return a client for the test's own questions: strings, no retries."""
+    def client(self, *, text: bool = True) -> Redis:
+        """Return a client for the test's own questions, without retries.
+
+        Args:
+            text: whether it answers in strings; else in bytes.
+        """
         return Redis(
             unix_socket_path=str(self.socket),
-            decode_responses=True,
+            decode_responses=text,
             socket_timeout=_ANSWER,
             retry=Retry(NoBackoff(), 0),
         )
@@ -229,6 +233,10 @@ class Sentinel:
                 "SENTINEL GET-MASTER-ADDR-BY-NAME", SERVICE
             )
         return int(port)
+
+    def await_leader(self, server: Valkey) -> None:
+        """Return when the sentinel has made ``server`` the primary."""
+        await_true(lambda: self.leader() == server.port, "no failover", self.watcher)
 
 
 @contextmanager
