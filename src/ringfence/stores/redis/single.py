@@ -92,6 +92,7 @@ async def prove(probe: asyncio.Future[Any]) -> None:
     try:
         await probe
     except RefusedError as error:
-        instead = ways_out.get(error.code, "see its log")
+        is_denied = error.code == "NOPERM" or "ACL failure" in error.text
+        instead = ways_out.get("NOPERM" if is_denied else error.code, "see its log")
         message = f"a script that writes does not run: {error}; {instead}"
         raise StoreError(message) from error
