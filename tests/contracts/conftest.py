@@ -2,11 +2,12 @@
 
 import psycopg
 import pytest
+from tests.contracts.hinted import HintedStores
 from tests.contracts.records import NOW
 
 from ringfence.stores.memory import MemoryStores, SessionsInMemory
 from ringfence.stores.migrate import VERSION_TABLE
-from ringfence.stores.open import open_stores
+from ringfence.stores.open import open_shared, open_stores
 from ringfence.stores.postgres.address import parse_address
 from ringfence.stores.postgres.stores import PostgresStores
 from ringfence.stores.sql import SqlSessionStore
@@ -46,6 +47,25 @@ def open_asyncpg(request):
     return open_stores(request.getfixturevalue("emptied").url("asyncpg"))
 
 
+def open_redis(request):
+    """Copies in a real Valkey, before SQLite."""
+    return HintedStores(open_sqlite(request), shared_at(request, "valkey"))
+
+
+def open_redis_cluster(request):
+    """The same in a cluster."""
+    return HintedStores(open_sqlite(request), shared_at(request, "valkey_cluster"))
+
+
+def open_redis_and_postgres(request):
+    """What large sites run."""
+    return HintedStores(open_psycopg(request), shared_at(request, "valkey"))
+
+
+def shared_at(request, server):
+    return open_shared(request.getfixturevalue(server).url)
+
+
 def folder_of(request):
     return request.getfixturevalue("tmp_path")
 
@@ -77,6 +97,9 @@ STORES = {
     "memory-beside-sqlite": open_memory_beside,
     "postgres": open_psycopg,
     "postgres-asyncpg": open_asyncpg,
+    "redis": open_redis,
+    "redis-cluster": open_redis_cluster,
+    "redis-postgres": open_redis_and_postgres,
 }
 
 
@@ -124,6 +147,12 @@ TIMED = {
     "memory": lambda _, clock: MemoryStores(clock=clock),
     "memory-beside-sqlite": lambda *kept: SessionsInMemory(in_file(*kept)),
     "postgres": in_postgres,
+    "redis": lambda request, clock: HintedStores(
+        in_file(request, clock), shared_at(request, "valkey")
+    ),
+    "redis-cluster": lambda request, clock: HintedStores(
+        in_file(request, clock), shared_at(request, "valkey_cluster")
+    ),
 }
 """The same, by a clock that a test moves."""
 

@@ -3,10 +3,12 @@
 import asyncio
 from collections import Counter
 from contextvars import ContextVar
+from itertools import count
 
 from ringfence.stores.contracts import CopyStore
 
-_PATIENCE = 1_000  # turns of the event loop until everybody waits or has ended
+_TURNS = 200  # of the event loop, after which an actor must be waiting for a server
+_PATIENCE = 10.0  # seconds
 _actor = ContextVar("actor", default=None)
 
 
@@ -47,14 +49,14 @@ class Steps:
         return await self._actors[name]
 
     async def _settle(self):
-        for _ in range(_PATIENCE):
-            if all(
-                task.done() or name in self._waiting
-                for name, task in self._actors.items()
-            ):
-                return
-            await asyncio.sleep(0)
-        raise AssertionError("an actor neither waits for its turn nor ends")
+        async with asyncio.timeout(_PATIENCE):
+            for turn in count():
+                if all(
+                    task.done() or name in self._waiting
+                    for name, task in self._actors.items()
+                ):
+                    return
+                await asyncio.sleep(0 if turn < _TURNS else 0.001)
 
 
 def gated(store, steps, *names):
