@@ -13,7 +13,8 @@ help:
 	@echo "make requirements   compile requirements/*.in            [ARGS=--upgrade]"
 	@echo "make clean   remove what these made, except data"
 
-# Settings in the environment (RINGFENCE_...) reach what is started.
+# Settings in the environment (RINGFENCE_...) reach what is started: WORKERS=2 or more need
+# a store that they share, RINGFENCE_STORE=redis://127.0.0.1:6379/0 say.
 serve: PORT ?= 8000
 serve: WORKERS ?= 1
 serve:
