@@ -2,17 +2,15 @@
 
 import math
 from contextlib import asynccontextmanager
-from itertools import count
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.contracts.clocks import TIME, ClockedKeyspace, CountersAt, Hands
+from tests.contracts import shared_stores
+from tests.contracts.clocks import CountersAt, Hands
 
 from ringfence.stores.contracts import Charge, counter_key
 from ringfence.stores.memory_counters import MemoryCounters
-from ringfence.stores.redis.server import open_keyspace
-from ringfence.stores.redis.shared import RedisShared
 
 pytestmark = pytest.mark.anyio
 
@@ -33,19 +31,14 @@ async def in_memory(_):
 
 @asynccontextmanager
 async def in_redis(server):
-    """On a server or a cluster, each time under another prefix."""
-    keyspace = open_keyspace(server.url)
-    await keyspace.start()
-    numbers = count()
+    """On a server or a cluster."""
+    async with shared_stores.in_redis(server) as make_shared:
 
-    def make():
-        clock = Hands(NOW)
-        clocked = ClockedKeyspace(keyspace, clock)
-        shared = RedisShared(clocked, b"ringfence:%d:" % next(numbers), time=TIME)
-        return CountersAt(shared.counters("contract"), clock)
+        def make():
+            clock = Hands(NOW)
+            return CountersAt(make_shared(clock).counters("contract"), clock)
 
-    yield make
-    await keyspace.stop()
+        yield make
 
 
 STORES = {
