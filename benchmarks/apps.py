@@ -7,6 +7,7 @@ in which it is offered.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 
 from starlette.applications import Starlette
@@ -15,7 +16,13 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+REDIS = "BENCH_REDIS"
+"""Names the server that the stack counts and keeps sessions in; unset means memory."""
+
+POSTGRES = "BENCH_POSTGRES"
+"""Names the database of the plain select, for SQLAlchemy."""
 
 ITEMS = [{"id": str(number), "name": f"item {number}"} for number in range(5)]
 
@@ -46,6 +53,9 @@ def stack() -> ASGIApp:
         SessionAutoloadMiddleware,
         SessionMiddleware,
     )
+    from starsessions.stores.redis import RedisStore  # noqa: PLC0415 - same
+
+    redis = os.environ.get(REDIS)
 
     async def sign_in(request: Request) -> JSONResponse:
         request.session["account"] = "a1"
@@ -64,7 +74,7 @@ def stack() -> ASGIApp:
             Middleware(SlowAPIASGIMiddleware),
             Middleware(
                 SessionMiddleware,
-                store=InMemoryStore(),
+                store=RedisStore(redis) if redis else InMemoryStore(),
                 lifetime=3600,
                 cookie_https_only=False,
             ),
@@ -75,6 +85,7 @@ def stack() -> ASGIApp:
     app.state.limiter = Limiter(
         key_func=get_remote_address,
         default_limits=["100000000/minute", "1000000000/hour"],
+        storage_uri=redis,
     )
     return app
 
@@ -86,10 +97,55 @@ def guarded() -> ASGIApp:
     return Guard(Starlette(routes=access.routes(_routes(), access.signed_in)))
 
 
+def selecting() -> ASGIApp:
+    """Starlette behind the one read that a session in a database takes, with nothing
+    decided by it."""
+    from sqlalchemy import (  # noqa: PLC0415 - this target's
+        Column,
+        LargeBinary,
+        MetaData,
+        String,
+        Table,
+        insert,
+        select,
+    )
+    from sqlalchemy.ext.asyncio import create_async_engine  # noqa: PLC0415 - same
+
+    engine = create_async_engine(
+        os.environ[POSTGRES], isolation_level="AUTOCOMMIT", pool_size=8
+    )
+    token = b"a token's hash of 32 bytes, so. "
+    table = Table(
+        "bench_sessions",
+        MetaData(),
+        Column("token_hash", LargeBinary, primary_key=True),
+        Column("account_id", String, nullable=False),
+    )
+    statement = select(table).where(table.c.token_hash == token)
+    app = Starlette(routes=_routes())
+    made = False
+
+    async def behind(scope: Scope, receive: Receive, send: Send) -> None:
+        nonlocal made
+        if scope["type"] == "http":
+            async with engine.connect() as connection:
+                if not made:
+                    await connection.run_sync(table.metadata.create_all)
+                    values = {"token_hash": token, "account_id": "a1"}
+                    await connection.execute(insert(table), values)
+                    made = True
+                row = (await connection.execute(statement)).one()
+            scope["session"] = row.account_id
+        await app(scope, receive, send)
+
+    return behind
+
+
 TARGETS: dict[str, Callable[[], ASGIApp]] = {
     "starlette": bare,
     "starlette + stack": stack,
     "starlette + ringfence": guarded,
+    "starlette + select": selecting,
 }
 
 

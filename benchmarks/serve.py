@@ -12,7 +12,7 @@ from benchmarks.apps import TARGETS
 def main(descriptor: int, target: str) -> None:
     """Serve a target on a socket that is bound already."""
     config = uvicorn.Config(
-        TARGETS[target](),
+        TARGETS[target.rpartition(": ")[2]](),
         loop="uvloop",
         http="httptools",
         access_log=False,

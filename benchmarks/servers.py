@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import http.client
 import os
+import re
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,18 +41,25 @@ class Server:
 
 @contextmanager
 def serving(
-    targets: list[str], folder: Path, environment: Mapping[str, str] = OUT_OF_REACH
+    targets: Iterable[str],
+    folder: Path,
+    environment: Mapping[str, str] = OUT_OF_REACH,
+    own: Mapping[str, Mapping[str, str]] | None = None,
 ) -> Iterator[list[Server]]:
     """Start every target, and end every one whatever happens.
 
     Args:
-        targets: names of ``apps.TARGETS``.
+        targets: names of ``apps.TARGETS``; one that runs in several settings has a word
+            and a colon before its name.
         folder: for what they write.
         environment: settings beside those that all have.
+        own: settings of single targets, beside these.
     """
     servers: list[Server] = []
     try:
-        servers += [_start(target, folder, environment) for target in targets]
+        for target in targets:
+            settings = {**environment, **(own or {}).get(target, {})}
+            servers.append(_start(target, folder, settings))
         for server in servers:
             _await_answer(server)
         yield servers
@@ -67,7 +75,7 @@ def serving(
 
 
 def _start(target: str, folder: Path, settings: Mapping[str, str]) -> Server:
-    data = folder / target.replace(" ", "-")
+    data = folder / re.sub(r"\W+", "-", target)
     data.mkdir(exist_ok=True)
     with socket.create_server(("127.0.0.1", 0)) as listening:
         port = listening.getsockname()[1]
