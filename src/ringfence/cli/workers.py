@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import signal
 import socket
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
@@ -155,6 +156,7 @@ class Workers:
         self._was_cut_by = 0
         self._failure: SettingsError | None = None
         self._to_renew: list[_Place] = []
+        self._has_terminal = sys.stdin is not None and sys.stdin.isatty()
         self._tell: Callable[[str], None] = lambda _: None
 
     def run(self, tell: Callable[[str], None]) -> int:
@@ -212,11 +214,11 @@ class Workers:
         return max(0.0, min(due) - time.monotonic()) if due else None
 
     def _hear_signal(self, number: int) -> None:
-        if number == signal.SIGHUP:
+        if number == signal.SIGHUP and not self._has_terminal:
             if self._is_open and not self._is_stopping:
                 logger.info("SIGHUP: workers are replaced, one after the other")
                 self._to_renew = [*self._places]
-        elif number in {signal.SIGINT, signal.SIGTERM}:
+        elif number != signal.SIGCHLD:  # SIGHUP of a terminal says that it is closed
             if self._is_stopping:  # asked twice: whoever asks wants no more grace
                 self._was_cut_by = number
                 self._kill_all()
