@@ -170,7 +170,8 @@ class SqlSessionStore:
             if (await connection.execute(still_the_same)).one_or_none() is None:
                 return False
             if replaces is not None:
-                await connection.execute(_session_with(replaces.token_hash))
+                before = _session_with(replaces.token_hash, replaces.account_id)
+                await connection.execute(before)
             await connection.execute(insert(sessions), _session_values(session))
         return True
 
@@ -195,12 +196,19 @@ class SqlSessionStore:
         return found
 
     async def touch(self, seen: Mapping[bytes, Use]) -> None:
-        change = (
-            update(sessions)
+        # Rows that somebody else holds are left out: they are being ended, or touched
+        # as well; so a touch waits for nobody, and nobody waits in a circle.
+        free = (
+            select(sessions.c.token_hash)
             .where(
                 sessions.c.token_hash == bindparam("session"),
                 sessions.c.last_seen < bindparam("seen"),
             )
+            .with_for_update(skip_locked=True)
+        )
+        change = (
+            update(sessions)
+            .where(sessions.c.token_hash == free.scalar_subquery())
             .values(
                 last_seen=bindparam("seen"),
                 last_network=bindparam("from_network"),
@@ -249,13 +257,22 @@ class SqlSessionStore:
             return (await connection.execute(removal)).rowcount
 
     async def end_token(self, token_hash: bytes, account_id: str) -> bool:
+        removal = _session_with(token_hash, account_id)
         async with self._database.writing() as connection:
-            return bool((await connection.execute(_session_with(token_hash))).rowcount)
+            return bool((await connection.execute(removal)).rowcount)
 
     async def forget_expired(self, *, created_before: float, seen_before: float) -> int:
-        removal = delete(sessions).where(
-            or_(sessions.c.created < created_before, sessions.c.last_seen < seen_before)
+        expired = (
+            select(sessions.c.token_hash)
+            .where(
+                or_(
+                    sessions.c.created < created_before,
+                    sessions.c.last_seen < seen_before,
+                )
+            )
+            .with_for_update(skip_locked=True)
         )
+        removal = delete(sessions).where(sessions.c.token_hash.in_(expired))
         async with self._database.writing() as connection:
             return (await connection.execute(removal)).rowcount
 
@@ -298,8 +315,8 @@ def _sessions_of(account_id: str) -> Any:
     return delete(sessions).where(sessions.c.account_id == account_id)
 
 
-def _session_with(token_hash: bytes) -> Any:
-    return delete(sessions).where(sessions.c.token_hash == token_hash)
+def _session_with(token_hash: bytes, account_id: str) -> Any:
+    return _sessions_of(account_id).where(sessions.c.token_hash == token_hash)
 
 
 def _account_values(account: AccountRecord) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 from sqlalchemy import event, text
@@ -82,16 +82,20 @@ class PostgresDatabase:
         """See ``sql.Database``."""
         async with self._using(self._engine) as connection:
             yield connection
-            try:
-                await connection.commit()
-            except DBAPIError as error:
-                if not error.connection_invalidated:
-                    raise
-                message = (
-                    "the connection to the database was lost while a change was being "
-                    "committed; it may have been made"
-                )
-                raise StoreError(message) from error
+            await self._commit(connection)
+
+    async def _commit(self, connection: AsyncConnection) -> None:
+        try:
+            await connection.commit()
+        except DBAPIError as error:
+            if not error.connection_invalidated:
+                raise
+            self._dial.drop()
+            message = (
+                "the connection to the database was lost while a change was being "
+                "committed; it may have been made"
+            )
+            raise StoreError(message) from error
 
     @asynccontextmanager
     async def _using(
@@ -101,15 +105,15 @@ class PostgresDatabase:
         if engine is None:
             raise StoreError(f"the database {self._address.place} is not open")
         loop = asyncio.get_running_loop()
-        connection = engine.connect()
+        until = loop.time() + self._address.timeout
         deadline = None
         try:
-            await connection.start()
-            driver = (await connection.get_raw_connection()).driver_connection
-            deadline = loop.call_later(
-                self._address.timeout, self._dial.driver.cut, driver
-            )
-            yield connection
+            async with AsyncExitStack() as stack:
+                async with asyncio.timeout_at(until):
+                    connection = await stack.enter_async_context(engine.connect())
+                driver = (await connection.get_raw_connection()).driver_connection
+                deadline = loop.call_at(until, self._dial.driver.cut, driver)
+                yield connection
         except IntegrityError:
             raise
         except PoolTimeoutError as error:
@@ -120,23 +124,16 @@ class PostgresDatabase:
         except self._dial.driver.errors as error:
             raise self._failure(error) from error
         finally:
-            try:
-                await connection.close()
-            finally:
-                if deadline is not None:
-                    deadline.cancel()
+            if deadline is not None:
+                deadline.cancel()
 
     def _failure(self, error: Exception) -> StoreError:
         original = getattr(error, "orig", None) or error
         state = getattr(original, "sqlstate", None)
         if state == _READ_ONLY or getattr(error, "connection_invalidated", False):
-            self._drop()
+            # The server has gone, or only answers reads now, and may be behind.
+            self._dial.drop()
         return self._dial.failure(original)
-
-    def _drop(self) -> None:
-        """Use none of the connections again: the server has gone, or has become one
-        that only answers reads, and may be behind."""
-        self._dial.drop()
 
 
 def new_engine(address: PostgresAddress, dial: Dial, **options: Any) -> AsyncEngine:
