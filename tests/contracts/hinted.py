@@ -48,10 +48,10 @@ class HintedSessions:
         self._owners[session.token_hash] = session.account_id
         return await self._sessions.add(session, **how)
 
-    async def read(self, token_hash):
+    async def read(self, token_hash, told=None):
         owner = self._owners.get(token_hash)
-        if owner is None:
-            return await self._sessions.read(token_hash)
+        if owner is None or told is not None:
+            return await self._sessions.read(token_hash, told)
         question = Question((), token_hash, owner)
         told = (await self._ask(question)).told
         found = self._sessions.recall(token_hash, told)

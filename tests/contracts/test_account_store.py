@@ -139,6 +139,49 @@ async def test_disabling_ends_every_session_for_good(stores):
     assert await stores.accounts.set_disabled("id-nobody", disabled=True) is False
 
 
+async def test_raising_the_epoch_ends_every_session(stores):
+    """Nothing that was decided before holds any longer: sessions, and a sign-in that
+    is still on its way."""
+    await stores.accounts.add(account())
+    await stores.accounts.add(account("bob"))
+    await stores.sessions.add(session(), epoch=0, replaces=None)
+    await stores.sessions.add(session("bobs", "bob"), epoch=0, replaces=None)
+    assert await stores.sessions.read(session().token_hash) is not None
+    assert await stores.accounts.raise_epoch("id-ann") == 1
+    assert await stores.sessions.read(session().token_hash) is None
+    assert await stores.sessions.of_account("id-ann") == []
+    late = session("late")
+    assert await stores.sessions.add(late, epoch=0, replaces=None) is False
+    assert await stores.sessions.add(late, epoch=1, replaces=None) is True
+    assert (await stores.accounts.by_id("id-ann")).epoch == 1
+    assert await stores.sessions.read(session("bobs", "bob").token_hash) is not None
+    assert await stores.accounts.raise_epoch("id-nobody") == 0
+
+
+async def test_each_raise_is_a_higher_epoch(stores):
+    """Also of many at once: two that were told the same could each believe that
+    nothing has happened since."""
+    await stores.accounts.add(account())
+    raises = [stores.accounts.raise_epoch("id-ann") for _ in range(20)]
+    assert sorted(await asyncio.gather(*raises)) == list(range(1, 21))
+    assert await stores.accounts.epoch("id-ann") == 20
+
+
+async def test_the_epoch_of_an_account_that_may_be_used(stores):
+    """Of one that is gone or disabled there is none, so that nothing fits it."""
+    await stores.accounts.add(account(epoch=3))
+    assert await stores.accounts.epoch("id-ann") == 3
+    await stores.accounts.set_roles("id-ann", frozenset({"staff"}))
+    assert await stores.accounts.epoch("id-ann") == 4
+    await stores.accounts.set_disabled("id-ann", disabled=True)
+    assert await stores.accounts.epoch("id-ann") is None
+    await stores.accounts.set_disabled("id-ann", disabled=False)
+    assert await stores.accounts.epoch("id-ann") == 6
+    await stores.accounts.remove("id-ann")
+    assert await stores.accounts.epoch("id-ann") is None
+    assert await stores.accounts.epoch("id-nobody") is None
+
+
 async def test_pages_follow_each_other(stores):
     for number in range(7):
         await stores.accounts.add(account(f"a{number}"))

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from tests.contracts.records import NOW, account, session
 
-from ringfence.stores.contracts import Use
+from ringfence.stores.contracts import Told, Use
 
 pytestmark = pytest.mark.anyio
 
@@ -56,6 +56,17 @@ async def test_a_sign_in_replaces_the_session_it_came_with(ann):
     assert [found.public_id for found in await ann.sessions.of_account("id-ann")] == [
         "public-after"
     ]
+
+
+async def test_a_sign_in_replaces_anothers_session(ann):
+    """At a shared computer: Bob signs in where Ann has not signed out."""
+    await ann.accounts.add(account("bob"))
+    await add(ann, session("anns"))
+    assert await ann.sessions.read(session("anns").token_hash) == session("anns")
+    await add(ann, session("bobs", "bob"), replaces=session("anns"))
+    assert await ann.sessions.read(session("anns").token_hash) is None
+    bobs = session("bobs", "bob")
+    assert await ann.sessions.read(bobs.token_hash) == bobs
 
 
 @pytest.mark.parametrize("epoch", [-1, 1])
@@ -209,6 +220,17 @@ async def test_end_token(ann):
     assert await ann.sessions.read(session().token_hash) is None
 
 
+async def test_a_token_is_ended_for_its_account_alone(ann):
+    """Under another's id nothing ends: copies would be voided of that one only."""
+    await ann.accounts.add(account("bob"))
+    await add(ann, session())
+    assert await ann.sessions.end_token(session().token_hash, "id-bob") is False
+    assert await ann.sessions.end_token(b"unknown", "id-ann") is False
+    assert await ann.sessions.read(session().token_hash) == session()
+    await add(ann, session("bobs", "bob"), replaces=session(account_id="id-bob"))
+    assert await ann.sessions.read(session().token_hash) == session()
+
+
 async def test_a_session_is_ended_once(ann):
     """Of fifty parallel ends one is told that it ended something."""
     await add(ann, session())
@@ -223,6 +245,18 @@ async def test_touch_never_revives(ann):
     touches = [ann.sessions.touch({token: use(NOW + n)}) for n in range(1, 10)]
     await asyncio.gather(*touches, ann.sessions.end_token(token, "id-ann"))
     assert await ann.sessions.read(token) is None
+
+
+async def test_what_a_store_has_said_is_nothing_without_copies(ann):
+    """Where nobody keeps copies, what came along with a request changes no answer."""
+    await add(ann, session())
+    token = session().token_hash
+    for told in (Told(""), Told("id-ann"), Told("id-ann", b"no copy of ours")):
+        assert await ann.sessions.read(token, told) == session()
+        assert await ann.sessions.read(b"unknown", told) is None
+    await ann.accounts.set_disabled("id-ann", disabled=True)
+    for told in (Told(""), Told("id-ann"), Told("id-ann", b"no copy of ours")):
+        assert await ann.sessions.read(token, told) is None
 
 
 async def test_forget_expired(ann):

@@ -139,7 +139,7 @@ class MemorySessionStore:
         if account is None or account.disabled or account.epoch != epoch:
             return False
         if replaces is not None:
-            self._end(table.find(replaces.token_hash))
+            self._end_of(replaces.token_hash, replaces.account_id)
         own = list(table.of_account(session.account_id))
         if len(own) >= MOST_OF_ACCOUNT:
             self._end(min(own, key=table.seen_at))
@@ -196,7 +196,14 @@ class MemorySessionStore:
 
     async def end_token(self, token_hash: bytes, account_id: str) -> bool:
         """See ``contracts.SessionStore``."""
-        return self._end(self._opened().find(token_hash))
+        return self._end_of(token_hash, account_id)
+
+    def _end_of(self, token_hash: bytes, account_id: str) -> bool:
+        table = self._opened()
+        slot = table.find(token_hash)
+        if slot == _NONE or table.account_id(slot) != account_id:
+            return False
+        return self._end(slot)
 
     async def forget_expired(self, *, created_before: float, seen_before: float) -> int:
         """See ``contracts.SessionStore``. A generation is a minute: only those that
