@@ -196,13 +196,14 @@ async def test_a_primary_that_fails_under_a_sentinel(lasting_server, tmp_path):
         assert await traffic.look_all() == [200] * 4
         with sentinel.primary.client() as client:
             assert client.wait(1, 5000) == 1
-        sentinel.replica.pause()
+        with sentinel.primary.client() as client:
+            client.config_set("requirepass", "not the replica's")
+            client.client_kill_filter(_type="replica")
         traffic.residents = traffic.residents[:2]
         await traffic.sign_out_all(leaving)
         async with traffic.flowing():
             await traffic.until("answered", BEFORE)
             await asyncio.to_thread(sentinel.primary.kill)
-            sentinel.replica.resume()
             await traffic.until("refused", 10)
             await asyncio.to_thread(sentinel.await_leader, sentinel.replica)
             await traffic.recovered()

@@ -47,7 +47,7 @@ _HOLD = (
 _DEFAULTS = ("--save", "", "--appendonly", "no", "--bind", "127.0.0.1")
 _FAST = ("--repl-diskless-sync-delay", "0", "--repl-ping-replica-period", "1")
 _NODE_TIMEOUT = 500  # milliseconds until a silent node is suspected
-_DOWN_AFTER = 300  # the same, for a sentinel
+_DOWN_AFTER = 500  # the same, for a sentinel
 SERVICE = "main"  # what the sentinel calls its primary
 
 
