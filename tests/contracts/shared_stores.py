@@ -17,7 +17,7 @@ _NUMBERS = count()
 @asynccontextmanager
 async def in_redis(server):
     """Yield what makes a fresh store there; with a clock, its time is the clock's."""
-    keyspace = open_keyspace(server.url)
+    keyspace = open_keyspace(f"{server.url}?timeout=20")  # a busy machine is no fault
     await keyspace.start()
 
     def make(clock=None, *, wrap=lambda keyspace: keyspace):

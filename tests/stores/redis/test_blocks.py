@@ -1,0 +1,136 @@
+"""What only blocked networks in Redis can get wrong: long lists, and lost memory."""
+
+import asyncio
+
+import pytest
+from tests.contracts.clocks import Hands
+from tests.contracts.shared_stores import REDIS, in_redis
+
+from ringfence.errors import StoreError
+from ringfence.stores.contracts import Block
+from ringfence.stores.redis.blocks import RedisBlocks
+
+pytestmark = pytest.mark.anyio
+
+NOW = 1_700_000_000.0
+
+
+@pytest.fixture(scope="module")
+def anyio_backend():
+    return "asyncio"
+
+
+@pytest.fixture(scope="module", params=REDIS)
+async def make(request, anyio_backend):
+    async with in_redis(request.getfixturevalue(REDIS[request.param])) as make:
+        yield make
+
+
+@pytest.fixture
+def clock():
+    return Hands(NOW)
+
+
+def limited(shared, most):
+    """Return a list of the same store that holds no more."""
+    prefix = shared.blocks.version.partition(b"{")[0]
+    return RedisBlocks(shared._keyspace, shared._scripts, prefix, most=most)
+
+
+async def networks(blocks, version=0):
+    return [one.network for one in (await blocks.since(version)).changed]
+
+
+async def put_many(blocks, names, seconds=60.0):
+    for first in range(0, len(names), 250):
+        await asyncio.gather(
+            *(blocks.put(Block(name, seconds, "")) for name in names[first:][:250])
+        )
+
+
+async def test_a_long_list_is_read_in_parts(make):
+    """One answer of 100,000 networks would hold up every request for its time."""
+    shared = make()
+    names = [f"10.{n >> 8}.{n & 255}.0/24" for n in range(2_000)]
+    await put_many(shared.blocks, names)
+    found = await shared.blocks.since(0)
+    assert found.complete
+    assert [one.network for one in found.changed] == names
+    version = await shared.blocks.put(Block(names[0], 9.0, ""))
+    changed = await shared.blocks.since(found.version)
+    assert (changed.version, changed.complete) == (version, False)
+    assert [one.network for one in changed.changed] == [names[0]]
+
+
+async def test_of_too_many_the_first_to_be_free_gives_place(make, clock):
+    blocks = limited(make(clock), 3)
+    for seconds in (30.0, 10.0, 20.0, 40.0):
+        await blocks.put(Block(f"192.0.2.{int(seconds)}/32", seconds, ""))
+    assert sorted(await networks(blocks)) == [
+        "192.0.2.20/32",
+        "192.0.2.30/32",
+        "192.0.2.40/32",
+    ]
+    await blocks.put(Block("192.0.2.20/32", 50.0, "again"))
+    assert len(await networks(blocks)) == 3, "it only takes its own place"
+
+
+async def test_a_short_block_is_not_lost_to_longer_ones(make, clock):
+    """What was found out last counts, however soon it is over."""
+    blocks = limited(make(clock), 2)
+    for number in range(4):
+        await blocks.put(Block(f"192.0.2.{number}/32", 60.0 - number, ""))
+        assert f"192.0.2.{number}/32" in await networks(blocks)
+
+
+async def test_a_server_that_has_lost_its_memory_uses_no_version_again(make):
+    """Else who has seen it would take the new list for the old one."""
+    shared = make()
+    before = await shared.blocks.put(Block("192.0.2.1/32", 60.0, ""))
+    for key in shared.blocks._keys:
+        await shared._keyspace.call(key, b"DEL", key)
+    empty = await shared.blocks.since(before)
+    assert (empty.complete, list(empty.changed)) == (True, [])
+    after = await shared.blocks.put(Block("192.0.2.2/32", 60.0, ""))
+    assert after > before
+    found = await shared.blocks.since(before)
+    assert found.complete, "what was before is no longer blocked"
+    assert [one.network for one in found.changed] == ["192.0.2.2/32"]
+
+
+async def test_the_list_ends_when_nothing_is_blocked_any_more(make):
+    shared = make()
+    await shared.blocks.put(Block("192.0.2.1/32", 86_400.0, ""))
+    await shared.blocks.put(Block("192.0.2.2/32", 1.0, ""))
+    for key in shared.blocks._keys:
+        lasts = await shared._keyspace.call(key, b"PTTL", key)
+        assert 86_400_000 < lasts < 100_000_000
+
+
+@pytest.mark.parametrize("seconds", [float("inf"), 1e300])
+async def test_for_ever_is_long_enough(make, clock, seconds):
+    blocks = make(clock).blocks
+    await blocks.put(Block("192.0.2.1/32", seconds, ""))
+    (one,) = (await blocks.since(0)).changed
+    assert one.seconds == pytest.approx(10 * 365 * 86_400)
+
+
+async def test_a_long_reason_is_cut(make):
+    blocks = make().blocks
+    await blocks.put(Block("192.0.2.1/32", 60.0, "ü" * 10_000))
+    (one,) = (await blocks.since(0)).changed
+    assert 200 < len(one.reason) < 300
+
+
+async def test_a_list_that_never_ends_is_given_up(make):
+    """Reading on as long as others write would never come back."""
+    shared = make()
+
+    class Endless:
+        async def run(self, script, keys, args):
+            full = [b"192.0.2.1/32", b"5"] * 1_000
+            return [9, 1, bytes(8), full, [bytes(8)] * 1_000]
+
+    blocks = RedisBlocks(Endless(), shared._scripts, b"ringfence:")
+    with pytest.raises(StoreError, match="faster than it is read"):
+        await blocks.since(0)
