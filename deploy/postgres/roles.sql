@@ -16,6 +16,12 @@
 \set owner_password `cat "$RINGFENCE_OWNER_PASSWORD_FILE"`
 \set app_password `cat "$RINGFENCE_APP_PASSWORD_FILE"`
 
+-- PostgreSQL takes an empty password for none.
+SELECT '' IN (:'owner_password', :'app_password') AS empty \gset
+\if :empty
+DO $$ BEGIN RAISE EXCEPTION 'a password file is empty or missing'; END $$;
+\endif
+
 BEGIN;
 
 SELECT format('CREATE ROLE %I', name)
