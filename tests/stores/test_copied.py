@@ -69,9 +69,9 @@ def named(copies, *names):
 class Interleaved:
     """A database with copies, each call to either a step."""
 
-    def __init__(self, database):
+    def __init__(self, database, kept=None):
         self.steps = Steps()
-        self.kept = DictCopies()
+        self.kept = kept or DictCopies()
         self.copies = gated(self.kept, self.steps, *COPY_STEPS)
         shelves = SimpleNamespace(
             accounts=gated(database.accounts, self.steps, *DATABASE_STEPS),
@@ -100,11 +100,11 @@ class Interleaved:
         return await self.another_process().accounts.set_roles("id-ann", STAFF)
 
 
-async def fresh():
+async def fresh(kept=None):
     database = MemoryStores()
     await database.start()
     await fill(database)
-    return Interleaved(database)
+    return Interleaved(database, kept)
 
 
 READER = WRITER = 3  # steps: ask, read, keep; hold, commit, release
