@@ -83,7 +83,7 @@ def test_no_secret_is_mounted_where_it_is_not_needed():
             if secret in service.get("secrets", ())
         }
 
-    assert holders("keys.json") == {"app", "migrate"}
+    assert holders("keys.json") == {"app"}
     assert holders("owner_password") == {"migrate", "postgres"}
     assert holders("postgres_password") == {"postgres"}
     assert holders("proxy.key") == {"proxy"}

@@ -9,26 +9,35 @@ from ringfence.settings import Settings, refuse_unsafe
 
 
 def environments():
-    """Yield each container of the guard with its environment and mounted files."""
-    services = compose()["services"]
-    for name in ("app", "migrate"):
-        service = services[name]
-        mounted = {f"/run/secrets/{secret}" for secret in service["secrets"]}
-        yield pytest.param(service["environment"], mounted, id=f"compose/{name}")
+    """Return the environment of each server, with what is mounted in it."""
+    service = compose()["services"]["app"]
+    mounted = {f"/run/secrets/{secret}" for secret in service["secrets"]}
+    return [
+        pytest.param(service["environment"], mounted, id="compose"),
+        *(
+            pytest.param(config(overlay), {"guard", "stores"}, id=overlay)
+            for overlay in OVERLAYS
+        ),
+    ]
+
+
+def owners():
+    """Return the URL of each migration, with what is mounted there."""
+    service = compose()["services"]["migrate"]
+    mounted = {f"/run/secrets/{secret}" for secret in service["secrets"]}
+    (url,) = service["environment"].values()
+    found = [pytest.param(url, mounted, id="compose")]
     for overlay in OVERLAYS:
-        said = config(overlay)
-        owner = said.pop("OWNER_DATABASE")
-        yield pytest.param(said, {"guard", "stores"}, id=f"{overlay}/app")
-        as_owner = said | {"RINGFENCE_DATABASE": owner}
-        mounted = {"guard", "stores", "owner"}
-        yield pytest.param(as_owner, mounted, id=f"{overlay}/migrate")
+        url = config(overlay)["OWNER_DATABASE"]
+        found.append(pytest.param(url, {"stores", "owner"}, id=overlay))
+    return found
 
 
 def of_the_guard(environment):
     return {k: v for k, v in environment.items() if k.startswith("RINGFENCE_")}
 
 
-EACH = pytest.mark.parametrize(("environment", "mounted"), list(environments()))
+EACH = pytest.mark.parametrize(("environment", "mounted"), environments())
 
 
 @EACH
@@ -38,15 +47,30 @@ def test_every_name_is_a_setting_and_every_value_safe(environment, mounted):
     assert not settings.development
 
 
+def is_verified(database):
+    """Whether the certificate of the server must be for its name."""
+    parts = urlsplit(database)
+    given = parse_qs(parts.query)
+    return (
+        parts.scheme == "postgresql"
+        and given["sslmode"] == ["verify-full"]
+        and bool(given["sslrootcert"])
+    )
+
+
 @EACH
 def test_every_store_is_reached_by_tls_that_checks_the_name(environment, mounted):
-    database = urlsplit(environment["RINGFENCE_DATABASE"])
-    assert database.scheme == "postgresql"
-    assert parse_qs(database.query)["sslmode"] == ["verify-full"]
-    assert parse_qs(database.query)["sslrootcert"]
+    assert is_verified(environment["RINGFENCE_DATABASE"])
     store = urlsplit(environment["RINGFENCE_STORE"])
     assert store.scheme == "rediss"
     assert parse_qs(store.query)["ca_file"]
+
+
+@pytest.mark.parametrize(("url", "mounted"), owners())
+def test_the_owner_signs_in_as_carefully(url, mounted):
+    assert is_verified(url)
+    assert urlsplit(url).password is None
+    assert all(is_mounted(path, mounted) for path in files_in(url))
 
 
 @EACH
@@ -58,15 +82,22 @@ def test_no_password_stands_in_a_url(environment, mounted):
         assert parse_qs(url.query)["password_file"]
 
 
+def files_in(url):
+    given = parse_qs(urlsplit(url).query)
+    names = ("sslrootcert", "ca_file", "password_file")
+    return [path for name in names for path in given.get(name, [])]
+
+
+def is_mounted(path, mounted):
+    return path in mounted or path.split("/")[3] in mounted
+
+
 @EACH
 def test_every_file_that_is_named_is_mounted(environment, mounted):
-    named = [environment["RINGFENCE_KEYS_FILE"]]
     for name in ("RINGFENCE_DATABASE", "RINGFENCE_STORE"):
-        parameters = parse_qs(urlsplit(environment[name]).query)
-        for parameter in ("sslrootcert", "ca_file", "password_file"):
-            named += parameters.get(parameter, [])
-    for path in named:
-        assert path in mounted or path.split("/")[3] in mounted
+        assert len(files_in(environment[name])) == 2
+        assert all(is_mounted(path, mounted) for path in files_in(environment[name]))
+    assert is_mounted(environment["RINGFENCE_KEYS_FILE"], mounted)
 
 
 def test_only_the_migration_is_the_owner_of_the_tables():

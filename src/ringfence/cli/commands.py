@@ -17,6 +17,7 @@ from ringfence.cli import (
     import_accounts,
     keys,
     lock,
+    migrate,
     passwords,
     plan,
     serve,
@@ -255,6 +256,17 @@ def serve_development(  # noqa: PLR0913 - one argument an option
     """
     listen = Listen(host=host, port=port, loop=loop, grace=grace)
     return serve.development(target, listen, workers=workers, reload=reload)
+
+
+@app.command(name="migrate")
+def migrate_tables() -> int:
+    """Make the guard's tables, or bring them up to date.
+
+    A start does it by itself where its role in the database may. Where the service has
+    a role that only reads and writes rows, run this once for each new version, with
+    RINGFENCE_DATABASE naming the role that owns the tables.
+    """
+    return migrate.migrate()
 
 
 @_accounts.command(name="create")

@@ -1,0 +1,36 @@
+"""``ringfence migrate``: the guard's tables, by a role that may change them."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+
+from ringfence.errors import SettingsError
+from ringfence.settings import Settings
+from ringfence.stores.open import open_stores
+
+
+def migrate() -> int:
+    """Bring the tables up to date.
+
+    Raises:
+        SettingsError: the settings are wrong, or name a database that keeps no tables.
+        StoreError: the database cannot be used, or the role may not change it.
+    """
+    settings = Settings.load()
+    if settings.database.startswith("memory:"):
+        raise SettingsError(
+            "a database in memory has no tables to bring up to date; set "
+            "RINGFENCE_DATABASE"
+        )
+    asyncio.run(_open_once(settings.database))
+    sys.stdout.write("The tables are up to date.\n")
+    return 0
+
+
+async def _open_once(database: str) -> None:
+    stores = open_stores(database)
+    try:
+        await stores.start()
+    finally:
+        await stores.stop()
