@@ -52,12 +52,15 @@ class Patience:
         first: seconds of waiting after the first failure; doubled with each one.
         longest: seconds of waiting at most.
         most: failures in a row that end the whole. With these values: after two
-            minutes, so that a store that restarts is outlived.
+            minutes, so that a database that restarts is outlived.
+        refused: seconds of waiting after one that is not like the others. They go on,
+            and it takes a person to mend it.
     """
 
     first: float = 0.5
-    longest: float = 30.0
-    most: int = 10
+    longest: float = 5.0
+    most: int = 25
+    refused: float = 30.0
 
     def pause(self, failures: int) -> float:
         """Return the seconds to wait after so many failures in a row."""
@@ -335,7 +338,8 @@ class Workers:
             times = f"{place.failures} times in a row"
             self._fail(SettingsError(f"{why} ({times}, so that everything is stopped)"))
             return
-        pause = self._patience.pause(place.failures)
+        patience = self._patience
+        pause = patience.refused if is_refused else patience.pause(place.failures)
         place.due = time.monotonic() + pause
         logger.error("%s; it is tried again in %g seconds", why, pause)
 
@@ -410,7 +414,6 @@ class Workers:
 def _why_not_started(worker: _Worker) -> str:
     if worker.failed is not None and worker.failed.reason:
         return f"worker {worker.number} cannot start: {worker.failed.reason}"
-    return (
-        f"worker {worker.number} {worker.how_it_ended()} before it had started; what "
-        "it has written above says why"
-    )
+    said = f"worker {worker.number} {worker.how_it_ended()} before it had started"
+    was_killed = (worker.process.exitcode or 0) < 0
+    return said if was_killed else f"{said}; what it has written above says why"
