@@ -173,6 +173,10 @@ live: set[Exchange] = set()
 """The requests that the application is answering, of all guards in this process: code
 of which nobody knows whom it works for may work for any of them. Kept by ``guard``."""
 
+own_work: ContextVar[bool] = ContextVar("ringfence_own_work", default=False)
+"""Set where the guard itself works, for no request: a store that connects again. It is
+not judged by what requests in progress have brought."""
+
 active: ContextVar[Exchange | None] = ContextVar("ringfence_exchange", default=None)
 """The exchange that the running code belongs to. Set by ``guard``, read by
 ``current``; it follows the request into tasks and thread-pool calls."""

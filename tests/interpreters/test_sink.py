@@ -8,12 +8,13 @@ from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route, WebSocketRoute
 from tests.guard.conftest import Started, running
+from tests.interpreters.test_untrusted import exchange
 
 from ringfence import Guard, Settings, access
 from ringfence.audit.events import InjectionStopped
 from ringfence.audit.log import AuditLog
 from ringfence.errors import InjectionRefusedError
-from ringfence.exchange import active, live
+from ringfence.exchange import active, live, own_work
 from ringfence.interpreters.objection import object_to as refuse_value
 from ringfence.interpreters.sink import Sink, here
 
@@ -192,6 +193,18 @@ async def test_dry_run_lets_pass_and_tells(tmp_path, told):
         answer = await client.get("/vulnerable", params={"q": ATTACK})
     assert answer.text == "carried out"
     assert [e.watched for e in told if isinstance(e, InjectionStopped)]
+
+
+async def test_own_work_is_for_nobody():
+    """What the guard does in the background is not of whoever is being answered."""
+    request = exchange(query=b"q=x")
+    live.add(request)
+    try:
+        assert here() is not None
+        own_work.set(True)
+        assert here() is None
+    finally:
+        live.discard(request)
 
 
 async def test_nobody_is_asking():

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from ringfence.audit.events import Event, InjectionStopped
 from ringfence.denial import Denial
 from ringfence.errors import InjectionRefusedError
-from ringfence.exchange import Exchange, active, live
+from ringfence.exchange import Exchange, active, live, own_work
 from ringfence.interpreters.boundary_map import BoundaryMap, save
 from ringfence.interpreters.settings import InterpretersSettings
 from ringfence.interpreters.untrusted import (
@@ -156,8 +156,10 @@ class Here:
 
 
 def here() -> Here | None:
-    """Return for whom the running code works: ``None`` for nobody, as at start-up and
-    in the background while no request is in progress."""
+    """Return for whom the running code works: ``None`` for nobody, as at start-up, in
+    the background while no request is in progress, and for the guard's own work."""
+    if own_work.get():
+        return None
     exchange = active.get()
     if exchange is not None:
         return Here(exchange) if exchange.sinks is not None else None

@@ -24,7 +24,7 @@ def anyio_backend():
 
 @pytest.fixture
 async def keyspace(valkey_cluster, anyio_backend):
-    async with opened(valkey_cluster.url) as keyspace:
+    async with opened(valkey_cluster.url + "?timeout=10") as keyspace:
         yield keyspace
 
 
@@ -155,6 +155,7 @@ async def test_a_circle_of_redirections_ends(valkey_cluster, monkeypatch):
         held_by = keyspace._table[key_slot(b"a")].address
         one, other = (address for address in keyspace._nodes if address != held_by)
         circle = {one: other, other: one}
+        monkeypatch.setattr(keyspace, "_learn", lambda _: None)  # nor is it mended
         monkeypatch.setattr(room, "redirection", lambda _, asked: circle[asked])
         keyspace._table[key_slot(b"a")] = keyspace._nodes[one]
         before = keyspace.round_trips

@@ -7,11 +7,17 @@ from dataclasses import dataclass
 
 import pytest
 from tests.attacks.serving import free_port
+from tests.interpreters.test_untrusted import exchange
 from tests.servers.proxy import running_proxy
 from tests.servers.valkey import running_valkey
 from tests.stores.redis.keyspaces import COUNT, ECHO, answers, opened, outcome, until
 
-from ringfence.errors import StoreError
+from ringfence.errors import InjectionRefusedError, StoreError
+from ringfence.exchange import live
+from ringfence.interpreters.hook import NET, gather
+from ringfence.interpreters.settings import InterpretersSettings
+from ringfence.interpreters.sink import Sinks
+from ringfence.interpreters.urls import egress
 from ringfence.stores.redis import connection
 from ringfence.stores.redis.failures import DownError, LostError, RefusedError
 from ringfence.stores.redis.server import open_keyspace
@@ -225,6 +231,56 @@ async def test_a_right_that_is_taken_is_noticed(victim, monkeypatch):
             assert "docs/guides/stores.md" in str(down)
             client.execute_command("ACL SETUSER shop +info")
             await until(lambda: answers(keyspace))
+
+
+async def test_what_is_asked_while_a_connection_ends_waits_for_the_next(valkey):
+    """The writer has been woken for it already: it must not write to the old one."""
+    async with opened(valkey.url) as keyspace:
+        for number in range(1, 20):
+            call = keyspace.call(b"n", b"INCR", b"n")
+            keyspace._connection._lose("ends")
+            assert await call == number
+
+
+async def test_an_error_of_our_own_does_not_keep_us_away(valkey, monkeypatch):
+    """Whatever goes wrong when a connection is made: it is tried again."""
+    async with opened(valkey.url) as keyspace:
+        right, made = keyspace._connection._dial, []
+
+        async def dial():
+            made.append(1)
+            if len(made) == 1:
+                raise RuntimeError("a mistake")
+            return await right()
+
+        monkeypatch.setattr(keyspace._connection, "_dial", dial)
+        keyspace._connection._lose("ends")
+        await until(lambda: says(keyspace, "a mistake"))
+        await until(lambda: answers(keyspace))
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_a_request_that_names_the_store_does_not_keep_us_from_it(valkey, proxy):
+    """While it is answered, for hours perhaps, connections to addresses that it names
+    are refused to whoever works for nobody known: not to the store, which would be
+    down for everybody after its next restart."""
+    NET.install(gather(egress.JUDGES), egress.WITNESSES)
+    async with opened(by(proxy)) as keyspace:
+        request = exchange(query=b"url=http://127.0.0.1:%d/" % proxy.port)
+        request.sinks = Sinks(InterpretersSettings(), lambda _: None)
+        live.add(request)
+        try:
+            with pytest.raises(InjectionRefusedError):
+                await asyncio.open_connection("127.0.0.1", proxy.port)
+            proxy.cut()
+            await until(lambda: connections(proxy, 2))
+            await until(lambda: answers(keyspace))
+        finally:
+            live.discard(request)
+
+
+async def connections(proxy, number):
+    return proxy.connections >= number
 
 
 ENDING = ["LOADING", "MASTERDOWN", "NOAUTH", "READONLY"]

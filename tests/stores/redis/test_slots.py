@@ -1,5 +1,7 @@
 """Tables of slots, and where redirections point to."""
 
+import pytest
+
 from ringfence.stores.redis.address import Address
 from ringfence.stores.redis.slots import SLOTS, read_slots, redirection
 
@@ -21,6 +23,12 @@ def test_a_table_names_the_primary_of_each_slot():
 def test_a_node_that_does_not_know_its_name_is_where_it_was_asked():
     for unknown in (b"", None, b"?"):
         assert read_slots([[0, 0, [unknown, 5]]], ASKED)[0] == Address("seed", 5)
+
+
+@pytest.mark.parametrize("answer", [7, None, [7], [[0, 9]], [[0, 9, [b"a"]]], [[0]]])
+def test_what_is_no_table_is_refused(answer):
+    with pytest.raises(ValueError, match=r"CLUSTER SLOTS|unpack"):
+        read_slots(answer, ASKED)
 
 
 def test_redirections():

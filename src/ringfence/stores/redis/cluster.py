@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple
 from redis.crc import key_slot
 
 from ringfence.errors import StoreError
+from ringfence.exchange import own_work
 from ringfence.stores.redis.address import Address
 from ringfence.stores.redis.connection import (
     PAUSE,
@@ -103,7 +104,7 @@ class ClusterKeyspace:
         self._table: list[SharedConnection | None] = [None] * SLOTS
         self._stale = asyncio.Event()
         self._tending: asyncio.Task[None] | None = None
-        self._closing: set[asyncio.Task[None]] = set()
+        self._retiring: set[asyncio.Task[None]] = set()
         self._past_trips = 0
 
     @property
@@ -146,7 +147,13 @@ class ClusterKeyspace:
         nodes, self._nodes = self._nodes, {}
         self._table = [None] * SLOTS
         self._past_trips += sum(node.round_trips for node in nodes.values())
-        await asyncio.gather(*(n.stop() for n in nodes.values()), *self._closing)
+        for retiring in self._retiring:
+            retiring.cancel()
+        await asyncio.gather(
+            *(node.stop() for node in nodes.values()),
+            *self._retiring,
+            return_exceptions=True,
+        )
 
     def _send(self, asked: Asked) -> asyncio.Future[Any]:
         node = self._table[key_slot(asked.key)]
@@ -224,6 +231,7 @@ class ClusterKeyspace:
 
     async def _tend(self) -> None:
         """Read the table again when it is wrong, and now and then."""
+        own_work.set(True)
         while True:
             try:
                 async with asyncio.timeout(_REFRESH):
@@ -243,7 +251,7 @@ class ClusterKeyspace:
         for node in random.sample(known, len(known)):
             try:
                 return read_slots(await node.submit(CLUSTER_SLOTS), node.address)
-            except StoreError:
+            except (StoreError, ValueError):
                 continue
         try:
             return await self._ask_seeds()
@@ -289,9 +297,16 @@ class ClusterKeyspace:
         for address in self._nodes.keys() - nodes.keys():
             gone = self._nodes.pop(address)
             self._past_trips += gone.round_trips
-            closing = asyncio.get_running_loop().create_task(gone.stop())
-            self._closing.add(closing)
-            closing.add_done_callback(self._closing.discard)
+            retiring = asyncio.get_running_loop().create_task(self._retire(gone))
+            self._retiring.add(retiring)
+            retiring.add_done_callback(self._retiring.discard)
+
+    async def _retire(self, node: SharedConnection) -> None:
+        """Let a node answer what it was asked before it lost its last slot."""
+        try:
+            await asyncio.sleep(self._target.timeout)
+        finally:
+            await node.stop()
 
     def _node(self, address: Address, *, start: bool = True) -> SharedConnection:
         """Return the connection to a node; make it if there is none."""

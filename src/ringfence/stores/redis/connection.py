@@ -17,6 +17,7 @@ from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import ResponseError
 
 from ringfence.errors import StoreBusyError, StoreError
+from ringfence.exchange import own_work
 from ringfence.stores.redis.address import Address
 from ringfence.stores.redis.dial import BROKEN, Dial, Dialled
 from ringfence.stores.redis.failures import DownError, LostError, RefusedError
@@ -79,7 +80,7 @@ class SharedConnection:
         identity: of the server that answers, empty while there is none. A call that is
             made in the turn in which it was read reaches that server, or fails.
         address: of that server.
-        round_trips: writes sent so far.
+        round_trips: writes sent so far, our own looks at the server aside.
     """
 
     def __init__(
@@ -187,16 +188,18 @@ class SharedConnection:
 
     async def _keep(self, dialled: Dialled | None) -> None:
         """Use one connection after the other."""
+        own_work.set(True)  # or a request that names our server could keep us from it
         while True:
             if dialled is None:
-                try:
-                    dialled = await self._dial()
-                except StoreError as error:
-                    self._close(f"is down: {error}")
+                # Whatever goes wrong: somebody has to try again.
+                (got,) = await asyncio.gather(self._dial(), return_exceptions=True)
+                if isinstance(got, BaseException):
+                    self._close(f"is down: {got}")
                     self._on_down()
                     await asyncio.sleep(random.uniform(*PAUSE))  # noqa: S311 - spreads attempts, guards nothing
                     continue
-                self._open(dialled)
+                self._open(got)
+                dialled = got
             await self._use(dialled.wire)
             dialled = None
             self._on_down()
@@ -238,8 +241,10 @@ class SharedConnection:
             self._lose("has broken the connection off")
             for task in tasks:
                 task.cancel()
-            await asyncio.wait(tasks)
-            await wire.disconnect(nowait=True)
+            try:
+                await asyncio.wait(tasks)
+            finally:
+                await wire.disconnect(nowait=True)
 
     def _lose(self, why: str) -> None:
         """End the connection: nobody knows what became of what was sent."""
@@ -260,9 +265,11 @@ class SharedConnection:
             if not self._out:
                 self._wake = self._loop.create_future()
                 await self._wake
+            if sent is not self._sent:
+                return  # lost meanwhile: what waits is for the next connection
             batch, self._out = self._out, []
             sent.extend(batch)  # before the write: half of it may have arrived
-            self.round_trips += 1
+            self.round_trips += batch[0].packed is not INFO
             packed = b"".join([entry.packed for entry in batch])
             try:
                 await wire.send_packed_command(packed, check_health=False)
@@ -351,11 +358,15 @@ def expire_at(entry: Entry) -> None:
     future = entry.future
     loop = future.get_loop()
 
+    def look() -> None:
+        if not future.done():
+            loop.call_later(SECOND_LOOK, expire)
+
     def expire() -> None:
         if not future.done():
             future.set_exception(LostError("Redis has not answered in time"))
 
-    timer = loop.call_at(entry.deadline + SECOND_LOOK, expire)
+    timer = loop.call_at(entry.deadline, look)
     future.add_done_callback(lambda _: timer.cancel())
 
 

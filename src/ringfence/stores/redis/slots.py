@@ -21,13 +21,18 @@ def read_slots(answer: Sequence[Any], asked: Address) -> list[Address | None]:
 
     Returns:
         The primary of each slot, ``None`` where there is none.
+
+    Raises:
+        ValueError: it is no such answer.
     """
     table: list[Address | None] = [None] * SLOTS
-    for first, last, primary, *_ in answer:
-        host, port = primary[0], primary[1]
-        name = host.decode() if host else asked.host
-        holder = Address(asked.host if name == "?" else name, port)
-        table[first : last + 1] = [holder] * (last - first + 1)
+    try:
+        for first, last, (host, port, *_), *_ in answer:
+            name = host.decode() if host else asked.host
+            holder = Address(asked.host if name == "?" else name, int(port))
+            table[first : last + 1] = [holder] * (last - first + 1)
+    except (TypeError, AttributeError) as error:
+        raise ValueError("an answer to CLUSTER SLOTS that is none") from error
     return table
 
 
