@@ -124,6 +124,21 @@ async def test_while_somebody_changes_something_there_is_nothing(copies):
     assert await kept(copies) == b"after"
 
 
+async def test_a_change_voids_all_copies_of_the_owner(copies):
+    """Those too that are asked for only after others were kept anew."""
+    for name in (b"a" * 32, b"b" * 32, b"c" * 32):
+        await keep(copies, b"before", name=name)
+    leased = await copies.read(b"d" * 32, OWNER)
+    await copies.hold(OWNER)
+    await copies.release(OWNER)
+    assert await keep(copies, b"after", name=b"a" * 32)
+    assert await kept(copies, name=b"b" * 32) is None
+    assert not await copies.keep(b"d" * 32, leased, b"late", 1)
+    assert await keep(copies, b"after", name=b"d" * 32)
+    assert await kept(copies, name=b"c" * 32) is None
+    assert await kept(copies, name=b"a" * 32) == b"after"
+
+
 @pytest.mark.parametrize("is_over", [False, True], ids=["during", "after"])
 async def test_an_answer_from_before_a_change_is_not_kept(copies, is_over):
     """A reader that is slow must not bring back a session that has ended meanwhile

@@ -291,6 +291,16 @@ async def test_copies_of_another_life_are_void(make):
 
 
 @both
+async def test_each_copy_of_another_life_is_void(make):
+    """Not only the first that is asked for."""
+    shared, keyspace = twisted(make)
+    await sign_in(shared)
+    keyspace.life = b"its next"
+    assert (await shared.ask(Question((), b"m" * 32, ANN))).told.lease
+    assert (await shared.ask(Question((), NAME, ANN))).told.copy is None
+
+
+@both
 async def test_a_hold_of_another_life_holds(make):
     shared, keyspace = twisted(make)
     await shared.copies.hold(ANN)
