@@ -75,7 +75,10 @@ async def test_no_copy_without_a_lease(copies):
     await copies.release(OWNER)
     await copies.read(NAME, OWNER)
     assert not await copies.keep(NAME, held, b"copy", 1)
-    forged = told._replace(lease=bytes(16))
+    present = await copies.read(NAME, OWNER)
+    forged = present._replace(lease=bytes(16))
+    assert not await copies.keep(NAME, forged, b"copy", 1)
+    forged = told._replace(lease=present.lease)
     assert not await copies.keep(NAME, forged, b"copy", 1)
     assert await kept(copies) is None
 
@@ -108,7 +111,9 @@ async def test_an_answer_from_before_a_drop_is_not_kept(copies):
     told = await copies.read(NAME, OWNER)
     await copies.drop(NAME, OWNER)
     assert not await copies.keep(NAME, told, b"older", 1)
-    assert await kept(copies) is None
+    newer = await copies.read(NAME, OWNER)
+    assert not await copies.keep(NAME, told, b"older", 1), "the lease is another's"
+    assert await copies.keep(NAME, newer, b"newer", 1)
 
 
 async def test_while_somebody_changes_something_there_is_nothing(copies):
