@@ -58,8 +58,7 @@ class Inquiry:
                 question = Question(charges, told_from=len(charges))
             else:
                 name, owner = named(exchange) if named is not None else (b"", "")
-                charges, told_from = limits.charges(exchange, owner)
-                question = Question(charges, name, owner, told_from)
+                question = limits.question(exchange.network, name, owner)
             if not question.charges and not question.name:
                 return None
             return wait(exchange, ask(question))

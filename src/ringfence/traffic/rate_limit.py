@@ -16,6 +16,7 @@ from ringfence.stores.contracts import (
     Charge,
     CounterStore,
     ImmediateCounters,
+    Question,
     Reply,
     Verdict,
 )
@@ -69,6 +70,7 @@ class Limits:
         self.of_account = lru_cache(_CLIENTS_REMEMBERED)(
             partial(account_charges, self.account)
         )
+        self.question = lru_cache(_CLIENTS_REMEMBERED)(RouteLimits.make_question)
         self._over = Over(self.street_budgets, clock)
 
     def street(self) -> Stage | None:
@@ -216,21 +218,26 @@ class RouteLimits:
         self._refuse_owned = refuser(of_owner)
         self._tell_owned = teller(of_owner) if owned else None
 
-    def charges(self, exchange: Exchange, owner: str) -> tuple[tuple[Charge, ...], int]:
-        """Return what a request takes, and from which index on it is told.
+    def question(self, network: str, name: bytes, owner: str) -> Question:
+        """Return what a request wants to know; if it has been here before, the same
+        object, which the store need not pack again.
 
         Args:
-            exchange: the request.
+            network: it comes from.
+            name: of its session, empty for none.
             owner: id of the account that it proves to come from, empty for none.
         """
-        network = exchange.network
+        return self._limits.question(self, network, name, owner)
+
+    def make_question(self, network: str, name: bytes, owner: str) -> Question:
+        """Return the same, made anew."""
         street = self._limits.of_network(network)
         charges = (
             *street,
             *(make(network, "") for make in self._anyones),
             *(self._of_owner(network, owner) if owner else ()),
         )
-        return charges, len(street)
+        return Question(charges, name, owner, len(street))
 
     def street(self, exchange: Exchange) -> tuple[Charge, ...]:
         """Return what a request takes that will be refused anyhow."""
@@ -254,15 +261,17 @@ class RouteLimits:
         return at_once(rate_limit)
 
     async def _count_here(self, exchange: Exchange) -> Denial | None:
-        charges, _ = self.charges(exchange, "")
+        charges = self.question(exchange.network, b"", "").charges
         verdict = await self._limits.fallback.take(charges)
         return self._judge(verdict, exchange, settled=False)
 
     def _judge(
         self, verdict: Verdict, exchange: Exchange, *, settled: bool
     ) -> Denial | None:
-        street = self._limits.of_network(exchange.network)
         refused = verdict.refused
+        if refused < 0 and self._tell is None:
+            return None
+        street = self._limits.of_network(exchange.network)
         if 0 <= refused < len(street):
             return self._over.refuse(street[refused], verdict)
         if refused >= 0:

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
+from typing import Final
+
+from redis.crc import key_slot
+
+from ringfence.stores.redis.packing import Word, pack
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,3 +42,41 @@ class Script:
         """Return the script in ``scripts/<name>.lua``."""
         folder = files("ringfence.stores.redis") / "scripts"
         return Script((folder / f"{name}.lua").read_bytes(), name)
+
+
+_END: Final = b"\r\n"  # of the first line, which says how many words there are
+
+
+class Prepared(tuple[bytes, ...]):  # noqa: SLOT001 - a tuple can have none
+    """The keys of a call that comes again and again with other arguments. What does not
+    change of the command is packed once; most of the time of a call would go there.
+
+    Args:
+        script: that is called.
+        keys: at least one.
+    """
+
+    script: Script
+    slot: int
+    _count: int
+    _start: bytes
+
+    @classmethod
+    def of(cls, script: Script, keys: Iterable[bytes]) -> Prepared:
+        self = cls(keys)
+        words = (b"EVALSHA", script.sha, len(self), *self)
+        self.script, self.slot, self._count = script, key_slot(self[0]), len(words)
+        self._start = pack(words).partition(_END)[2]
+        return self
+
+    def command(self, args: Sequence[Word]) -> bytes:
+        """Return the whole command."""
+        count = self._count + len(args)
+        return b"*%d\r\n%b%b" % (count, self._start, pack((*args,)).partition(_END)[2])
+
+
+def pack_call(script: Script, keys: Sequence[bytes], args: Sequence[Word]) -> bytes:
+    """Return the command that calls a script which the server has."""
+    if type(keys) is Prepared and keys.script is script:
+        return keys.command(args)
+    return pack((b"EVALSHA", script.sha, len(keys), *keys, *args))

@@ -12,7 +12,7 @@ from ringfence.stores.redis.dial import Dial, Dialler
 from ringfence.stores.redis.failures import DownError, RefusedError
 from ringfence.stores.redis.inspection import PROBE, PROBE_KEY
 from ringfence.stores.redis.packing import Word, pack
-from ringfence.stores.redis.scripts import Script
+from ringfence.stores.redis.scripts import Script, pack_call
 from ringfence.stores.redis.url import Target
 
 
@@ -43,7 +43,7 @@ class SingleKeyspace:
     def run(
         self, script: Script, keys: Sequence[bytes], args: Sequence[Word]
     ) -> asyncio.Future[Any]:
-        packed = pack((b"EVALSHA", script.sha, len(keys), *keys, *args))
+        packed = pack_call(script, keys, args)
         return self._connection.submit(packed, (script, keys, args))
 
     def identity(self, key: bytes) -> bytes:
