@@ -13,7 +13,7 @@ NOW = 1_700_000_000.0
 STORES = {
     kind: (shared_stores.in_redis, needed)
     for kind, needed in shared_stores.REDIS.items()
-}
+} | shared_stores.SQL
 """A new store adds a line here: how it is opened, and the fixture that it needs."""
 
 
@@ -25,7 +25,7 @@ def anyio_backend():
 @pytest.fixture(scope="module", params=STORES)
 async def make_store(request, anyio_backend):
     opened, needed = STORES[request.param]
-    async with opened(request.getfixturevalue(needed)) as make:
+    async with opened(needed and request.getfixturevalue(needed)) as make:
         yield make
 
 

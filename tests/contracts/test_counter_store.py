@@ -29,22 +29,28 @@ async def in_memory(_):
     yield make
 
 
-@asynccontextmanager
-async def in_redis(server):
-    """On a server or a cluster."""
-    async with shared_stores.in_redis(server) as make_shared:
+def shared(opened):
+    """Open what makes fresh counters on a store that is shared."""
 
-        def make():
-            clock = Hands(NOW)
-            return CountersAt(make_shared(clock).counters("contract"), clock)
+    @asynccontextmanager
+    async def open_counters(server):
+        async with opened(server) as make_shared:
 
-        yield make
+            def make():
+                clock = Hands(NOW)
+                return CountersAt(make_shared(clock).counters("contract"), clock)
+
+            yield make
+
+    return open_counters
 
 
 STORES = {
     "memory": (in_memory, None),
-    "redis": (in_redis, "valkey_server"),
-    "redis-cluster": (in_redis, "valkey_nodes"),
+    "redis": (shared(shared_stores.in_redis), "valkey_server"),
+    "redis-cluster": (shared(shared_stores.in_redis), "valkey_nodes"),
+    "sqlite": (shared(shared_stores.in_file), None),
+    "postgres": (shared(shared_stores.in_postgres), "postgres_server"),
 }
 """A new store adds a line here: how it is opened, and the fixture that it needs."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Hashable, Mapping
 
 
 class Distinct:
@@ -27,7 +28,7 @@ class Distinct:
         """Members that are remembered now."""
         return self._count
 
-    def count(self, key: bytes, member: bytes, period: float, now: float) -> int:
+    def count(self, key: bytes, member: Hashable, period: float, now: float) -> int:
         """Add a member; return how many there were in the last ``period`` seconds."""
         members = self._seen.setdefault(key, OrderedDict())
         self._seen.move_to_end(key)
@@ -42,6 +43,15 @@ class Distinct:
         self._count += len(members) - before
         self._forget()
         return len(members)
+
+    def restore(self, key: bytes, members: Mapping[int, float]) -> None:
+        """Go on with what ``members`` has said, here or elsewhere."""
+        self._seen[key] = OrderedDict(members)
+        self._count += len(members)
+
+    def members(self, key: bytes) -> dict[int, float]:
+        """Return the hashes of what was seen under a key, and when."""
+        return dict(self._seen.get(key, {}))
 
     def _forget(self) -> None:
         while self._count > self._most:

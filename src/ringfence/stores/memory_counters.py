@@ -140,6 +140,28 @@ class MemoryCounters:
         """Count a member; return how many different ones there were lately."""
         return self._seen.count(key, member, period, self._clock())
 
+    def restore(self, key: bytes, kept: Kept) -> None:
+        """Go on with what ``kept`` has said of a key, here or elsewhere."""
+        if kept.arrival is not None:
+            self._rates.states[key] = kept.arrival
+        if kept.times:
+            window = self._windows.states[key] = _Window()
+            window.times.frombytes(kept.times)
+            window.period = kept.period
+        if kept.hold is not None:
+            self._holds[key] = _Hold(*kept.hold)
+
+    def kept(self, key: bytes) -> Kept:
+        """Return what is known of a key, so that it can be kept elsewhere."""
+        arrival = self._arrivals.get(key, _NEVER)
+        window = self._windows.states.get(key) or _Window()
+        return Kept(
+            None if arrival == _NEVER else arrival,
+            window.period,
+            window.times.tobytes(),
+            self._holds.get(key),
+        )
+
     def _refuse(
         self, charges: Sequence[Charge], index: int, key: bytes, now: float
     ) -> Verdict:
@@ -218,6 +240,32 @@ class MemoryCounters:
             return False
         del self._holds[key]
         return True
+
+
+class Kept(NamedTuple):
+    """What is known of one key.
+
+    Args:
+        arrival: of GCRA, when its budget will be whole again.
+        period: of its window.
+        times: in its window, packed.
+        hold: that is on it, or was: its end, length, level and memory.
+    """
+
+    arrival: float | None = None
+    period: float = 0.0
+    times: bytes = b""
+    hold: tuple[float, float, int, float] | None = None
+
+    @property
+    def expires(self) -> float:
+        """When it is as good as nothing."""
+        ends = [0.0 if self.arrival is None else self.arrival]
+        if self.times:
+            ends.append(array("d", self.times)[-1] + self.period)
+        if self.hold is not None:
+            ends.append(_Hold(*self.hold).forgotten)
+        return max(ends)
 
 
 class _Hold(NamedTuple):

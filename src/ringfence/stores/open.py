@@ -12,6 +12,7 @@ from ringfence.stores.contracts import CopyStore, SharedStore, Stores
 from ringfence.stores.copied import CopiedStores
 from ringfence.stores.memory import MemoryStores, SessionsInMemory
 from ringfence.stores.memory_shared import MemoryShared
+from ringfence.stores.seal import Keys
 
 _PLANNED = frozenset({"redis", "rediss"})
 
@@ -20,6 +21,7 @@ def open_stores(
     database: str,
     sessions: Literal["database", "memory"] = "database",
     copies: CopyStore | None = None,
+    keys: Keys | None = None,
 ) -> Stores:
     """Return the stores at ``database``. Nothing is read or written before ``start``.
 
@@ -32,6 +34,8 @@ def open_stores(
             when an account is changed.
         copies: keeps copies of what the database says; opened by whoever made it. What
             is in the memory of this process is not copied.
+        keys: returns the keys that copies are sealed with, the newest first; needed
+            with ``copies``.
 
     Raises:
         SettingsError: the URL names no database that this version knows.
@@ -40,7 +44,9 @@ def open_stores(
     stores = open_database(database, sessions)
     if copies is None or isinstance(stores, MemoryStores | SessionsInMemory):
         return stores
-    return CopiedStores(stores, copies)
+    if keys is None:
+        raise TypeError("copies need the keys that they are sealed with")
+    return CopiedStores(stores, copies, keys)
 
 
 def open_database(
@@ -104,7 +110,9 @@ def open_shared(store: str, clock: Clock = system_clock) -> SharedStore:
     Args:
         store: ``""`` or ``memory://`` for this process; ``redis://``, ``rediss://``,
             ``redis+sentinel://`` or ``redis+cluster://`` for Redis or Valkey, which all
-            processes share: see ``stores.redis.url``.
+            processes share: see ``stores.redis.url``; ``postgresql://`` for several
+            machines without one; ``sqlite:///counters.db`` for several processes on
+            this machine, in a file of its own.
         clock: tells the time to counters in memory; others have their own.
 
     Raises:
@@ -116,6 +124,8 @@ def open_shared(store: str, clock: Clock = system_clock) -> SharedStore:
     scheme = urlsplit(store).scheme.lower()
     if scheme.partition("+")[0] in {"redis", "rediss"}:
         return open_redis(store)
+    if scheme.partition("+")[0] in {"postgresql", "postgres", "sqlite"}:
+        return open_shared_sql(store, clock)
     message = (
         f"the store is not a URL that ringfence knows (its scheme is {scheme!r}); "
         "write redis://127.0.0.1:6379/0, or memory://"
@@ -133,6 +143,26 @@ def open_redis(store: str) -> SharedStore:
             error.name or "redis", "redis", "share limits and copies in Redis or Valkey"
         ) from error
     return RedisShared(open_keyspace(store))
+
+
+def open_shared_sql(store: str, clock: Clock) -> SharedStore:
+    """Return what must be fast, in a database: see ``open_shared``."""
+    is_file = store.startswith("sqlite")
+    try:
+        if is_file:
+            from ringfence.stores.sqlite import new_shared_file  # noqa: PLC0415 - late: picks a backend
+
+            return new_shared_file(sqlite_path(store), clock)
+        from ringfence.stores.postgres.address import parse_address  # noqa: PLC0415 - same
+        from ringfence.stores.postgres.stores import new_shared  # noqa: PLC0415 - same
+
+        return new_shared(parse_address(store))
+    except ImportError as error:
+        raise MissingExtraError(
+            error.name or "sqlalchemy",
+            "identity" if is_file else "postgres",
+            "share limits in a database",
+        ) from error
 
 
 def sqlite_path(database: str) -> Path:

@@ -8,6 +8,7 @@ test compares the two.
 from __future__ import annotations
 
 from sqlalchemy import (
+    BigInteger,
     Boolean,
     Column,
     Double,
@@ -93,5 +94,33 @@ revocations = Table(
     metadata,
     Column("key", LargeBinary(32), primary_key=True),  # SHA-256 of account and token
     Column("expires", Double, nullable=False, index=True),
+    sqlite_with_rowid=False,
+)
+
+counters = Table(  # unlogged on PostgreSQL: after a crash they begin anew
+    "ringfence_counters",
+    metadata,
+    Column("key", LargeBinary(32), primary_key=True),  # SHA-256 of shelf and key
+    Column("state", LargeBinary, nullable=False),
+    Column("expires", Double, nullable=False),  # no index: it changes with each use
+    sqlite_with_rowid=False,
+)
+
+blocks = Table(
+    "ringfence_blocks",
+    metadata,
+    Column("network", String(64), primary_key=True),
+    Column("until", Double, nullable=False, index=True),  # 0 for one that is let in
+    Column("reason", String(500), nullable=False),
+    Column("version", BigInteger, nullable=False, index=True),
+    sqlite_with_rowid=False,
+)
+
+block_versions = Table(
+    "ringfence_block_versions",
+    metadata,
+    Column("list", Integer, primary_key=True, autoincrement=False),  # there is one
+    Column("version", BigInteger, nullable=False),
+    Column("floor", BigInteger, nullable=False),  # what came before it was forgotten
     sqlite_with_rowid=False,
 )

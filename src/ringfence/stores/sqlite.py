@@ -28,6 +28,7 @@ from ringfence.stores.contracts import (
 from ringfence.stores.migrate import migrate
 from ringfence.stores.sql import SqlAccountStore, SqlSessionStore, decode_names
 from ringfence.stores.sql_reads import LIVE_SESSIONS, SESSION_COLUMNS, SessionReader
+from ringfence.stores.sql_shared import SqlShared
 from ringfence.stores.sql_single_use import (
     SqlReplayStore,
     SqlRevocationStore,
@@ -36,6 +37,7 @@ from ringfence.stores.sql_single_use import (
 
 _SWITCH_AGAIN_SECONDS = 0.02
 _BUSY_SECONDS = 5.0  # how long a writer waits for another before it gives up
+_SHARED_BUSY_SECONDS = 1.0  # the same where each request may have to write
 _READ_BUSY_SECONDS = 0.05  # the reader is in the event loop and must not wait
 _CONNECTIONS = 3  # SQLite has one writer at a time; more would only queue
 _MIGRATION_SECONDS = 60.0  # how long a start waits for another start to migrate
@@ -93,10 +95,19 @@ class SQLiteFile:
 
     A deferred transaction that turns into a writer fails with "database is locked",
     however long it would be ready to wait; ``BEGIN IMMEDIATE`` waits.
+
+    Args:
+        path: the file.
+        is_durable: a commit outlives a loss of power; else only the end of the process.
+        busy: seconds that a writer waits for another before it gives up.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(
+        self, path: Path, *, is_durable: bool = True, busy: float = _BUSY_SECONDS
+    ) -> None:
         self.path = path
+        self._is_durable = is_durable
+        self._busy = busy
         self.writes = 0  # transactions of this process that have ended
         self._engine: AsyncEngine | None = None
         self._reader: AsyncEngine | None = None
@@ -107,7 +118,7 @@ class SQLiteFile:
             await asyncio.to_thread(prepare, self.path)
         except (OSError, sqlite3.Error, SQLAlchemyError) as error:
             raise _unusable(self.path, error) from error
-        self._engine = _engine(self.path)
+        self._engine = _engine(self.path, self._busy, is_durable=self._is_durable)
         self._reader = self._engine.execution_options(isolation_level="AUTOCOMMIT")
 
     async def close(self) -> None:
@@ -318,6 +329,17 @@ class SQLiteStandings:
         return account
 
 
+def new_shared_file(path: Path, clock: Clock) -> SqlShared:
+    """Return counters and blocks in a file, for the processes of one machine.
+
+    Args:
+        path: of its own: each decision is a commit, which others would wait for.
+        clock: of the machine.
+    """
+    file = SQLiteFile(path, is_durable=False, busy=_SHARED_BUSY_SECONDS)
+    return SqlShared(file, clock, clock)
+
+
 def prepare(path: Path) -> None:
     """Make the file, bring its schema up to date and switch it to WAL mode.
 
@@ -363,16 +385,16 @@ def _switch_to_wal(path: Path) -> str:
                 return str(mode)
 
 
-def _engine(path: Path) -> AsyncEngine:
+def _engine(path: Path, busy: float, *, is_durable: bool) -> AsyncEngine:
     engine = create_async_engine(
         _url("sqlite+aiosqlite", path),
         pool_size=_CONNECTIONS,
         max_overflow=0,
-        pool_timeout=_BUSY_SECONDS,
+        pool_timeout=busy,
         hide_parameters=True,  # else errors would show hashes and addresses
-        connect_args={"timeout": _BUSY_SECONDS},
+        connect_args={"timeout": busy},
     )
-    _take_the_lock_at_begin(engine.sync_engine)
+    _take_the_lock_at_begin(engine.sync_engine, is_durable=is_durable)
     return engine
 
 
@@ -380,12 +402,12 @@ def _url(driver: str, path: Path) -> URL:
     return URL.create(driver, database=str(path))
 
 
-def _take_the_lock_at_begin(engine: Engine) -> None:
+def _take_the_lock_at_begin(engine: Engine, *, is_durable: bool = True) -> None:
     @event.listens_for(engine, "connect")
     def settle(connection: Any, _: object) -> None:
         cursor = connection.cursor()
         cursor.execute("PRAGMA foreign_keys=ON")
-        cursor.execute("PRAGMA synchronous=FULL")
+        cursor.execute(f"PRAGMA synchronous={'FULL' if is_durable else 'NORMAL'}")
         cursor.close()
 
     @event.listens_for(engine, "begin")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import asyncpg  # type: ignore[import-untyped]  # asyncpg ships no types
@@ -17,6 +18,7 @@ class Asyncpg:
 
     Args:
         address: what to connect to.
+        settings: of its sessions.
     """
 
     name = "asyncpg"
@@ -27,9 +29,9 @@ class Asyncpg:
         OSError,
     )
 
-    def __init__(self, address: PostgresAddress) -> None:
+    def __init__(self, address: PostgresAddress, settings: Mapping[str, str]) -> None:
         self._address = address
-        self._settings = server_settings(address)
+        self._settings = server_settings(address) | dict(settings)
 
     async def connect(self, **more: Any) -> Any:
         """Return a new connection."""

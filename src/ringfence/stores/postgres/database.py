@@ -21,6 +21,7 @@ from ringfence.errors import StoreBusyError, StoreError
 from ringfence.stores.clock import StoreClock
 from ringfence.stores.postgres.address import PostgresAddress
 from ringfence.stores.postgres.dial import Dial
+from ringfence.stores.postgres.upgrade import bring_up_to_date
 
 _POOL_SECONDS = 1.0  # how long a call waits for a connection that is free
 _READ_ONLY = "25006"
@@ -49,11 +50,12 @@ class PostgresDatabase:
         self._reader: AsyncEngine | None = None
 
     async def open(self) -> None:
-        """Make the pool, and ask for the time.
+        """Migrate if that is needed, make the pool, and ask for the time.
 
         Raises:
-            StoreError: the server cannot be reached.
+            StoreError: the server cannot be reached, or not be migrated.
         """
+        await bring_up_to_date(self._address, self._dial)
         self._engine = new_engine(self._address, self._dial)
         self._reader = self._engine.execution_options(isolation_level="AUTOCOMMIT")
         await self.ask_for_the_time()

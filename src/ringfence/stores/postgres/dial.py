@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from typing import Any
 
 from ringfence.errors import StoreError
@@ -14,8 +15,14 @@ _QUIET_SECONDS = 0.2
 is noticed soon, and one that is down costs each request next to nothing."""
 
 
-def open_driver(address: PostgresAddress) -> Driver:
+def open_driver(
+    address: PostgresAddress, settings: Mapping[str, str] | None = None
+) -> Driver:
     """Return the driver of an address.
+
+    Args:
+        address: of the server.
+        settings: of its sessions, on top of the limits that they have anyway.
 
     Raises:
         ImportError: it is not installed.
@@ -23,10 +30,10 @@ def open_driver(address: PostgresAddress) -> Driver:
     if address.driver == "asyncpg":
         from ringfence.stores.postgres.asyncpg import Asyncpg  # noqa: PLC0415 - late: picks a backend
 
-        return Asyncpg(address)
+        return Asyncpg(address, settings or {})
     from ringfence.stores.postgres.psycopg import Psycopg  # noqa: PLC0415 - same
 
-    return Psycopg(address)
+    return Psycopg(address, settings or {})
 
 
 class Dial:

@@ -101,14 +101,15 @@ class ReadLanes:
         """Answer until nobody waits any more."""
         while self._waiting:
             batch = self._take(_MOST_AT_ONCE)
+            failure = StoreError("the read was given up")
             try:
-                rows = await self._ask(lane, list(batch))
+                _settle(batch, await self._ask(lane, list(batch)))
             except StoreError as error:
-                self._fail(batch, error)
+                failure = error
                 # Who waits behind them would wait in vain for as long again.
                 self._fail(self._take(len(self._waiting)), error)
-            else:
-                _settle(batch, rows)
+            finally:
+                self._fail(batch, failure)
         if self._lanes:
             self._idle.append(lane)
 
@@ -151,7 +152,7 @@ class ReadLanes:
 
 def _settle(batch: _Waiting, rows: Rows) -> None:
     for row in rows:
-        for answer in batch.pop(row[0], ()):
+        for answer in batch[row[0]]:
             if not answer.done():
                 answer.set_result(row)
     for answers in batch.values():

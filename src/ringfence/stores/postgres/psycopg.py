@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import psycopg
@@ -21,15 +21,16 @@ class Psycopg:
 
     Args:
         address: what to connect to.
+        settings: of its sessions.
     """
 
     name = "psycopg"
     errors: tuple[type[Exception], ...] = (psycopg.Error, OSError)
 
-    def __init__(self, address: PostgresAddress) -> None:
+    def __init__(self, address: PostgresAddress, settings: Mapping[str, str]) -> None:
         self._address = address
         of_url = psycopg.conninfo.conninfo_to_dict(address.dsn).get("options", "")
-        limits = server_settings(address).items()
+        limits = (server_settings(address) | dict(settings)).items()
         # What the URL says comes last, and holds.
         ours = " ".join(f"-c {name}={value}" for name, value in limits)
         self._options = f"{ours} {of_url}".rstrip()

@@ -20,9 +20,9 @@ from ringfence.stores.postgres.address import PostgresAddress
 from ringfence.stores.postgres.database import PostgresDatabase
 from ringfence.stores.postgres.dial import Dial, open_driver
 from ringfence.stores.postgres.lanes import ReadLanes
-from ringfence.stores.postgres.upgrade import bring_up_to_date
 from ringfence.stores.sql import SqlAccountStore, SqlSessionStore
 from ringfence.stores.sql_reads import LIVE_SESSIONS, SESSION_COLUMNS, SessionReader
+from ringfence.stores.sql_shared import SqlShared
 from ringfence.stores.sql_single_use import (
     SqlReplayStore,
     SqlRevocationStore,
@@ -50,7 +50,6 @@ class PostgresStores:
     def __init__(
         self, address: PostgresAddress, clock: StoreClock | None = None
     ) -> None:
-        self._address = address
         self._dial = Dial(open_driver(address), address)
         clock = clock or StoreClock()
         self._database = PostgresDatabase(address, self._dial, clock)
@@ -68,7 +67,6 @@ class PostgresStores:
     async def start(self) -> None:
         """Migrate and open. See ``contracts.Stores``."""
         try:
-            await bring_up_to_date(self._address, self._dial)
             await self._database.open()
             await self._sessions.open()
         except BaseException:
@@ -117,3 +115,15 @@ class PostgresSessionStore(SqlSessionStore):
         """See ``contracts.SessionStore``."""
         await super().touch(seen)
         await self._of_postgres.ask_for_the_time()
+
+
+def new_shared(address: PostgresAddress) -> SqlShared:
+    """Return counters and blocks in PostgreSQL. A commit does not wait for the disk: a
+    crash may lose the last half second of what was counted.
+
+    Raises:
+        ImportError: its driver is not installed.
+    """
+    clock = StoreClock()
+    dial = Dial(open_driver(address, {"synchronous_commit": "off"}), address)
+    return SqlShared(PostgresDatabase(address, dial, clock), clock)
