@@ -1,6 +1,8 @@
 """Stores with copies before them, asked as the guard asks them: the cookie says whose
 session it is, and one question brings what the copies say."""
 
+from tests.stores.copies import keys
+
 from ringfence.stores.contracts import Question
 from ringfence.stores.copied import CopiedStores
 
@@ -16,7 +18,7 @@ class HintedStores:
 
     def __init__(self, database, shared):
         self._shared = shared
-        self._stores = CopiedStores(database, shared.copies)
+        self._stores = CopiedStores(database, shared.copies, keys)
         self.accounts = self._stores.accounts
         self.sessions = HintedSessions(self._stores.sessions, shared.ask)
         self.tickets = self._stores.tickets

@@ -45,5 +45,5 @@ def test_nothing_is_made_before_the_start(tmp_path):
 
 
 def test_an_unknown_database_stops_the_start():
-    with pytest.raises(SettingsError, match="not available in this version"):
-        open_at("postgresql://localhost/shop")
+    with pytest.raises(SettingsError, match="not a URL that ringfence knows"):
+        open_at("oracle://localhost/shop")

@@ -8,7 +8,13 @@ from types import SimpleNamespace
 from ringfence.errors import StoreError
 from ringfence.stores.contracts import Told
 
+KEY = bytes(range(32))
 HELD, LEASED, KEPT = 30.0, 30.0, 300.0  # seconds
+
+
+def keys():
+    """Return the keys that copies are sealed with, in tests."""
+    return (KEY,)
 
 
 class DictCopies:

@@ -4,9 +4,10 @@ import asyncio
 from hashlib import sha256
 from types import SimpleNamespace
 
+import msgspec
 import pytest
 from tests.contracts.records import NOW, account, session
-from tests.stores.copies import DictCopies
+from tests.stores.copies import KEY, DictCopies, keys
 from tests.stores.interleaved import COPY_STEPS, Steps, gated, orders
 
 from ringfence.errors import StoreError
@@ -14,6 +15,7 @@ from ringfence.stores import copied_sessions
 from ringfence.stores.contracts import Told, Use
 from ringfence.stores.copied import CopiedStores
 from ringfence.stores.memory import MemoryStores
+from ringfence.stores.seal import CopySeal
 from ringfence.stores.sqlite import SQLiteStores
 
 pytestmark = pytest.mark.anyio
@@ -49,7 +51,7 @@ async def fill(database):
 
 @pytest.fixture
 async def stores(database, copies):
-    opened = CopiedStores(database, copies)
+    opened = CopiedStores(database, copies, keys)
     yield opened
     await opened.stop()
 
@@ -88,7 +90,7 @@ class Interleaved:
         pass
 
     def another_process(self):
-        return CopiedStores(self.shelves, self.copies)
+        return CopiedStores(self.shelves, self.copies, keys)
 
     async def read(self):
         return await asked(self.stores, self.copies)
@@ -225,7 +227,7 @@ async def test_a_copy_spares_the_database(stores, copies, database):
 async def test_another_process_reads_the_copy(stores, copies, database):
     await asked(stores, copies)
     await database.stop()
-    other = CopiedStores(database, copies)
+    other = CopiedStores(database, copies, keys)
     found = await asked(other, copies)
     assert found == ONE
     assert await asked(other, copies) is found
@@ -258,7 +260,7 @@ async def state(database):
 @pytest.mark.parametrize("change", CHANGES)
 async def test_a_change_holds_at_once(stores, copies, database, change):
     """For this process and for any other, which has a copy of its own in memory."""
-    other = CopiedStores(database, copies)
+    other = CopiedStores(database, copies, keys)
     for each in (stores, other):
         assert await asked(each, copies) == ONE
         assert await each.revocations.standing(TOKEN_ID, "id-ann") == 0
@@ -344,21 +346,72 @@ async def test_a_known_owner_is_looked_up_in_the_copies(stores, copies, database
 
 
 async def test_no_other_copy_passes_for_this_one(stores, copies, database):
-    """Copies of another session, of another owner, of another format or of none."""
+    """One of another session, another owner, another time, or cut off."""
     await asked(stores, copies)
-    good = (await copies.read(TOKEN, "id-ann")).copy
-    other = CopiedStores(database, copies)
-    assert other.sessions.recall(TOKEN, Told("id-ann", good)) == ONE
-    for name, told in [
-        (session("two").token_hash, Told("id-ann", good)),
-        (TOKEN, Told("id-bob", good)),
-        (TOKEN, Told("id-ann", good[1:])),
-        (TOKEN, Told("id-ann", good[:-1])),
-        (TOKEN, Told("id-ann", b"")),
-    ]:
-        assert other.sessions.recall(name, told) is None
+    told = await copies.read(TOKEN, "id-ann")
+    other = CopiedStores(database, copies, keys)
+    for sessions in (stores.sessions, other.sessions):
+        assert sessions.recall(TOKEN, told) == ONE
+        assert sessions.recall(session("two").token_hash, told) is None
+        for changes in (
+            {"owner": "id-bob"},
+            {"generation": b"another"},
+            {"epoch": 7},
+            {"copy": told.copy[1:]},
+            {"copy": told.copy[:-1]},
+            {"copy": told.copy[:16]},
+            {"copy": told.copy[:9]},
+            {"copy": b""},
+            {"copy": None},
+        ):
+            changed = told._replace(**changes)
+            assert sessions.recall(TOKEN, changed) in {None, *known(sessions, changes)}
     standing = other.revocations
-    assert await standing.standing(TOKEN, "id-ann", Told("id-ann", good, epoch=7)) == 0
+    assert await standing.standing(TOKEN, "id-ann", told._replace(epoch=7)) == 0
+
+
+def known(sessions, changes):
+    """What was opened before is known: its epoch says nothing of a session."""
+    return {ONE} if "epoch" in changes else set()
+
+
+async def test_a_forged_copy_is_none(stores, copies):
+    """Whoever can write to the store of the copies, and has an account, does not give
+    it the role of an operator (CWE-345)."""
+    await asked(stores, copies)
+    mallory = b"session 1 " + msgspec.msgpack.encode(ONE._replace(roles=STAFF))
+    forger = CopySeal(lambda: (b"a key of their own".ljust(32),))
+    told = await copies.read(TOKEN, "id-ann")
+    for forged in (
+        told.copy[:16] + mallory,
+        mallory,
+        forger.seal(TOKEN, told, mallory, -1),
+    ):
+        copies.entries["id-ann", TOKEN].copy = forged
+        assert await asked(stores, copies) == ONE
+    # With the key it would have been believed.
+    sealed = CopySeal(keys).seal(TOKEN, told, mallory, -1)
+    copies.entries["id-ann", TOKEN].copy = sealed
+    assert (await asked(stores, copies)).roles == STAFF
+
+
+@pytest.mark.parametrize("content", [b"", b"session 0 \x90", b"session 1 \x90"])
+async def test_a_copy_of_another_version_is_none(stores, copies, content):
+    """While versions change, both are running."""
+    told = await copies.read(TOKEN, "id-ann")
+    sealed = CopySeal(keys).seal(TOKEN, told, content, -1)
+    await copies.keep(TOKEN, told, sealed, -1)
+    assert await asked(stores, copies) == ONE
+
+
+async def test_keys_of_copies_rotate(stores, copies, database):
+    """What the last key has sealed is still good."""
+    found = await asked(stores, copies)
+    newer = CopiedStores(database, copies, lambda: (bytes(32), KEY))
+    newest = CopiedStores(database, copies, lambda: (bytes(32),))
+    told = await copies.read(TOKEN, "id-ann")
+    assert newer.sessions.recall(TOKEN, told) == found
+    assert newest.sessions.recall(TOKEN, told) is None
 
 
 async def test_a_token_that_stands_is_copied_with_its_epoch(stores, copies, database):
@@ -388,7 +441,7 @@ async def test_an_answer_that_cannot_be_copied_is_an_answer(
 async def test_touching_drops_what_is_touched(stores, copies, database):
     """Whether this process knows whose it is or not, and no more than that."""
     two = session("two").token_hash
-    other = CopiedStores(database, copies)
+    other = CopiedStores(database, copies, keys)
     for token in (TOKEN, two):
         await asked(other, copies, token)
     copies.asked.clear()
@@ -443,7 +496,7 @@ async def test_a_copy_is_never_of_what_sqlite_has_read_before(tmp_path, copies):
     for each in database:
         await each.start()
     await fill(database[0])
-    mine, other = (CopiedStores(each, copies) for each in database)
+    mine, other = (CopiedStores(each, copies, keys) for each in database)
     database[1].sessions._reader.monotonic = lambda: 0.0  # within the five
     try:
         assert await other.sessions.read(TOKEN) == ONE
@@ -469,7 +522,7 @@ async def test_the_rest_is_the_databases(stores, database):
 
 async def test_many_at_once(stores, copies, database):
     """A hundred readers in two processes while the session ends: none afterwards."""
-    other = CopiedStores(database, copies)
+    other = CopiedStores(database, copies, keys)
     readers = [asked(each, copies) for each in (stores, other) for _ in range(50)]
     ending = stores.sessions.end_token(TOKEN, "id-ann")
     await asyncio.gather(*readers[:40], ending, *readers[40:])

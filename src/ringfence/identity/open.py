@@ -132,7 +132,12 @@ def open_identity(  # noqa: PLR0913 - the settings, and what stands below this r
             error.name or "starlette", "identity", "serve accounts and sign-in"
         ) from error
 
-    stores = open_stores(database, settings.sessions, copies)
+    stores = open_stores(
+        database,
+        settings.sessions,
+        copies,
+        partial(keyring.derive_all, "identity.session-copy"),
+    )
     clock = stores.clock if clock is None else clock
     passwords = open_passwords(settings, data=data, measure=measure, clock=clock)
 

@@ -22,10 +22,11 @@ from ringfence.stores.contracts import (
 )
 from ringfence.stores.copied_sessions import CopiedSessions
 from ringfence.stores.held import HeldChanges
+from ringfence.stores.seal import CopySeal, Keys
 
 logger = logging.getLogger("ringfence.stores")
 
-_STANDING = b"standing 1 "
+_STANDING = b"standing 1"  # what copies of tokens say: that they were not revoked
 
 
 class CopiedStores:
@@ -37,17 +38,19 @@ class CopiedStores:
     Args:
         database: keeps everything.
         copies: opened and closed by whoever made them.
+        keys: that copies are sealed with; asked for when the first one is made.
     """
 
-    def __init__(self, database: Stores, copies: CopyStore) -> None:
+    def __init__(self, database: Stores, copies: CopyStore, keys: Keys) -> None:
+        seal = CopySeal(keys)
         self._database = database
         self._held = HeldChanges(copies)
         self.accounts: AccountStore = CopiedAccounts(database.accounts, self._held)
         self.sessions: SessionStore = CopiedSessions(
-            database.sessions, copies, self._held
+            database.sessions, copies, seal, self._held
         )
         self.revocations: RevocationStore = CopiedRevocations(
-            database.revocations, copies, self._held
+            database.revocations, copies, seal, self._held
         )
         # What is used once is asked for once: there is nothing to copy.
         self.tickets: TicketStore = database.tickets
@@ -130,14 +133,20 @@ class CopiedRevocations:
     Args:
         database: knows which tokens were taken back.
         copies: say of single tokens that they were not.
+        seal: tells our copies from others.
         held: changes the database.
     """
 
     def __init__(
-        self, database: RevocationStore, copies: CopyStore, held: HeldChanges
+        self,
+        database: RevocationStore,
+        copies: CopyStore,
+        seal: CopySeal,
+        held: HeldChanges,
     ) -> None:
         self._database = database
         self._copies = copies
+        self._seal = seal
         self._held = held
 
     async def revoke(self, token_id: bytes, account_id: str, seconds: float) -> None:
@@ -154,13 +163,13 @@ class CopiedRevocations:
             told = await self._copies.read(token_id, account_id)
         if told.owner != account_id:
             return await self._database.standing(token_id, account_id)
-        content = _STANDING + token_id
-        if told.copy == content and told.epoch >= 0:
+        if self._seal.open(token_id, told) == _STANDING:
             return told.epoch
         epoch = await self._database.standing(token_id, account_id)
         if epoch is not None and told.lease:
+            sealed = self._seal.seal(token_id, told, _STANDING, epoch)
             try:
-                await self._copies.keep(token_id, told, content, epoch)
+                await self._copies.keep(token_id, told, sealed, epoch)
             except StoreError as error:
                 logger.warning("a token was found good but not copied: %s", error)
         return epoch

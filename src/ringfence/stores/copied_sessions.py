@@ -18,6 +18,7 @@ from ringfence.stores.contracts import (
     Use,
 )
 from ringfence.stores.held import HeldChanges
+from ringfence.stores.seal import CopySeal
 
 logger = logging.getLogger("ringfence.stores")
 
@@ -32,7 +33,8 @@ _decode = msgspec.msgpack.Decoder(SessionRecord).decode
 class _Copy(NamedTuple):
     """A copy as its store has it, and what it means."""
 
-    content: bytes
+    sealed: bytes
+    generation: bytes
     session: SessionRecord
 
 
@@ -45,14 +47,20 @@ class CopiedSessions:
     Args:
         database: keeps the sessions.
         copies: are asked where the owner is known beforehand.
+        seal: tells our copies from others.
         held: changes the database.
     """
 
     def __init__(
-        self, database: SessionStore, copies: CopyStore, held: HeldChanges
+        self,
+        database: SessionStore,
+        copies: CopyStore,
+        seal: CopySeal,
+        held: HeldChanges,
     ) -> None:
         self._database = database
         self._copies = copies
+        self._seal = seal
         self._held = held
         self._known: dict[bytes, _Copy] = {}
         self.of_account = database.of_account
@@ -68,18 +76,19 @@ class CopiedSessions:
             return self._database.recall(token_hash) if unknown else None
         if not told.owner:
             return self._database.recall(token_hash)
-        content = told.copy
-        if content is None:
+        sealed = told.copy
+        if sealed is None:
             return None
         known = self._known.get(token_hash)
         if (
             known is not None
-            and known.content == content
+            and known.sealed == sealed
+            and known.generation == told.generation
             and known.session.account_id == told.owner
         ):
             return known.session
-        session = _decoded(content, token_hash, told.owner)
-        return session and self._remember(content, session)
+        session = _decoded(self._seal.open(token_hash, told))
+        return session and self._remember(sealed, told, session)
 
     async def read(
         self, token_hash: bytes, told: Told | None = None
@@ -102,17 +111,20 @@ class CopiedSessions:
         if session is None or session.account_id != told.owner or not told.lease:
             return session
         content = _FORMAT + _encode(session)
+        sealed = self._seal.seal(token_hash, told, content, _NO_EPOCH)
         try:
-            await self._copies.keep(token_hash, told, content, _NO_EPOCH)
+            await self._copies.keep(token_hash, told, sealed, _NO_EPOCH)
         except StoreError as error:
             logger.warning("a session was read but could not be copied: %s", error)
-        return self._remember(content, session)
+        return self._remember(sealed, told, session)
 
-    def _remember(self, content: bytes, session: SessionRecord) -> SessionRecord:
+    def _remember(
+        self, sealed: bytes, told: Told, session: SessionRecord
+    ) -> SessionRecord:
         """Decode each copy once: without a change its record is the same object."""
         if len(self._known) >= _REMEMBERED:
             self._known.clear()
-        self._known[session.token_hash] = _Copy(content, session)
+        self._known[session.token_hash] = _Copy(sealed, told.generation, session)
         return session
 
     async def add(
@@ -185,14 +197,11 @@ class CopiedSessions:
         )
 
 
-def _decoded(content: bytes, token_hash: bytes, owner: str) -> SessionRecord | None:
-    """Return the session that a copy holds, ``None`` if it is no copy of this one."""
-    if not content.startswith(_FORMAT):
+def _decoded(content: bytes | None) -> SessionRecord | None:
+    """Return the session that an opened copy holds, ``None`` if it is none."""
+    if content is None or not content.startswith(_FORMAT):
         return None
     try:
-        session = _decode(content[len(_FORMAT) :])
-    except msgspec.MsgspecError:
+        return _decode(content[len(_FORMAT) :])
+    except msgspec.MsgspecError:  # of a version whose sessions look otherwise
         return None
-    if session.token_hash != token_hash or session.account_id != owner:
-        return None
-    return session

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 import pytest
 from tests.contracts.records import session
 from tests.servers.valkey import running_valkey
+from tests.stores.copies import keys
 from tests.stores.interleaved import orders
 from tests.stores.redis.keyspaces import until
 from tests.stores.test_copied import (
@@ -64,7 +65,7 @@ async def copied(shared):
     database = MemoryStores()
     await database.start()
     await fill(database)
-    stores = CopiedStores(database, shared.copies)
+    stores = CopiedStores(database, shared.copies, keys)
     try:
         yield stores, database
     finally:
@@ -154,8 +155,8 @@ async def test_two_processes_with_one_file(tmp_path, valkey):
     """What one ends is over for the other at the very next question."""
     database = [SQLiteStores(tmp_path / "both.db") for _ in range(2)]
     async with shared_at(valkey) as one, shared_at(valkey) as other:
-        mine = CopiedStores(database[0], one.copies)
-        others = CopiedStores(database[1], other.copies)
+        mine = CopiedStores(database[0], one.copies, keys)
+        others = CopiedStores(database[1], other.copies, keys)
         await mine.start()
         await others.start()
         await fill(database[0])

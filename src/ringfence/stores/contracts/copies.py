@@ -13,7 +13,8 @@ class Told(NamedTuple):
         copy: what the database has said, if nothing has changed since then.
         lease: allows to keep a copy of what the database says next; empty where
             somebody is changing it just now.
-        generation: of the owner's copies; belongs to the lease.
+        generation: of the owner's copies; of a copy the same as of the lease that it
+            was kept with.
         epoch: of the account when ``copy`` was made, -1 without one.
     """
 
