@@ -7,14 +7,13 @@ order, so that a queue of futures is all that is needed to tell them apart.
 from __future__ import annotations
 
 import asyncio
-import math
 import random
 from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import Any, Final, NamedTuple
 
 from redis.asyncio.connection import AbstractConnection
-from redis.exceptions import ResponseError
+from redis.exceptions import RedisError
 
 from ringfence.errors import StoreBusyError, StoreError
 from ringfence.exchange import own_work
@@ -22,6 +21,7 @@ from ringfence.stores.redis.address import Address
 from ringfence.stores.redis.dial import BROKEN, Dial, Dialled
 from ringfence.stores.redis.failures import DownError, LostError, RefusedError
 from ringfence.stores.redis.inspection import INFO, Facts
+from ringfence.stores.redis.replies import replies_of
 
 QUEUE: Final = 10_000
 """Calls under way at once, far more than a worker serves within one timeout."""
@@ -277,23 +277,20 @@ class SharedConnection:
                 return
 
     async def _read(self, wire: AbstractConnection, sent: deque[Entry]) -> None:
+        replies = replies_of(wire)
         while True:
             try:
-                reply = await wire.read_response(
-                    timeout=math.inf, disconnect_on_error=False
-                )
-            except BROKEN as error:
-                # LOADING and the like: redis-py takes them for a broken connection.
-                is_reply = isinstance(error, ResponseError) or _code(error)
-                if not (is_reply and sent):
-                    return
-                self._refused(sent.popleft(), error)
-                continue
-            if not sent:
-                return  # the answer to nothing: it is out of step
-            future = sent.popleft().future  # always: a caller may have gone
-            if not future.done():
-                future.set_result(reply)
+                found = await replies.next()
+            except BROKEN:
+                return
+            for reply in found:
+                if not sent:
+                    return  # the answer to nothing: it is out of step
+                entry = sent.popleft()  # always: a caller may have gone
+                if isinstance(reply, RedisError):
+                    self._refused(entry, reply)
+                elif not entry.future.done():
+                    entry.future.set_result(reply)
 
     def _refused(self, entry: Entry, error: Exception) -> None:
         """Pass an error on. It is of one command: the next reply is the next call's."""
