@@ -233,6 +233,15 @@ def issue(folder, name, authority):
         .add_extension(
             x509.BasicConstraints(ca=authority is None, path_length=None), critical=True
         )
+        # Python 3.13 asks for these (VERIFY_X509_STRICT).
+        .add_extension(
+            x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False
+        )
+        .add_extension(
+            x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()),
+            critical=False,
+        )
+        .add_extension(usage(is_authority=authority is None), critical=True)
         .sign(signer, hashes.SHA256())
     )
     pem = serialization.Encoding.PEM
@@ -243,6 +252,26 @@ def issue(folder, name, authority):
         )
     )
     return subject, key
+
+
+def usage(*, is_authority):
+    others = dict.fromkeys(
+        (
+            "content_commitment",
+            "key_encipherment",
+            "data_encipherment",
+            "key_agreement",
+            "encipher_only",
+            "decipher_only",
+        ),
+        False,
+    )
+    return x509.KeyUsage(
+        digital_signature=not is_authority,
+        key_cert_sign=is_authority,
+        crl_sign=is_authority,
+        **others,
+    )
 
 
 @pytest.fixture(scope="module")
