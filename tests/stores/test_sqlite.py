@@ -16,7 +16,7 @@ from ringfence.stores.contracts import Use
 from ringfence.stores.migrate import VERSION_TABLE, migrate
 from ringfence.stores.open import open_stores
 from ringfence.stores.schema import metadata
-from ringfence.stores.sqlite import _READ_SESSION, _switch_to_wal
+from ringfence.stores.sqlite import READ_SESSION, _switch_to_wal
 
 pytestmark = pytest.mark.anyio
 
@@ -135,7 +135,7 @@ async def test_the_reader_cannot_write(stores):
 async def test_the_read_is_by_primary_key(stores, path):
     """No scan, whatever the number of sessions."""
     with closing(sqlite3.connect(path)) as connection:
-        plan = connection.execute(f"EXPLAIN QUERY PLAN {_READ_SESSION}", (b"x",))
+        plan = connection.execute(f"EXPLAIN QUERY PLAN {READ_SESSION}", (b"x",))
         steps = [row[3] for row in plan]
     assert len(steps) == 2
     assert all("USING PRIMARY KEY" in step for step in steps), steps

@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ringfence.clock import Clock
 from ringfence.errors import StoreBusyError, StoreError
+from ringfence.exchange import own_work
 from ringfence.stores.contracts import Charge, Verdict, counter_key
 from ringfence.stores.distinct import Distinct
 from ringfence.stores.memory_counters import Kept, MemoryCounters
@@ -134,6 +135,7 @@ class SqlCounters:
         return await answer
 
     async def _run(self) -> None:
+        own_work.set(True)  # for many requests at once, and for none of them
         try:
             while self._waiting:
                 some = self._waiting[:_MOST_AT_ONCE]

@@ -10,7 +10,16 @@ from __future__ import annotations
 from hashlib import sha256
 from typing import Any
 
-from sqlalchemy import Table, delete, exists, insert, select, text, tuple_
+from sqlalchemy import (
+    Table,
+    TextClause,
+    delete,
+    exists,
+    insert,
+    select,
+    text,
+    tuple_,
+)
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -21,11 +30,16 @@ from ringfence.stores.sql import Database, account_at
 
 _TAKEN_ALONG = 8  # expired rows that go with each new one
 
-_REMEMBER = """
-    INSERT INTO {table} (key, expires) VALUES (:key, :expires)
+_REMEMBER_SEEN = text("""
+    INSERT INTO ringfence_replays (key, expires) VALUES (:key, :expires)
     ON CONFLICT (key) DO UPDATE SET expires = excluded.expires
-    WHERE {table}.expires <= :unless_after
-"""
+    WHERE ringfence_replays.expires <= :unless_after
+""")
+_REMEMBER_REVOKED = text("""
+    INSERT INTO ringfence_revocations (key, expires) VALUES (:key, :expires)
+    ON CONFLICT (key) DO UPDATE SET expires = excluded.expires
+    WHERE ringfence_revocations.expires <= :unless_after
+""")
 
 
 class SqlTicketStore:
@@ -117,7 +131,7 @@ class SqlReplayStore:
     """
 
     def __init__(self, database: Database, clock: Clock) -> None:
-        self._seen = _Expiring(database, replays)
+        self._seen = _Expiring(database, replays, _REMEMBER_SEEN)
         self._clock = clock
 
     async def first(self, key: bytes, seconds: float) -> bool:
@@ -138,7 +152,7 @@ class SqlRevocationStore:
 
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
-        self._revoked = _Expiring(database, revocations)
+        self._revoked = _Expiring(database, revocations, _REMEMBER_REVOKED)
         self._clock = clock
 
     async def revoke(self, token_id: bytes, account_id: str, seconds: float) -> None:
@@ -168,10 +182,10 @@ class SqlRevocationStore:
 class _Expiring:
     """Keys that are remembered for a while, in one table."""
 
-    def __init__(self, database: Database, table: Table) -> None:
+    def __init__(self, database: Database, table: Table, remember: TextClause) -> None:
         self._database = database
         self._table = table
-        self._statement = text(_REMEMBER.format(table=table.name))
+        self._statement = remember
 
     async def remember(
         self, key: bytes, now: float, *, until: float, unless_after: float

@@ -27,7 +27,7 @@ from ringfence.stores.contracts import (
 )
 from ringfence.stores.migrate import migrate
 from ringfence.stores.sql import SqlAccountStore, SqlSessionStore, decode_names
-from ringfence.stores.sql_reads import LIVE_SESSIONS, SESSION_COLUMNS, SessionReader
+from ringfence.stores.sql_reads import READ_SESSION, SessionReader
 from ringfence.stores.sql_shared import SqlShared
 from ringfence.stores.sql_single_use import (
     SqlReplayStore,
@@ -44,10 +44,6 @@ _MIGRATION_SECONDS = 60.0  # how long a start waits for another start to migrate
 _SESSIONS_KNOWN = 8192  # about 4 MB
 _UNSEEN_SECONDS = 0.005  # how long a change by another process may go unseen
 _OWNER_ONLY = 0o600  # the file holds password hashes
-
-_READ_SESSION = f"""
-    SELECT {SESSION_COLUMNS} FROM {LIVE_SESSIONS} WHERE s.token_hash = ?
-"""  # noqa: S608 - two constants
 
 _READ_ACCOUNT = """
     SELECT email, email_key, password_hash, roles, disabled, created, epoch
@@ -240,7 +236,7 @@ class SQLiteSessionStore(SqlSessionStore):
 
     def __init__(self, file: SQLiteFile) -> None:
         super().__init__(file)
-        self._reader = SQLiteReader(file, _READ_SESSION)
+        self._reader = SQLiteReader(file, READ_SESSION)
         self._known: dict[bytes, SessionRecord] = {}
         self._rows = SessionReader()
 
@@ -268,7 +264,7 @@ class SQLiteSessionStore(SqlSessionStore):
         known = self.recall(token_hash)
         if known is not None:
             return known
-        row = self._reader.row(_READ_SESSION, (token_hash,))
+        row = self._reader.row(READ_SESSION, (token_hash,))
         if row is None:
             return None
         if len(self._known) >= _SESSIONS_KNOWN:
@@ -407,7 +403,10 @@ def _take_the_lock_at_begin(engine: Engine, *, is_durable: bool = True) -> None:
     def settle(connection: Any, _: object) -> None:
         cursor = connection.cursor()
         cursor.execute("PRAGMA foreign_keys=ON")
-        cursor.execute(f"PRAGMA synchronous={'FULL' if is_durable else 'NORMAL'}")
+        # In WAL mode NORMAL damages nothing; it may lose the last commits.
+        cursor.execute(
+            "PRAGMA synchronous=FULL" if is_durable else "PRAGMA synchronous=NORMAL"
+        )
         cursor.close()
 
     @event.listens_for(engine, "begin")

@@ -18,6 +18,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from ringfence.errors import StoreBusyError, StoreError
+from ringfence.exchange import own_work
 from ringfence.stores.clock import StoreClock
 from ringfence.stores.postgres.address import PostgresAddress
 from ringfence.stores.postgres.dial import Dial
@@ -109,6 +110,8 @@ class PostgresDatabase:
         loop = asyncio.get_running_loop()
         until = loop.time() + self._address.timeout
         deadline = None
+        # A request that names our server could else keep us from it.
+        ours = own_work.set(True)
         try:
             async with AsyncExitStack() as stack:
                 async with asyncio.timeout_at(until):
@@ -126,6 +129,7 @@ class PostgresDatabase:
         except self._dial.driver.errors as error:
             raise self._failure(error) from error
         finally:
+            own_work.reset(ours)
             if deadline is not None:
                 deadline.cancel()
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ringfence.errors import StoreBusyError, StoreError
+from ringfence.exchange import own_work
 from ringfence.stores.clock import StoreClock
 from ringfence.stores.postgres.dial import Dial
 from ringfence.stores.postgres.drivers import Fetch, Rows
@@ -99,6 +100,7 @@ class ReadLanes:
 
     async def _run(self, lane: _Lane) -> None:
         """Answer until nobody waits any more."""
+        own_work.set(True)  # for many requests at once, and for none of them
         while self._waiting:
             batch = self._take(_MOST_AT_ONCE)
             failure = StoreError("the read was given up")

@@ -21,7 +21,7 @@ from ringfence.stores.postgres.database import PostgresDatabase
 from ringfence.stores.postgres.dial import Dial, open_driver
 from ringfence.stores.postgres.lanes import ReadLanes
 from ringfence.stores.sql import SqlAccountStore, SqlSessionStore
-from ringfence.stores.sql_reads import LIVE_SESSIONS, SESSION_COLUMNS, SessionReader
+from ringfence.stores.sql_reads import READ_SESSION, SessionReader
 from ringfence.stores.sql_shared import SqlShared
 from ringfence.stores.sql_single_use import (
     SqlReplayStore,
@@ -29,11 +29,9 @@ from ringfence.stores.sql_single_use import (
     SqlTicketStore,
 )
 
-_READ_SESSIONS = f"""
-    SELECT {SESSION_COLUMNS}, extract(epoch FROM clock_timestamp())::float8
-    FROM {LIVE_SESSIONS}
-    WHERE s.token_hash = ANY({{keys}})
-"""  # noqa: S608 - two constants
+_READ_SESSIONS = READ_SESSION.replace("= ?", "= ANY({keys})").replace(
+    "FROM", ", extract(epoch FROM clock_timestamp())::float8 FROM", 1
+)
 
 
 class PostgresStores:

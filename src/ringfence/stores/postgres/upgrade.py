@@ -16,13 +16,10 @@ from ringfence.stores.postgres.address import PostgresAddress
 from ringfence.stores.postgres.dial import Dial
 
 _DENIED = "42501"
-_MIGRATION_SECONDS = 60.0  # how long a start waits for another start to migrate
-_LOCK = 0x72696E6766656E63
-"""Names the advisory lock: "ringfenc" in ASCII."""
-_PREPARE = (
-    f"SET LOCAL lock_timeout = '{_MIGRATION_SECONDS:.0f}s'",
-    f"SET LOCAL statement_timeout = '{_MIGRATION_SECONDS:.0f}s'",
-    f"SELECT pg_advisory_xact_lock({_LOCK})",
+_PREPARE = (  # a start waits for another start to migrate, but not for ever
+    text("SET LOCAL lock_timeout = '60s'"),
+    text("SET LOCAL statement_timeout = '60s'"),
+    text("SELECT pg_advisory_xact_lock(8244241983257013859)"),  # "ringfenc" in ASCII
 )
 
 
@@ -63,7 +60,7 @@ async def _upgraded(address: PostgresAddress, dial: Dial) -> bool:
 
 async def _migrated(connection: AsyncConnection) -> bool:
     for statement in _PREPARE:
-        await connection.execute(text(statement))
+        await connection.execute(statement)
     if await connection.run_sync(is_current):  # another process was faster
         return False
     await connection.run_sync(migrate)
