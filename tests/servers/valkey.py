@@ -24,6 +24,7 @@ from pathlib import Path
 
 from redis import Redis, RedisCluster
 from redis.backoff import NoBackoff
+from redis.crc import key_slot
 from redis.exceptions import RedisError
 from redis.retry import Retry
 from tests.attacks.serving import free_port
@@ -76,6 +77,10 @@ class Valkey:
     def socket(self) -> Path:
         """Where it listens too."""
         return self.folder / "socket"
+
+    @property
+    def is_running(self) -> bool:
+        return self._shell is not None
 
     def client(self, *, text: bool = True) -> Redis:
         """Return a client for the test's own questions, without retries.
@@ -170,8 +175,7 @@ class Cluster:
 
     def node_of(self, key: str) -> Valkey:
         """Return the primary that held the slot of ``key`` at the start."""
-        with self.nodes[0].client() as client:
-            slot = int(client.execute_command("CLUSTER KEYSLOT", key))
+        slot = key_slot(key.encode())
         return next(
             node
             for node, (first, last) in zip(
@@ -186,6 +190,11 @@ class Cluster:
             with node.client() as client:
                 client.flushall()
 
+    def slots_in_use(self, node: Valkey) -> list[int]:
+        """Return the slots of a node that hold something."""
+        with node.client(text=False) as client:
+            return sorted({key_slot(key) for key in client.scan_iter()})
+
     def move(self, slot: int, giver: Valkey, taker: Valkey) -> None:
         """Begin to move a slot: until ``settle``, ``giver`` answers ASK for what it no
         longer has."""
@@ -196,15 +205,21 @@ class Cluster:
     def settle(self, slot: int, giver: Valkey, taker: Valkey) -> None:
         """End the move: bring the keys over and tell all primaries; from now on
         ``giver`` answers MOVED."""
-        with giver.client() as old, taker.client() as new:
-            while keys := old.execute_command("CLUSTER GETKEYSINSLOT", slot, 100):
-                old.execute_command(
-                    "MIGRATE", "127.0.0.1", taker.port, "", 0, 5000, "KEYS", *keys
-                )
+        with giver.client(text=False) as old, taker.client() as new:
+            # GETKEYSINSLOT would be better, but redis-py reads its answer as text.
+            for key in [key for key in old.scan_iter() if key_slot(key) == slot]:
+                old.migrate("127.0.0.1", taker.port, key, 0, 5000)
             owner = _id(new)
         for node in (taker, giver, *self.nodes):
             with node.client() as client:
                 client.execute_command("CLUSTER SETSLOT", slot, "NODE", owner)
+
+    def await_primary(self, heir: Valkey) -> None:
+        """Return when this replica has taken over, and all who are left know it."""
+        await_true(partial(_leads, heir), "the replica has not taken over", heir)
+        for node in self.everybody:
+            if node.is_running:
+                await_true(partial(_ready, node), "the cluster is not ready", node)
 
 
 @dataclass(frozen=True, slots=True)
@@ -395,6 +410,11 @@ def _await_size(cluster: Cluster) -> None:
 def _ready(node: Valkey) -> bool:
     with node.client() as client:
         return client.cluster("INFO")["cluster_state"] == "ok"
+
+
+def _leads(node: Valkey) -> bool:
+    with node.client() as client:
+        return bool(client.info("replication")["role"] == "master")
 
 
 def _follows(replica: Valkey) -> bool:
