@@ -18,6 +18,7 @@ from ringfence.clock import system_clock
 from ringfence.denial import Denial
 from ringfence.errors import BodyRefusedError, SettingsError, StoreError
 from ringfence.exchange import (
+    ENDS,
     ASGIApp,
     End,
     Exchange,
@@ -27,7 +28,6 @@ from ringfence.exchange import (
     Step,
     active,
     live,
-    settle,
     step_of,
 )
 from ringfence.frameworks.rule import Rule
@@ -258,7 +258,7 @@ class Guard:
         token = active.set(exchange)
         try:
             said = self._admit(exchange, iter(self._street))
-            end = said if said is None else await settle(said)
+            end = said if said is None or isinstance(said, ENDS) else await said
             if end is not None:
                 await self._answers.end(end, exchange, send)
                 return
@@ -327,14 +327,17 @@ class Guard:
         """Wait for a stage that has not agreed at once; go on if it has nothing against
         the request."""
         try:
-            end = await settle(said)
+            # Not by ``settle``: each coroutine on the way costs as much as some stages.
+            end = said if isinstance(said, ENDS) else await said
         except Exception as error:  # noqa: BLE001 - whatever fails here refuses
             return self._fail(exchange, error)
         if end is not None:
             exchange.stopped_by = step
             return end
         further = self._admit(exchange, steps)
-        return further if further is None else await settle(further)
+        if further is None or isinstance(further, ENDS):
+            return further
+        return await further
 
     def _fail(self, exchange: Exchange, error: Exception) -> Denial:
         if isinstance(error, BodyRefusedError) and exchange.denial is not None:

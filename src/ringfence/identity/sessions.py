@@ -168,7 +168,7 @@ class Sessions:
         cookies = exchange.headers.get(b"cookie")
         if cookies is None:
             return NO_NAME
-        name = self._remembered(exchange, cookies)
+        name = exchange.named = self._remembered(exchange, cookies)
         if name is None:
             value = self._cookie.read(exchange)
             if not value or isinstance(value, Denial):
@@ -202,15 +202,13 @@ class Sessions:
         headers = exchange.headers
         cookies = headers.get(b"cookie")
         reply = exchange.reply
-        if (
-            cookies is None
-            or len(cookies) > _LONGEST_COOKIE
-            or isinstance(reply, StoreError)
-        ):
+        if cookies is None or isinstance(reply, StoreError):
             return self._examine(exchange)
         # First what nearly every request of somebody signed in looks like: the cookies
         # of the one before it, which had the session that is still as it was then.
-        server, name = self._tokens.get(sha256(cookies).digest(), _NO_TOKEN)
+        name = exchange.named
+        if name is None:
+            name = self._remembered(exchange, cookies) or NO_NAME
         token_hash = name.token_hash
         known, now = self._known.get(token_hash), self._clock()
         try:
@@ -220,7 +218,6 @@ class Sessions:
                 or known.network != exchange.network
                 or known.agent != headers.get(b"user-agent")
                 or b"authorization" in headers
-                or server != exchange.scope.get("server")
                 or self._store.recall(token_hash, reply and reply.told)
                 is not known.session
             ):
