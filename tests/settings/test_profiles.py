@@ -156,6 +156,44 @@ def test_development_takes_no_forwarded_requests():
     refuse_unsafe(Settings(env="development", proxies=("none",)))
 
 
+FAR_POSTGRES = "postgresql://app:secret@db.internal:5432/shop"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://app@127.0.0.1/shop",
+        "postgresql://app@[::1]:5432/shop",
+        "postgresql+asyncpg://app@localhost/shop",
+        "postgresql://app@/shop?host=/run/postgresql",
+        "postgresql:///shop",
+        f"{FAR_POSTGRES}?sslmode=verify-full&sslrootcert=system",
+        f"{FAR_POSTGRES}?sslmode=verify-ca&sslrootcert=/etc/ca.pem",
+    ],
+)
+def test_postgres_nearby_or_over_checked_tls_is_safe(url):
+    refuse_unsafe(replace(SAFE, database=url, store=url))
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        FAR_POSTGRES,
+        f"{FAR_POSTGRES}?sslmode=prefer",
+        f"{FAR_POSTGRES}?sslmode=require",
+        "postgresql+asyncpg://app:secret@127.0.0.1,10.0.0.7/shop",
+        "postgres://app:secret@/shop?host=db.internal",
+    ],
+)
+@pytest.mark.parametrize("name", ["database", "store"])
+def test_postgres_elsewhere_proves_who_it_is(name, url):
+    """With sslmode=require anybody on the way may answer in its place."""
+    said = refused(replace(SAFE, **{name: url}))
+    assert f"{name} reaches" in said
+    assert "sslmode=verify-full" in said
+    assert "secret" not in said
+
+
 @pytest.mark.parametrize(
     "store",
     [

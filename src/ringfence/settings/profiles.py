@@ -6,7 +6,7 @@ import ipaddress
 import os
 import time
 from collections.abc import Iterator
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 from ringfence.browser.origins import canonical
 from ringfence.errors import SettingsError
@@ -65,6 +65,7 @@ def _wrong_in_production(settings: Settings, *, debug: bool) -> Iterator[str]:
     yield from rewriting(os.environ)
     yield from _wrong_lock(settings)
     yield from _wrong_way_to("store", settings.store)
+    yield from _wrong_way_to("database", settings.database)
     if settings.keys_file is None:
         yield (
             "keys_file is not set, so no session or token would outlive the process; "
@@ -110,6 +111,8 @@ def _wrong_way_to(name: str, url: str) -> Iterator[str]:
     it holds (CWE-319; ASVS 5.0 V12.3.1)."""
     scheme, _, rest = url.partition("://")
     plain, dot, kind = scheme.partition("+")
+    if plain in {"postgresql", "postgres"}:
+        yield from _wrong_way_to_postgres(name, url)
     if plain != "redis" or kind == "unix":
         return
     nodes = rest.partition("/")[0].rpartition("@")[2].split(",")
@@ -118,6 +121,25 @@ def _wrong_way_to(name: str, url: str) -> Iterator[str]:
         yield (
             f"{name} reaches {far[0]} without TLS; write rediss{dot}{kind}:// (and "
             "?ca_file=... where its certificate is your own)"
+        )
+
+
+def _wrong_way_to_postgres(name: str, url: str) -> Iterator[str]:
+    """Its own default (``prefer``) goes on in clear text where somebody on the way asks
+    for that, and ``require`` takes anybody for the server (CWE-295, CWE-319)."""
+    parts = _split(url)
+    given = dict(parse_qsl(parts.query))
+    hosts = f"{parts.netloc.rpartition('@')[2]},{given.get('host', '')}".split(",")
+    far = [
+        host
+        for host in hosts
+        if host and not host.startswith("/") and not _is_loopback(_split(f"//{host}"))
+    ]
+    if far and given.get("sslmode") not in {"verify-full", "verify-ca"}:
+        yield (
+            f"{name} reaches {far[0]} without a TLS certificate that is checked; add "
+            "?sslmode=verify-full&sslrootcert=system (or the file of your own "
+            "authority)"
         )
 
 
