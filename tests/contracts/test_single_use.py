@@ -1,12 +1,15 @@
 """What every store of tickets, replays and revocations promises."""
 
 import asyncio
+import subprocess
+import sys
 from hashlib import sha256
 
 import pytest
 from tests.contracts.records import account
 
 from ringfence.stores.contracts import Ticket, counter_key
+from ringfence.stores.open import open_stores
 
 pytestmark = pytest.mark.anyio
 
@@ -144,6 +147,68 @@ async def test_expired_tickets_are_forgotten(stores, clock):
     for index in range(4):
         await stores.tickets.issue(ticket(f"new {index}"), HOUR, most=100)
     assert await stores.tickets.withdraw("id-ann", "reset") == 4
+
+
+SCRIPT = """
+import asyncio, sys
+from ringfence.stores.open import open_stores
+
+async def main(url):
+    stores = open_stores(url)
+    await stores.start()
+    sys.stdout.write("ready\\n")
+    sys.stdout.flush()
+    sys.stdin.readline()
+    for token in range(10):
+        token_hash = bytes([token]) * 32
+        tries = [stores.tickets.redeem("reset", token_hash) for _ in range(5)]
+        tries += [stores.replays.first(token_hash, 60.0) for _ in range(5)]
+        print(*(bool(one) for one in await asyncio.gather(*tries)))
+    await stores.stop()
+
+asyncio.run(main(sys.argv[1]))
+"""
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgres"])
+async def test_of_two_processes_one_is_first(kind, request, tmp_path):
+    """Ten tickets and ten keys, each raced by two processes of five."""
+    if kind == "sqlite":
+        url = f"sqlite:///{tmp_path}/contract.db"
+    else:
+        url = request.getfixturevalue("emptied").url("psycopg") + "&timeout=20"
+    here = open_stores(url)
+    await here.start()
+    await of_ann(here)
+    for token in range(10):
+        issued = ticket(token_hash=bytes([token]) * 32)
+        assert await here.tickets.issue(issued, HOUR)
+    await here.stop()
+    racing = [
+        subprocess.Popen(
+            [sys.executable, "-c", SCRIPT, url],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(2)
+    ]
+    for one in racing:
+        assert one.stdout.readline() == "ready\n"
+    for one in racing:
+        one.stdin.write("go\n")
+        one.stdin.flush()
+    said = [one.communicate(timeout=60)[0].splitlines() for one in racing]
+    for lines in zip(*said, strict=True):
+        words = [line.split() for line in lines]
+        assert [sum(w[i] == "True" for w in words for i in part) for part in PARTS] == [
+            1,
+            1,
+        ]
+
+
+PARTS = (range(5), range(5, 10))
+"""What was said of a ticket, and of a key."""
 
 
 # Replays
