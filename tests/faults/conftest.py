@@ -9,3 +9,10 @@ def lasting_server():
     """A PostgreSQL that loses nothing when it is killed, reached by TCP."""
     with running_postgres("synchronous_commit=on", tcp=True) as server:
         yield server
+
+
+@pytest.fixture
+def lasting_database(lasting_server):
+    """An empty database of this test's own."""
+    with lasting_server.database() as database:
+        yield database

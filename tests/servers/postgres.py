@@ -41,7 +41,7 @@ _TICK = 0.05
 # processes that are paused; what was committed is in the log that it starts from.
 _HOLD = (
     '"$@" >>"$0/server.log" 2>&1 & server=$!; echo "$server"; '
-    'read -r _ || gone=yes; kill -QUIT "$server"; kill -CONT "$server"; '
+    'read -r _ || gone=yes; kill -QUIT "$server" 2>&-; kill -CONT "$server" 2>&-; '
     'wait "$server" 2>&-; [ -z "$gone" ] || rm -rf "$0"'
 )
 _FAST = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")

@@ -42,7 +42,7 @@ _SLOTS = 16384
 # another process. SIGKILL because a server may be paused, and has nothing to tidy up.
 _HOLD = (
     '"$@" >>"$0/server.log" 2>&1 & server=$!; echo "$server"; '
-    'read -r _ || gone=yes; kill -KILL "$server"; wait "$server" 2>&-; '
+    'read -r _ || gone=yes; kill -KILL "$server" 2>&-; wait "$server" 2>&-; '
     '[ -z "$gone" ] || rm -rf "$0"'
 )
 _DEFAULTS = ("--save", "", "--appendonly", "no", "--bind", "127.0.0.1")
