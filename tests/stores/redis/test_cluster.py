@@ -119,7 +119,7 @@ async def test_a_key_that_never_comes_ends_at_the_deadline(valkey_cluster, slot)
         began = time.monotonic()
         got = await outcome(keyspace.run(both, (b"{a}old", b"{a}new"), ()))
         assert isinstance(got, StoreError)
-        assert 0.15 < time.monotonic() - began < 0.4
+        assert 0.15 < time.monotonic() - began < 0.8
         valkey_cluster.settle(number, giver, taker)
 
 
@@ -172,7 +172,7 @@ async def test_one_silent_node_holds_up_nobody_else(valkey_cluster):
             lost = keyspace.call(b"a", b"GET", b"a")
             began = time.monotonic()
             assert await keyspace.call(other, b"EXISTS", other) == 0
-            assert time.monotonic() - began < 0.1
+            assert time.monotonic() - began < 0.15
             assert isinstance(await outcome(lost), LostError)
         finally:
             silent.resume()

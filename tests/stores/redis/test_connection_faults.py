@@ -56,7 +56,7 @@ async def test_a_stalled_server_fails_all_at_the_deadline(valkey):
             got = [await outcome(call) for call in calls]
             took = time.monotonic() - began
             assert {type(each) for each in got} == {LostError}
-            assert 0.2 <= took < 0.4
+            assert 0.2 <= took < 0.8
         finally:
             valkey.resume()
         began = time.monotonic()
@@ -97,7 +97,7 @@ async def test_connections_killed_under_load(valkey):
             got = await outcome(keyspace.run(ECHO, (b"k",), (number,)))
             if isinstance(got, StoreError):
                 lost += 1
-                await asyncio.sleep(0.001)
+                await until(lambda: answers(keyspace))
             else:
                 assert got == [b"k", b"%d" % number]
                 right += 1
@@ -147,7 +147,7 @@ async def test_a_server_that_is_gone_fails_at_once_and_is_found_again(victim):
             down = await outcome(keyspace.call(b"k", b"GET", b"k"))
             assert isinstance(down, DownError)
             assert "is down" in str(down)
-        assert time.monotonic() - began < 0.1
+        assert time.monotonic() - began < 0.5
         await asyncio.to_thread(victim.start)
         began = time.monotonic()
         await until(lambda: answers(keyspace))

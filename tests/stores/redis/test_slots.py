@@ -35,3 +35,5 @@ def test_redirections():
     assert redirection("3999 127.0.0.1:6381", ASKED) == Address("127.0.0.1", 6381)
     assert redirection("3999 :6381", ASKED) == Address("seed", 6381)
     assert redirection("3999 ::1:6381", ASKED) == Address("::1", 6381)
+    for nonsense in ("", "3999", "3999 nowhere", "3999 a:b", "3999 a:"):
+        assert redirection(nonsense, ASKED) is None

@@ -175,7 +175,10 @@ class ClusterKeyspace:
             whole = asked._replace(is_whole=True)
             node.resubmit(whole.pack(), entry, whole)
         elif refusal.code in {"MOVED", "ASK"}:
-            self._redirect(node, entry, asked, refusal)
+            place = redirection(refusal.text, node.address)
+            if place is None:
+                return False
+            self._redirect(place, entry, asked, has_moved=refusal.code == "MOVED")
         elif refusal.code == "TRYAGAIN":
             self._make_later(entry, asked)
         elif refusal.code == "CROSSSLOT":
@@ -188,15 +191,10 @@ class ClusterKeyspace:
         return True
 
     def _redirect(
-        self,
-        node: SharedConnection,
-        entry: Entry,
-        asked: Asked,
-        refusal: RefusedError,
+        self, place: Address, entry: Entry, asked: Asked, *, has_moved: bool
     ) -> None:
         """Follow ``MOVED`` (the slot is there) or ``ASK`` (this key may be there)."""
-        other = self._node(redirection(refusal.text, node.address))
-        has_moved = refusal.code == "MOVED"
+        other = self._node(place)
         if has_moved:
             self._table[key_slot(asked.key)] = other
             self._stale.set()

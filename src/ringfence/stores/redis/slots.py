@@ -36,8 +36,8 @@ def read_slots(answer: Sequence[Any], asked: Address) -> list[Address | None]:
     return table
 
 
-def redirection(text: str, asked: Address) -> Address:
-    """Read where ``MOVED 3999 127.0.0.1:6381`` or ``ASK`` points to.
+def redirection(text: str, asked: Address) -> Address | None:
+    """Read where ``MOVED 3999 127.0.0.1:6381`` or ``ASK`` points to, if it does.
 
     Args:
         text: what follows the code.
@@ -45,4 +45,6 @@ def redirection(text: str, asked: Address) -> Address:
     """
     _, _, place = text.partition(" ")
     host, _, port = place.rpartition(":")
+    if not (port.isascii() and port.isdigit()):
+        return None
     return Address(host or asked.host, int(port))
