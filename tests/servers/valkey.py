@@ -48,6 +48,7 @@ _HOLD = (
 _DEFAULTS = ("--save", "", "--appendonly", "no", "--bind", "127.0.0.1")
 _FAST = ("--repl-diskless-sync-delay", "0", "--repl-ping-replica-period", "1")
 _NODE_TIMEOUT = 500  # milliseconds until a silent node is suspected
+_PATIENCE = 15_000  # the same, where nobody could take over: a busy machine is no fault
 _DOWN_AFTER = 500  # the same, for a sentinel
 SERVICE = "main"  # what the sentinel calls its primary
 
@@ -283,12 +284,13 @@ def running_cluster(nodes: int = 3, replicas: int = 0) -> Iterator[Cluster]:
     Raises:
         RuntimeError: the wheel is missing, or the nodes do not find each other.
     """
+    suspected = _NODE_TIMEOUT if replicas else _PATIENCE
     with ExitStack() as stack:
         started = [
             stack.enter_context(
                 running_valkey(
                     *("--cluster-enabled", "yes", "--cluster-port", str(free_port())),
-                    *("--cluster-node-timeout", str(_NODE_TIMEOUT), *_FAST),
+                    *("--cluster-node-timeout", str(suspected), *_FAST),
                     *("--cluster-replica-validity-factor", "0"),
                 )
             )
