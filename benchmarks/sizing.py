@@ -49,6 +49,7 @@ _BATCH = 500
 _ASKED = 20_000
 _WHO = 1_000  # accounts that ask
 _HOUR = 3600.0
+_PATIENT = "?timeout=60&connect_timeout=60"  # the machine may have neighbours
 _HASHES = 5
 
 _PASSED = (
@@ -122,7 +123,7 @@ def valkey_tables() -> Iterator[str]:
 
 async def _grown(server: Valkey, what: str) -> float:
     """Return the bytes that each of many takes."""
-    async with _opened(open_shared(server.url)) as store:
+    async with _opened(open_shared(server.url + _PATIENT)) as store:
         step = KINDS[what](store)
         await step(_KEYS)  # the server has its scripts now
         before = _memory(server)
@@ -205,7 +206,7 @@ async def _traffic(server: Valkey) -> list[str]:
     """Ask what a signed-in request asks: two budgets of its address (IPv6), one of its
     account, its session, the version of the blocks."""
     questions = [_question(number) for number in range(_WHO)]
-    async with _opened(open_shared(server.url)) as store:
+    async with _opened(open_shared(server.url + _PATIENT)) as store:
         ask, copy = store.ask, _copy(store)
         await _in_parts(_WHO, copy)
 
@@ -331,7 +332,7 @@ async def _writes(database: Database, rows: int) -> list[str]:
     lines = [_WRITES.rstrip(), "", "| written | log bytes each, at first | and then |"]
     lines.append("|---|---:|---:|")
     tokens, owners = _known(database)
-    async with _opened(open_stores(database.url("psycopg"))) as stores:
+    async with _opened(open_stores(database.url("psycopg") + "&timeout=60")) as stores:
 
         async def touch(minute: int) -> None:
             use = Use(2 * _NOW + minute, "203.0.113.78", _DEVICE)

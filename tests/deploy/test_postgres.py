@@ -13,8 +13,8 @@ from tests.deploy.described import DEPLOY
 
 from ringfence.errors import StoreError
 from ringfence.stores import contracts
-from ringfence.stores.contracts import Ticket, Use, counter_key
-from ringfence.stores.open import open_stores
+from ringfence.stores.contracts import Block, Charge, Ticket, Use, counter_key
+from ringfence.stores.open import open_shared, open_stores
 
 ROLES = DEPLOY / "postgres" / "roles.sql"
 TABLE = "ringfence.ringfence_accounts"
@@ -128,6 +128,27 @@ async def test_the_role_of_the_application_may_do_all_that_it_does(migrated, dri
         await ask_everything(stores, counter_key("test", driver))
     finally:
         await stores.stop()
+
+
+@pytest.mark.anyio
+async def test_it_may_count_and_block_there_too(migrated):
+    """For RINGFENCE_STORE, where there is no Redis."""
+    store = open_shared(as_role(migrated, "ringfence_app").url("psycopg"))
+    charges = [Charge(counter_key("test", "role"), amount=1, period=60.0, holds=(9.0,))]
+    await store.start()
+    try:
+        counters = store.counters("identity")
+        verdict = await counters.take(charges)
+        assert verdict.refused == -1
+        assert (await counters.take(charges)).held
+        await counters.lift([charges[0].key])
+        await counters.give_back(charges, verdict.at)
+        assert await counters.distinct(b"key", b"member", 60.0) == 1
+        version = await store.blocks.put(Block("203.0.113.0/24", 60.0, "a test"))
+        assert (await store.blocks.since(0)).version == version
+        await store.blocks.put(Block("203.0.113.0/24", 0.0, "over"))
+    finally:
+        await store.stop()
 
 
 def test_nothing_that_the_stores_do_is_left_out():
