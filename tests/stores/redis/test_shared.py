@@ -134,6 +134,21 @@ async def test_charges_wait_for_the_answer_of_the_database(make):
 
 
 @both
+async def test_only_what_is_asked_for_is_told(make):
+    """The answers of a route tell of its own limits, not of the wide ones before."""
+    shared = make()
+    await sign_in(shared)
+    charges = (rate("scarce", 2), EVERYBODY, rate("of a route", 9, owner=ANN))
+    told = [
+        (await shared.ask(Question(charges, NAME, ANN, told_from))).verdict
+        for told_from in (1, 2)
+    ]
+    assert [(one.remaining, one.scarcest) for one in told] == [(8, 2), (7, 2)]
+    once_more = Question((EVERYBODY, rate("scarce", 2, owner=ANN)), NAME, ANN)
+    assert (await shared.ask(once_more)).verdict.scarcest == 1
+
+
+@both
 async def test_a_question_without_a_name_is_about_nobody(make):
     shared = make()
     await sign_in(shared)

@@ -87,7 +87,7 @@ local function take_exact(state, times, amount, period)
     return amount - count - 1, times, moment + period - now
   end
   local free = struct.unpack('<d', times, #times + 1 - 8 * amount) + period
-  return -1, nil, math.max(0, free - now)
+  return -1, nil, free - now
 end
 
 -- GCRA: when the budget will be whole again; each request moves that on by one step.
