@@ -5,6 +5,7 @@ from tests.identity.gatehouse import Clock, gatehouse, visit
 from tests.identity.test_sessions import EMAIL, NAME, PASSWORD, request, sign_in
 from tests.stores.copies import DictCopies
 
+from ringfence.audit.events import SessionMoved
 from ringfence.denial import Denial
 from ringfence.errors import StoreError
 from ringfence.identity import sessions
@@ -14,6 +15,8 @@ from ringfence.stores.contracts import Reply, Told, Verdict
 pytestmark = pytest.mark.anyio
 
 NOBODY = (b"", "")
+FIREFOX = b"Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
+SAFARI = b"Mozilla/5.0 (iPhone; CPU iPhone OS 18_5) Version/18.5 Mobile Safari/604.1"
 DOWN = StoreError("the store does not answer")
 
 
@@ -110,6 +113,36 @@ async def test_a_copy_tells_who_is_there(house, copies, monkeypatch):
     assert reads == []
     assert first.principal is second.principal is third.principal is not None
     assert third.credential == "session"
+
+
+async def test_a_process_that_has_not_seen_the_session_takes_the_copy(
+    house, copies, monkeypatch
+):
+    """Requests of one visitor reach any worker."""
+    value = await sign_in(house)
+    await seen(house, copies, value)
+    for known in (house.sessions._known, house.sessions._store._known):
+        known.clear()
+    for method in ("read", "read_many"):
+        monkeypatch.setattr(house.sessions._store._database, method, pytest.fail)
+    assert (await seen(house, copies, value)).principal is not None
+
+
+async def test_a_move_is_in_the_copy_at_once(house, copies):
+    """Where a move asks for the password again, no worker goes on as if nothing had
+    happened."""
+    value = await sign_in(house)
+    await seen(house, copies, value, (b"user-agent", FIREFOX))
+    moved = request(value, (b"user-agent", SAFARI))
+    moved.client = moved.network = "198.51.100.7"
+    await house.identity.authenticate(await asked(house, copies, moved))
+    (event,) = house.ledger.named(SessionMoved)
+    assert event.account == moved.principal.id
+    for known in (house.sessions._known, house.sessions._store._known):
+        known.clear()
+    exchange = await seen(house, copies, value, (b"user-agent", FIREFOX))
+    assert exchange.session.moved_network == "198.51.100.7"
+    assert (await seen(house, copies, value)).session.moved_at
 
 
 async def test_what_another_process_ends_is_over(house, copies):

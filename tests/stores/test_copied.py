@@ -481,12 +481,15 @@ async def test_a_move_of_nobodys_session_is_none(stores, copies):
 
 
 async def test_what_is_remembered_is_bounded(stores, copies, monkeypatch):
+    """Forgetting costs a look at the copy, and no more."""
     monkeypatch.setattr(copied_sessions, "_REMEMBERED", 2)
-    for name in ("one", "two", "one", "two"):
-        await stores.sessions.add(session(f"more-{name}"), epoch=0, replaces=None)
-        for token in (TOKEN, session("two").token_hash):
-            await asked(stores, copies, token)
-    assert len(stores.sessions._known) <= 2
+    tokens = [session(f"more {number}").token_hash for number in range(5)]
+    for number in range(5):
+        added = session(f"more {number}")
+        await stores.sessions.add(added, epoch=0, replaces=None)
+    for token in tokens * 2:
+        assert (await asked(stores, copies, token)).token_hash == token
+        assert 0 < len(stores.sessions._known) <= 2
 
 
 async def test_a_copy_is_never_of_what_sqlite_has_read_before(tmp_path, copies):
