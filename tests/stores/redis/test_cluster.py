@@ -13,6 +13,7 @@ from ringfence.stores.redis import cluster as room
 from ringfence.stores.redis.failures import DownError, LostError, RefusedError
 from ringfence.stores.redis.scripts import Script
 from ringfence.stores.redis.server import open_keyspace
+from ringfence.stores.redis.slots import read_slots
 
 pytestmark = pytest.mark.anyio
 
@@ -179,6 +180,59 @@ async def test_one_silent_node_holds_up_nobody_else(valkey_cluster):
         await until(lambda: answers(keyspace, b"a"))
 
 
+async def test_a_node_that_lost_its_slots_answers_what_it_was_asked(valkey_cluster):
+    async with opened(valkey_cluster.url) as keyspace:
+        held_by = keyspace._table[key_slot(b"a")].address
+        other = next(address for address in keyspace._nodes if address != held_by)
+        calls = [keyspace.call(b"a", b"INCR", b"a") for _ in range(20)]
+        trips = keyspace.round_trips
+        keyspace._learn([other] * room.SLOTS)
+        assert list(keyspace._nodes) == [other]
+        assert await asyncio.gather(*calls) == list(range(1, 21))
+        # It is redirected to who has the slot, which is a node again.
+        assert await keyspace.call(b"a", b"INCR", b"a") == 21
+        assert keyspace.round_trips > trips
+
+
+async def test_the_nodes_of_the_url_are_asked_when_nobody_else_is_left(keyspace):
+    """As when all nodes have come back under other addresses."""
+    known = [address for address in await keyspace._ask_anybody() if address]
+    nodes, keyspace._nodes = keyspace._nodes, {}
+    assert await keyspace._ask_anybody() == known
+    keyspace._nodes = nodes
+
+
+async def test_a_slot_that_nobody_holds(valkey_cluster, monkeypatch):
+    """At the start it is told; later it fails by itself."""
+
+    def with_a_hole(answer, asked):
+        return [*read_slots(answer, asked)[:-1], None]
+
+    monkeypatch.setattr(room, "read_slots", with_a_hole)
+    with pytest.raises(StoreError, match="slots that no node holds"):
+        await open_keyspace(valkey_cluster.url).start()
+    monkeypatch.undo()
+    async with opened(valkey_cluster.url) as keyspace:
+        keyspace._table[key_slot(b"a")] = None
+        with pytest.raises(DownError, match="nobody holds it"):
+            keyspace.identity(b"a")
+        with pytest.raises(DownError, match="no node of the cluster"):
+            await keyspace.call(b"a", b"GET", b"a")
+        keyspace._stale.set()
+        await until(lambda: answers(keyspace, b"a"))
+
+
+async def test_a_redirection_that_leads_nowhere_is_handed_on(
+    valkey_cluster, monkeypatch
+):
+    monkeypatch.setattr(room, "redirection", lambda *_: None)
+    async with opened(valkey_cluster.url) as keyspace:
+        wrong = next(n for n in keyspace._nodes.values() if n is not keyspace._table[0])
+        keyspace._table[0] = wrong
+        key = next(b"%d" % n for n in range(99_999) if key_slot(b"%d" % n) == 0)
+        assert (await outcome(keyspace.call(key, b"GET", key))).code == "MOVED"
+
+
 async def test_a_single_server_is_no_cluster(valkey):
     url = valkey.url.replace("redis://", "redis+cluster://").removesuffix("/0")
     with pytest.raises(DownError, match="does not say who holds which slot"):
@@ -207,6 +261,8 @@ async def test_a_replica_takes_over(anyio_backend):
             await keyspace.call(b"a", b"SET", b"a", 1)
             cluster.node_of("a").kill()
             await until(lambda: is_refused(keyspace, b"a"))
+            with pytest.raises(DownError, match="away"):
+                keyspace.identity(b"a")
             assert await answers(keyspace, other)
             await until(lambda: answers(keyspace, b"a"), seconds=15)
             assert keyspace.identity(b"a") != before
