@@ -64,10 +64,11 @@ class ReadLanes:
 
     async def close(self) -> None:
         """Give up what is going on, and close the connections. Idempotent."""
-        lanes, self._lanes, self._idle = self._lanes, [], []
+        lanes, self._lanes = self._lanes, []
+        idle, self._idle = self._idle, []
         self._fail(self._take(len(self._waiting)), StoreError("the database is closed"))
         for lane in lanes:
-            if lane not in self._idle:
+            if lane not in idle:
                 lane.cut()
         if self._running:
             await asyncio.wait(self._running)
