@@ -561,6 +561,21 @@ async def test_a_part_that_fails_gives_the_others_back(make):
 
 
 @cluster
+async def test_all_that_fail_are_one_failure(make):
+    """Nothing is left that nobody looks at."""
+    shared, keyspace = twisted(make)
+    counters = shared.counters("limits")
+    keyspace.broken = [counters.packed(one).keys[0] for one in (ADDRESS, EVERYBODY)]
+    for attempt in (
+        counters.take([EVERYBODY, ADDRESS]),
+        counters.give_back([EVERYBODY, ADDRESS], NOW),
+        shared.ask(Question((EVERYBODY, ADDRESS))),
+    ):
+        with pytest.raises(LostError):
+            await attempt
+
+
+@cluster
 async def test_what_was_left_out_is_not_given_back(make):
     """A refusal elsewhere must not fill the budget of an account that paid nothing."""
     shared = make()

@@ -73,11 +73,12 @@ class RedisCounters:
     async def give_back(self, charges: Sequence[Charge], at: float) -> None:
         """Return what ``take`` took then."""
         moments = at.of if isinstance(at, Moment) else {}
-        parts = self.parts(charges)
-        # All are sent before the first is waited for.
-        sent = [self._return(part, moments.get(part.place, at)) for part in parts]
-        for answer in sent:
-            await answer
+        await asyncio.gather(
+            *(
+                self._return(part, moments.get(part.place, at))
+                for part in self.parts(charges)
+            )
+        )
 
     async def lift(self, keys: Sequence[bytes]) -> None:
         """End holds and forget what was counted.
@@ -86,9 +87,9 @@ class RedisCounters:
         key alone where they are.
         """
         found = map(self._shelf.all_of, keys)
-        sent = [self._keyspace.call(names[0], b"DEL", *names) for names in found]
-        for answer in sent:
-            await answer
+        await asyncio.gather(
+            *(self._keyspace.call(names[0], b"DEL", *names) for names in found)
+        )
 
     async def distinct(self, key: bytes, member: bytes, period: float) -> int:
         """Count a member; return how many different ones there were lately, 4,096 at
