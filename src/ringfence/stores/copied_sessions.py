@@ -104,10 +104,7 @@ class CopiedSessions:
 
     async def _fill(self, token_hash: bytes, told: Told) -> SessionRecord | None:
         """Ask the database, and keep a copy of what it says."""
-        # Not ``read``, which on SQLite may be five milliseconds behind what another
-        # process has changed: kept now, it would stay so for minutes.
-        found = await self._database.read_many((token_hash,))
-        session = found.get(token_hash)
+        session = await self._database.read(token_hash, told)
         if session is None or session.account_id != told.owner or not told.lease:
             return session
         content = _FORMAT + _encode(session)

@@ -78,7 +78,8 @@ class SessionStore(Protocol):
 
         Args:
             token_hash: of the session.
-            told: what the store of copies has said about it, where it was asked.
+            told: what the store of copies has said about it, where it was asked. A copy
+                may be kept then, so the answer is what the database has now.
         """
 
     async def add(
