@@ -98,8 +98,9 @@ class IdentitySettings:
     3.2.2, at most 100."""
 
     sign_ins_global: int = 100
-    """Sign-ins of all strangers in any minute, 1 to 1,000,000; known devices have a
-    reserve of the same size."""
+    """Sign-ins of all strangers in any minute, 1 to 1,000,000, above 1,000 a tenth more
+    in some; known devices have a reserve of the same size. A site with many accounts
+    has to raise it."""
 
     lock_shortest: int = 60
     """Seconds of an account's first lock, 1 to an hour; each further one is four times
