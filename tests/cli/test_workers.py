@@ -2,6 +2,7 @@
 
 import http.client
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -289,6 +290,7 @@ def test_all_answer_and_the_dead_are_replaced(served):
     assert before == {victim, int(survivor[0])}
     assert all(int(served.get("/")) != victim for _ in range(20))
     assert served.logged("was killed (SIGKILL); another one takes its place") == 1
+    assert served.logged("All workers have the fingerprint") == 1
     assert served.logged("[worker 1]")
     assert served.logged("[worker 2]")
 
@@ -324,16 +326,18 @@ def test_what_has_begun_is_finished(serve):
 
 def test_a_second_signal_ends_at_once(serve):
     served = serve().open()
-    connection = served.connect()
-    connection.request("GET", "/slow")
-    served.appears("begun")
-    served.signal(signal.SIGINT)
-    wait_until(served.is_closed, "the end of listening")
-    served.signal(signal.SIGINT)
+    with closing(served.connect()) as connection:
+        connection.request("GET", "/slow")
+        served.appears("begun")
+        served.signal(signal.SIGINT)
+        served.signal(signal.SIGINT)  # one that was sent twice at once is one
+        wait_until(served.is_closed, "the end of listening")
+        assert served.process.poll() is None
+        while not select.select([connection.sock], [], [], 0.05)[0]:
+            served.signal(signal.SIGINT)
+        with pytest.raises(OSError):  # noqa: PT011 - reset or closed, as it comes
+            connection.getresponse()
     assert served.end()[0] == 128 + signal.SIGINT
-    with pytest.raises(OSError):  # noqa: PT011 - reset or closed, as it comes
-        connection.getresponse()
-    connection.close()
 
 
 def test_nobody_is_left_when_the_parent_is_killed(serve, folder):

@@ -39,6 +39,7 @@ _CHANGED_SINCE = (
     "all of them, stop ringfence and start it again"
 )
 _TO_CLEAN_UP = 15.0  # seconds after the grace time, for the application's own end
+_ONE_SIGNAL = 0.5  # seconds: timeout(1) and shells send the same one twice at once
 _SETTLED = 1.0  # seconds of serving, after which a death is no failed start
 _LONGEST_WORD = 16_777_216  # bytes: a plan of ten thousand routes has a few million
 _ENDED_BY = 128  # plus the signal's number, as shells have it
@@ -155,7 +156,7 @@ class Workers:
         self._agreed: Fingerprint | None = None
         self._words = ""
         self._is_open = False
-        self._was_asked = False
+        self._asked_at: float | None = None
         self._was_cut_by = 0
         self._failure: SettingsError | None = None
         self._to_renew: list[_Place] = []
@@ -190,7 +191,7 @@ class Workers:
 
     @property
     def _is_stopping(self) -> bool:
-        return self._was_asked or self._failure is not None
+        return self._asked_at is not None or self._failure is not None
 
     # What happens, one turn after the other.
 
@@ -222,13 +223,17 @@ class Workers:
                 logger.info("SIGHUP: workers are replaced, one after the other")
                 self._to_renew = [*self._places]
         elif number != signal.SIGCHLD:  # SIGHUP of a terminal says that it is closed
-            if self._is_stopping:  # asked twice: whoever asks wants no more grace
-                self._was_cut_by = number
-                self._kill_all()
-                return
+            self._hear_end(number)
+
+    def _hear_end(self, number: int) -> None:
+        now = time.monotonic()
+        if not self._is_stopping:
             logger.info("%s: workers are stopped", signal.Signals(number).name)
-            self._was_asked = True
+            self._asked_at = now
             self._stop_all()
+        elif now - (self._asked_at or 0.0) > _ONE_SIGNAL:
+            self._was_cut_by = number
+            self._kill_all()
 
     def _hear(self, worker: _Worker, word: Word) -> None:
         match word:
@@ -253,6 +258,8 @@ class Workers:
         elif self._is_open:
             worker.tell(GO)
         elif all(one.fingerprint is not None for one in self._all):
+            # To be compared with what other machines have said.
+            logger.info("All workers have the fingerprint %s", self._agreed.digest)
             for one in self._all:
                 one.tell(GO)
 
@@ -365,8 +372,20 @@ class Workers:
         while self._to_renew and not is_renewing:
             place = self._to_renew.pop(0)
             if place.worker is not None:
-                place.successor = self._spawn(place.number)
-                is_renewing = True
+                is_renewing = self._start_successor(place)
+
+    def _start_successor(self, place: _Place) -> bool:
+        try:
+            place.successor = self._spawn(place.number)
+        except OSError as error:
+            self._to_renew.clear()
+            logger.error(  # noqa: TRY400 - the trace would say nothing more
+                "worker %d could not be replaced (%s); the others go on",
+                place.number,
+                error.strerror,
+            )
+            return False
+        return True
 
     def _start(self, place: _Place) -> None:
         try:
