@@ -19,6 +19,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from benchmarks import (
+    decisions,
     held,
     limits,
     requests,
@@ -76,6 +77,7 @@ def main() -> None:
         "routes": partial(routes.section, quick=quick),
         "held": partial(held.section, rounds=20 if quick else 60),
         "limits": limits.section,
+        "decisions": partial(decisions.section, quick=quick),
         "sessions": sessions.section,
         "sinks": sinks.section,
         "signin": partial(signin.section, rounds=2 if quick else 4),
@@ -121,7 +123,7 @@ def _arguments() -> argparse.Namespace:
         "--only",
         nargs="+",
         choices=[
-            *("requests", "stores", "routes", "held", "limits"),
+            *("requests", "stores", "routes", "held", "limits", "decisions"),
             *("sessions", "sinks", "signin"),
         ],
         help="measure these only, and write nothing",
