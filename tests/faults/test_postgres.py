@@ -46,13 +46,14 @@ def has_copies(yard):
 async def during(traffic, begin, end, *, has_copies):
     """Have traffic before, while and after the database fails; ask for all of it
     then. Where there are copies, who is signed in notices nothing."""
-    await traffic.settle()
+    await traffic.settle(residents=3)
     async with traffic.flowing():
         await traffic.until("answered", BEFORE)
         await asyncio.to_thread(begin)
         await traffic.until("refused", DURING if not has_copies else 4)
         if has_copies:
-            assert await traffic.look_all() == [200] * 2
+            assert await traffic.look_all() == [200] * 3
+        await traffic.leave()
         await asyncio.to_thread(end)
         await traffic.recovered()
         await traffic.until("answered", AFTER)

@@ -43,11 +43,12 @@ def yard(network, lasting_server, tmp_path_factory):
 
 async def during(traffic, begin, end):
     """Have traffic before, while and after the store fails; ask for all of it then."""
-    await traffic.settle()
+    await traffic.settle(residents=3)
     async with traffic.flowing():
         await traffic.until("answered", BEFORE)
         await asyncio.to_thread(begin)
         await traffic.until("refused", DURING)
+        await traffic.leave()
         await asyncio.to_thread(end)
         await traffic.recovered()
         await traffic.until("answered", AFTER)
