@@ -417,13 +417,27 @@ async def test_a_damaged_state_is_none(make, charge, value):
 
 @both
 async def test_damaged_copies_are_none(make):
+    """What is no copy of ours is asked of the database, and never an error."""
     shared = make()
-    for generation, copy in [(b"", b""), (b"G", b"C"), (b"G" * 25, b"C" * 40)]:
-        keys = shared.copies.keys(ANN, NAME)
+    told = await shared.copies.read(NAME, ANN)
+    keys = shared.copies.keys(ANN, NAME)
+    identity = shared._keyspace.identity(keys[0])
+    sound = b"G" + identity + told.generation
+    for generation, copy in [
+        (b"", b""),
+        (b"G", b"C"),
+        (b"G" * 25, b"C" * 40),
+        (b"G" + identity + b"x" * 300, b"C" + b"x" * 300),
+        (sound, b""),
+        (sound, b"C" + told.generation),
+        (sound, b"C" + told.generation + b"short"),
+    ]:
+        for key, value in zip(keys, (generation, copy), strict=True):
+            await shared._keyspace.call(key, b"SET", key, value)
+        assert (await shared.ask(Question((), NAME, ANN))).told.copy is None
         for key, value in zip(keys, (generation, copy), strict=True):
             await shared._keyspace.call(key, b"SET", key, value)
         assert (await shared.copies.read(NAME, ANN)).copy is None
-        assert (await shared.ask(Question((), NAME, ANN))).told.copy is None
 
 
 @single

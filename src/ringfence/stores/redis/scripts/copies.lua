@@ -15,13 +15,15 @@ local function generation_of(key, identity)
   if string.sub(kept, 1, 1) == 'T' then
     return false
   end
-  return string.sub(kept, 2, 9) == identity and string.sub(kept, 10) or nil
+  local is_ours = #kept == 25 and string.sub(kept, 2, 9) == identity
+  return is_ours and string.sub(kept, 10) or nil
 end
 
--- Returns 'C' or 'L' and what follows it, if it belongs to the generation.
+-- Returns 'C' or 'L' and what follows it, if it belongs to the generation: eight bytes
+-- at least.
 local function kept_under(name, generation)
   local kept = redis.call('GET', name)
-  if kept and string.sub(kept, 2, 17) == generation then
+  if kept and #kept >= 25 and string.sub(kept, 2, 17) == generation then
     return string.sub(kept, 1, 1), string.sub(kept, 18)
   end
 end
