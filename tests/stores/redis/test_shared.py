@@ -362,6 +362,17 @@ async def test_a_copy_lasts_five_minutes_and_its_generation_longer(make):
     assert (await shared.copies.read(NAME, ANN)).copy is None
 
 
+@both
+async def test_a_copy_that_is_kept_late_keeps_its_generation(make):
+    shared = make()
+    told = await shared.copies.read(NAME, ANN)
+    generation, key = shared.copies.keys(ANN, NAME)
+    await shared._keyspace.call(generation, b"PEXPIRE", generation, 30_000)
+    assert await shared.copies.keep(NAME, told, b"copy", 7)
+    lasts = await shared._keyspace.call(key, b"PTTL", key)
+    assert await shared._keyspace.call(generation, b"PTTL", generation) > lasts
+
+
 # Nothing stays for ever, and what is damaged does no harm
 
 
