@@ -136,6 +136,23 @@ async def test_nothing_is_executed_twice(valkey, proxy):
         assert int(client.get("count")) == asked
 
 
+async def test_a_full_queue_ends_no_connection(valkey, monkeypatch):
+    """Else a burst would fail what is under way, and be worse than it is."""
+    monkeypatch.setattr(connection, "CHECK", 0.001)
+    async with opened(valkey.url) as keyspace:
+        shared = keyspace._connection
+        ended, refusal, refused = shared._ended, shared._refusal, []
+
+        def counted():
+            refused.append(1)
+            return refusal()
+
+        monkeypatch.setattr(shared, "_refusal", counted)
+        monkeypatch.setattr(connection, "QUEUE", 0)
+        await until(lambda: asyncio.sleep(0, len(refused) > 3))
+        assert shared._ended is ended
+
+
 async def test_a_server_that_is_gone_fails_at_once_and_is_found_again(victim):
     async with opened(victim.url) as keyspace:
         before = keyspace.identity(b"k")

@@ -314,6 +314,8 @@ class SharedConnection:
             except RefusedError as error:
                 self._lose(f"refuses INFO ({error.code})")
                 return
+            except StoreBusyError:
+                continue  # others have asked enough to see that it answers
             except StoreError:
                 return
             if facts.identity != self.identity or not facts.is_primary:
