@@ -1,6 +1,7 @@
 """One Redis before a PostgreSQL: what must be fast fails, what must last does not."""
 
 import asyncio
+import random
 
 import pytest
 from tests.faults.serving import running_yard
@@ -10,6 +11,7 @@ from tests.servers.proxy import running_proxy
 from tests.servers.valkey import running_sentinel, running_valkey
 
 PATIENCE = "timeout=0.3&connect_timeout=0.3"
+CUTS = 15
 BEFORE, DURING, AFTER = 40, 40, 60  # answers to wait for
 
 pytestmark = pytest.mark.anyio
@@ -73,6 +75,23 @@ async def test_a_store_whose_replies_are_lost(yard, network):
     """Executed, but nobody knows: what was not answered is not claimed either."""
     traffic = Traffic(yard, "replies lost")
     await during(traffic, network.lose_replies, lambda: network.lose_replies(0))
+
+
+async def test_a_store_whose_connections_are_cut_all_the_time(yard, network):
+    """At any moment: between a hold, a commit and a release, too."""
+    traffic = Traffic(yard, "connections cut")
+    moments = random.Random(5)
+    await traffic.settle()
+    network.delay(reply=10)
+    async with traffic.flowing(joiners=3):
+        for _ in range(CUTS):
+            await traffic.until("answered", moments.randrange(4, 12))
+            await asyncio.to_thread(network.cut)
+        network.delay()
+        await traffic.recovered()
+        await traffic.until("answered", AFTER)
+    await traffic.audit()
+    assert traffic.count()["refused"]
 
 
 async def test_a_store_that_is_too_slow(yard, network):
