@@ -6,16 +6,16 @@ import json
 import os
 import stat
 import sys
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, TextIO
 
 from ringfence.errors import SettingsError
 
-_WHOLE = (b"", b"\n")
-_WRITTEN_SECONDS = 0.01  # in which another process goes on with what it has begun
+if sys.platform != "win32":
+    import fcntl
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,8 +122,9 @@ class JsonLinesSink:
 
     def _append(self, content: bytes) -> None:
         rest = memoryview(content)
-        while rest:
-            rest = rest[os.write(self._file, rest) :]
+        with _held(self._file):
+            while rest:
+                rest = rest[os.write(self._file, rest) :]
 
     def _was_moved(self) -> bool:
         if self._file < 0:
@@ -193,18 +194,42 @@ class MemorySink:
 
 def _is_torn(file: int) -> bool:
     """Return whether the file ends within a line, and nobody is writing the rest."""
-    before = _end_of(file)
-    if before[1] in _WHOLE:
+    if _ends_whole(file):
         return False
-    time.sleep(_WRITTEN_SECONDS)
-    return _end_of(file) == before
+    with _held(file, alone=True) as is_alone:
+        return is_alone and not _ends_whole(file)
 
 
-def _end_of(file: int) -> tuple[int, bytes]:
-    """Return the size and the last byte."""
+@contextmanager
+def _held(file: int, *, alone: bool = False) -> Iterator[bool]:
+    """Tell other processes that this one writes, or ask whether none of them does.
+    Who writes waits for nobody who writes: one that is stopped would stop all.
+
+    Args:
+        file: the ledger, as this process has opened it.
+        alone: ask whether nobody writes.
+    """
+    if sys.platform == "win32":
+        yield True
+        return
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB if alone else fcntl.LOCK_SH)
+    except BlockingIOError:
+        yield False
+        return
+    except OSError:  # a file system without locks
+        yield True
+        return
+    try:
+        yield True
+    finally:
+        fcntl.flock(file, fcntl.LOCK_UN)
+
+
+def _ends_whole(file: int) -> bool:
     size = os.lseek(file, 0, os.SEEK_END)
     os.lseek(file, max(0, size - 1), os.SEEK_SET)
-    return size, os.read(file, 1)
+    return os.read(file, 1) in {b"", b"\n"}
 
 
 def _refuse_unfit(path: Path, found: os.stat_result) -> None:
