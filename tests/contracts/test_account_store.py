@@ -239,3 +239,13 @@ async def test_a_store_can_be_opened_again(stores):
     await stores.start()
     assert await stores.accounts.by_id("id-ann") == account()
     assert await stores.sessions.read(session().token_hash) == session()
+
+
+@pytest.mark.parametrize("name", ["ann\0", "\0", "ann\ud800", "\udc00"])
+async def test_what_no_database_can_hold_is_not_there(stores, name):
+    """A sign-in with such an address is a wrong one, and not a store that is down."""
+    await stores.accounts.add(account("ann"))
+    assert await stores.accounts.by_email(name) is None
+    assert await stores.accounts.by_id(name) is None
+    assert await stores.accounts.epoch(name) is None
+    assert await stores.sessions.end("id-ann", name) is False

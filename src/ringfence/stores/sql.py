@@ -56,11 +56,15 @@ class SqlAccountStore:
         return True
 
     async def by_email(self, email_key: str) -> AccountRecord | None:
+        if not can_be_kept(email_key):
+            return None
         return await self._one(
             select(accounts).where(accounts.c.email_key == email_key)
         )
 
     async def by_id(self, account_id: str) -> AccountRecord | None:
+        if not can_be_kept(account_id):
+            return None
         return await self._one(select(accounts).where(accounts.c.id == account_id))
 
     async def _one(self, query: Select[Any]) -> AccountRecord | None:
@@ -136,6 +140,8 @@ class SqlAccountStore:
             return int((await connection.execute(now)).scalar_one())
 
     async def epoch(self, account_id: str) -> int | None:
+        if not can_be_kept(account_id):
+            return None
         query = select(accounts.c.epoch).where(
             accounts.c.id == account_id, accounts.c.disabled.is_(False)
         )
@@ -245,6 +251,8 @@ class SqlSessionStore:
             return [_session(row) for row in await connection.execute(query)]
 
     async def end(self, account_id: str, public_id: str) -> bool:
+        if not can_be_kept(public_id):
+            return False
         removal = _sessions_of(account_id).where(sessions.c.public_id == public_id)
         async with self._database.writing() as connection:
             return bool((await connection.execute(removal)).rowcount)
@@ -282,6 +290,14 @@ _LIVE_SESSIONS = (
     .join(accounts, accounts.c.id == sessions.c.account_id)
     .where(accounts.c.disabled.is_(False))
 )
+
+
+def can_be_kept(name: str) -> bool:
+    """Return whether a text can stand in a database at all. What cannot is not there:
+    asking for it would fail, and who brings it would be told that the store is down
+    (CWE-20). PostgreSQL has no NUL, and UTF-8 no half of a surrogate pair.
+    """
+    return "\0" not in name and not any("\ud800" <= one <= "\udfff" for one in name)
 
 
 def account_at(account_id: str, epoch: int) -> Select[Any]:

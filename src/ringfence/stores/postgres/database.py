@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from typing import Any
 
 from sqlalchemy import event, text
@@ -49,6 +49,7 @@ class PostgresDatabase:
         self._clock = clock
         self._engine: AsyncEngine | None = None
         self._reader: AsyncEngine | None = None
+        self._closing: set[asyncio.Task[None]] = set()
 
     async def open(self) -> None:
         """Migrate if that is needed, make the pool, and ask for the time.
@@ -64,6 +65,8 @@ class PostgresDatabase:
     async def close(self) -> None:
         """Close the pool. Idempotent."""
         engine, self._engine, self._reader = self._engine, None, None
+        if self._closing:
+            await asyncio.wait(self._closing)
         if engine is not None:
             await engine.dispose()
 
@@ -109,16 +112,18 @@ class PostgresDatabase:
             raise StoreError(f"the database {self._address.place} is not open")
         loop = asyncio.get_running_loop()
         until = loop.time() + self._address.timeout
-        deadline = None
         # A request that names our server could else keep us from it.
         ours = own_work.set(True)
         try:
-            async with AsyncExitStack() as stack:
-                async with asyncio.timeout_at(until):
-                    connection = await stack.enter_async_context(engine.connect())
-                driver = (await connection.get_raw_connection()).driver_connection
-                deadline = loop.call_at(until, self._dial.driver.cut, driver)
+            connection = engine.connect()
+            async with asyncio.timeout_at(until):
+                await connection.start()
+            driver = (await connection.get_raw_connection()).driver_connection
+            deadline = loop.call_at(until, self._dial.driver.cut, driver)
+            try:
                 yield connection
+            finally:
+                await self._give_back(connection, deadline)
         except IntegrityError:
             raise
         except PoolTimeoutError as error:
@@ -130,8 +135,28 @@ class PostgresDatabase:
             raise self._failure(error) from error
         finally:
             own_work.reset(ours)
-            if deadline is not None:
+
+    async def _give_back(
+        self, connection: AsyncConnection, deadline: asyncio.TimerHandle
+    ) -> None:
+        """Roll back what was not committed, also for whoever is cancelled meanwhile;
+        and have it cut off at the deadline all the same."""
+
+        async def close() -> None:
+            try:
+                await connection.close()
+            finally:
                 deadline.cancel()
+
+        closing = asyncio.get_running_loop().create_task(close())
+        self._closing.add(closing)
+        closing.add_done_callback(self._closed)
+        await asyncio.shield(closing)
+
+    def _closed(self, closing: asyncio.Task[None]) -> None:
+        self._closing.discard(closing)
+        if not closing.cancelled():
+            closing.exception()  # whoever was cancelled does not ask for it
 
     def _failure(self, error: Exception) -> StoreError:
         original = getattr(error, "orig", None) or error
