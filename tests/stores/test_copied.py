@@ -423,6 +423,9 @@ async def test_a_token_that_stands_is_copied_with_its_epoch(stores, copies, data
     with pytest.raises(StoreError):
         await stores.revocations.standing(b"other", "id-ann", told)
     with pytest.raises(StoreError):
+        later = told._replace(epoch=2)
+        await stores.revocations.standing(TOKEN_ID, "id-ann", later)
+    with pytest.raises(StoreError):
         await stores.revocations.standing(TOKEN_ID, "id-ann", Told(""))
 
 
@@ -510,6 +513,31 @@ async def test_a_copy_is_never_of_what_sqlite_has_read_before(tmp_path, copies):
     finally:
         for each in (mine, other):
             await each.stop()
+
+
+async def test_a_change_ends_before_the_database_is_closed(
+    stores, copies, database, monkeypatch
+):
+    """Also one that nobody waits for any more."""
+    begun, may_go_on = asyncio.Event(), asyncio.Event()
+    hold = copies.hold
+
+    async def slow_hold(owner):
+        begun.set()
+        await may_go_on.wait()
+        await hold(owner)
+
+    monkeypatch.setattr(copies, "hold", slow_hold)
+    change = asyncio.create_task(stores.sessions.end_token(TOKEN, "id-ann"))
+    await begun.wait()
+    change.cancel()
+    stopping = asyncio.create_task(stores.stop())
+    await asyncio.wait((change,))
+    may_go_on.set()
+    await stopping
+    assert named(copies, "hold", "release") == ["hold", "release"]
+    await database.start()
+    assert await database.sessions.read(TOKEN) is None
 
 
 async def test_the_rest_is_the_databases(stores, database):

@@ -14,7 +14,7 @@ from ringfence.stores.memory import MemoryStores, SessionsInMemory
 from ringfence.stores.memory_shared import MemoryShared
 from ringfence.stores.seal import Keys
 
-_PLANNED = frozenset({"redis", "rediss"})
+_FORGETFUL = frozenset({"redis", "rediss", "valkey", "valkeys"})
 
 
 def open_stores(
@@ -69,10 +69,11 @@ def open_database(
         return SessionsInMemory(stores) if sessions == "memory" else stores
     if scheme in {"postgresql", "postgres"}:
         return open_postgres(database, sessions)
-    if scheme in _PLANNED:
+    if scheme in _FORGETFUL:
         message = (
-            f"the database {scheme}:// is not available in this version; "
-            "write sqlite:///path/to/file.db"
+            f"{scheme}:// cannot be the database, since it may lose what must last; "
+            "name it in RINGFENCE_STORE, and in RINGFENCE_DATABASE "
+            "sqlite:///path/to/file.db or postgresql://user@host/database"
         )
         raise SettingsError(message)
     message = (
