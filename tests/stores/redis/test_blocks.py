@@ -71,7 +71,7 @@ async def test_of_too_many_the_first_to_be_free_gives_place(make, clock):
         "192.0.2.30/32",
         "192.0.2.40/32",
     ]
-    await blocks.put(Block("192.0.2.20/32", 50.0, "again"))
+    await blocks.put(Block("192.0.2.40/32", 50.0, "again"))
     assert len(await networks(blocks)) == 3, "it only takes its own place"
 
 
@@ -113,6 +113,15 @@ async def test_for_ever_is_long_enough(make, clock, seconds):
     await blocks.put(Block("192.0.2.1/32", seconds, ""))
     (one,) = (await blocks.since(0)).changed
     assert one.seconds == pytest.approx(10 * 365 * 86_400)
+
+
+async def test_a_network_of_which_nothing_is_known_is_let_in(make):
+    shared = make()
+    version = await shared.blocks.put(Block("192.0.2.1/32", 60.0, ""))
+    details = shared.blocks._keys[2]
+    await shared._keyspace.call(details, b"DEL", details)
+    assert list((await shared.blocks.since(0)).changed) == []
+    assert list((await shared.blocks.since(version)).changed) == []
 
 
 async def test_a_long_reason_is_cut(make):

@@ -13,6 +13,8 @@ from tests.stores.redis.keyspaces import until
 
 from ringfence.errors import StoreError
 from ringfence.stores.contracts import Block, Charge, Question, Told, counter_key
+from ringfence.stores.open import open_shared
+from ringfence.stores.redis import question as question_module
 from ringfence.stores.redis.failures import LostError
 
 pytestmark = pytest.mark.anyio
@@ -217,6 +219,35 @@ async def test_a_question_tells_the_version_of_the_blocks(make):
 @cluster
 async def test_a_cluster_does_not_tell_the_version_of_the_blocks(make):
     assert (await make().ask(Question((ADDRESS,)))).blocks == -1
+
+
+@single
+async def test_what_is_remembered_of_questions_is_bounded(make, monkeypatch):
+    """Those that nobody repeats make room, and none is taken for another."""
+    monkeypatch.setattr(question_module, "_REMEMBERED", 3)
+    shared = make()
+    charges = [rate(f"of {number}", number + 2) for number in range(8)]
+    for _ in range(2):
+        for number, charge in enumerate(charges):
+            question = Question((charge,))
+            told = [(await shared.ask(question)).verdict.remaining for _ in range(2)]
+            assert told == [number + 1, number]
+        assert len(shared.ask._prepared) <= 3
+        charges = [rate(f"again {number}", number + 2) for number in range(8)]
+
+
+@both
+async def test_it_can_be_opened_again(make, valkey_server, valkey_nodes):
+    url = (valkey_nodes if make().ask._keyspace.is_cluster else valkey_server).url
+    shared = open_shared(url + "?timeout=20")
+    for _ in range(2):
+        await shared.start()
+        assert (await shared.ask(Question((ADDRESS,)))).verdict.refused == -1
+        await shared.stop()
+        await shared.stop()
+        with pytest.raises(StoreError):
+            await shared.ask(Question((ADDRESS,)))
+    assert shared.is_shared
 
 
 @single
