@@ -38,7 +38,8 @@ class HeldChanges:
     Source: CWE-367, CWE-613; ASVS 5.0 V7.4.1.
 
     Not covered: a process that dies between commit and release, in the very moment in
-    which the server of the copies loses the hold. A copy may then be five minutes old.
+    which the server of the copies loses the hold; a database that commits later than
+    ten seconds after we have given it up. A copy may then be five minutes old.
     """
 
     def __init__(self, copies: CopyStore, again: float = _AGAIN_SECONDS) -> None:
