@@ -1,7 +1,7 @@
 # One verb a job, the same words in CI. What a verb needs it installs into .venv.
 
 .DEFAULT_GOAL := help
-.PHONY: help serve range test check format bench requirements clean
+.PHONY: help serve range test check format bench soak requirements clean
 
 help:
 	@echo "make serve   the example shop on http://127.0.0.1:8000   [PORT= DATA= WORKERS=]"
@@ -9,6 +9,7 @@ help:
 	@echo "make check   format, lint and types"
 	@echo "make format  format, and mend what lint can mend"
 	@echo "make bench   what the guard costs, beside others         [ARGS=--quick]"
+	@echo "make soak    a million requests: does anything grow?     [ARGS='--requests N']"
 	@echo "make range   the shooting range: vulnerable on purpose   [GUARD=off PORT= DATA= KEY=]"
 	@echo "make requirements   compile requirements/*.in            [ARGS=--upgrade]"
 	@echo "make clean   remove what these made, except data"
@@ -53,6 +54,10 @@ format:
 bench:
 	@tools/venv .venv-bench bench
 	@.venv-bench/bin/python -m benchmarks.run --write $(ARGS)
+
+soak:
+	@tools/venv .venv-bench bench
+	@.venv-bench/bin/python -m benchmarks.soak $(ARGS)
 
 requirements:
 	@tools/compile $(ARGS)

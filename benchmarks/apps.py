@@ -97,6 +97,15 @@ def guarded() -> ASGIApp:
     return Guard(Starlette(routes=access.routes(_routes(), access.signed_in)))
 
 
+def mixed() -> ASGIApp:
+    """The same with a page that is open to everybody."""
+    from ringfence import Guard, access  # noqa: PLC0415 - this target's
+
+    public = access.routes([Route("/open", read_items)], access.public)
+    closed = access.routes(_routes(), access.signed_in)
+    return Guard(Starlette(routes=[*public, *closed]))
+
+
 def selecting() -> ASGIApp:
     """Starlette behind the one read that a session in a database takes, with nothing
     decided by it."""
@@ -146,6 +155,7 @@ TARGETS: dict[str, Callable[[], ASGIApp]] = {
     "starlette + stack": stack,
     "starlette + ringfence": guarded,
     "starlette + select": selecting,
+    "mixed + ringfence": mixed,
 }
 
 
