@@ -14,9 +14,9 @@ from tests.servers.tables import empty, tables_of
 
 from ringfence.errors import StoreBusyError, StoreError
 from ringfence.stores.clock import StoreClock
-from ringfence.stores.contracts import Ticket, Use
+from ringfence.stores.contracts import Block, Charge, Ticket, Use
 from ringfence.stores.migrate import VERSION_TABLE
-from ringfence.stores.open import open_stores
+from ringfence.stores.open import open_shared, open_stores
 from ringfence.stores.postgres.address import parse_address
 from ringfence.stores.postgres.database import PostgresDatabase
 from ringfence.stores.postgres.dial import Dial, open_driver
@@ -231,6 +231,24 @@ async def test_a_server_that_hangs_costs_no_more_than_the_deadline(
         assert await comes_back(lambda: stores.accounts.by_id("id-ann"))
 
 
+@DRIVERS
+async def test_calls_that_are_cancelled_lose_no_connection(database, proxy, driver):
+    """Clients that hang up while the server hangs: the one connection of the pool is
+    there again, and nobody waits for longer than anybody else."""
+    url = through(database, proxy, driver, "timeout=0.5&pool_size=1&max_overflow=0")
+    async with with_ann(url) as stores:
+        for _ in range(3):
+            await comes_back(lambda: stores.accounts.by_id("id-ann"))
+            proxy.pause()
+            call = asyncio.create_task(stores.accounts.raise_epoch("id-ann"))
+            await asyncio.sleep(0.05)
+            call.cancel()
+            async with within(1.0):
+                await asyncio.wait([call])
+            proxy.resume()
+        assert await comes_back(lambda: stores.accounts.by_id("id-ann"))
+
+
 async def test_a_read_whose_connection_is_lost_is_sent_again(database, proxy):
     """Once, on a new connection; a session is not lost to a reset."""
     async with with_ann(through(database, proxy)) as stores:
@@ -391,6 +409,12 @@ async def test_an_application_needs_no_more_than_rows(fresh, role):
         assert await stores.replays.first(b"key", 60.0)
         await stores.revocations.revoke(b"jti", "id-ann", 60.0)
         assert await stores.accounts.remove("id-ann")
+    shared = open_shared(as_app(fresh))
+    await shared.start()
+    charge = Charge(b"key", 1, 60.0)
+    assert (await shared.counters("limits").take([charge])).refused == -1
+    assert await shared.blocks.put(Block("192.0.2.1", 60.0, "")) > 0
+    await shared.stop()
 
 
 async def test_a_role_that_may_not_migrate_says_who_may(fresh, role):

@@ -96,16 +96,16 @@ def server():
 
 
 @pytest.fixture(scope="module")
-def port(server, files):
-    """Of TLS before that server, which is built without."""
+def front(server, files):
+    """TLS before that server, which is built without."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(files / "server.crt", files / "server.key")
-    front = TlsFront(server.port, context)
-    thread = threading.Thread(target=front.run, daemon=True)
+    before = TlsFront(server.port, context)
+    thread = threading.Thread(target=before.run, daemon=True)
     thread.start()
-    assert front.started.wait(10)
-    yield front.port
-    front.loop.call_soon_threadsafe(front.ended.set)
+    assert before.started.wait(10)
+    yield before
+    before.loop.call_soon_threadsafe(before.ended.set)
     thread.join(10)
 
 
@@ -117,6 +117,7 @@ class TlsFront:
         self.context = context
         self.port = free_port()
         self.started = threading.Event()
+        self.connections = 0
 
     def run(self):
         asyncio.run(self._run())
@@ -129,6 +130,7 @@ class TlsFront:
 
     async def _serve(self, reader, writer):
         there = None
+        self.connections += 1
         with suppress(OSError, asyncio.IncompleteReadError):
             await reader.readexactly(8)  # SSLRequest
             writer.write(b"S")
@@ -149,11 +151,11 @@ class TlsFront:
 
 
 @pytest.fixture(scope="module")
-def database(server, port):
+def database(server, front):
     with server.database() as made:
         with psycopg.connect(made.dsn, autocommit=True) as operator:
             operator.execute(f"GRANT CREATE, USAGE ON SCHEMA public TO {ROLE}")
-        yield replace(made, port=port)
+        yield replace(made, port=front.port)
 
 
 def url(database, driver, more):
@@ -180,6 +182,24 @@ async def test_the_server_is_checked_and_the_password_comes_from_a_file(
     assert await works(
         url(database, driver, f"{tls}&password_file={tmp_path}/password")
     )
+
+
+@DRIVERS
+async def test_a_connection_over_tls_is_used_again(
+    database, files, driver, tmp_path, front
+):
+    """What TLS itself says after its handshake is not taken for the end."""
+    (tmp_path / "password").write_text(PASSWORD)
+    tls = f"sslmode=verify-full&sslrootcert={files}/ca.pem"
+    more = f"{tls}&password_file={tmp_path}/password"
+    stores = open_stores(url(database, driver, more))
+    await stores.start()
+    before = front.connections
+    for _ in range(10):
+        await stores.sessions.read(TOKEN)
+        await stores.accounts.by_id("id-ann")
+    assert front.connections <= before + 1
+    await stores.stop()
 
 
 @DRIVERS
