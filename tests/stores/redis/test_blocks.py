@@ -1,6 +1,7 @@
 """What only blocked networks in Redis can get wrong: long lists, and lost memory."""
 
 import asyncio
+import struct
 
 import pytest
 from tests.contracts.clocks import Hands
@@ -131,15 +132,38 @@ async def test_a_long_reason_is_cut(make):
     assert 200 < len(one.reason) < 300
 
 
+class Told:
+    """A keyspace that says what it was told to say, the last for ever."""
+
+    def __init__(self, *answers):
+        self.answers = list(answers)
+
+    async def run(self, script, keys, args):
+        return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+
+
+def answer(version, names, *, is_whole):
+    """Return what the script would say of networks blocked for a minute."""
+    changed = [word for name in names for word in (name, b"5")]
+    details = [struct.pack("<d", 60.0)] * len(names)
+    return [version, int(is_whole), struct.pack("<d", 0.0), changed, details]
+
+
+FULL = [b"192.0.2.1/32"] * 1_000
+
+
+async def test_who_has_to_begin_again_forgets_what_was_read(make):
+    """A list that changes so much while it is read is read from its beginning."""
+    told = Told(
+        answer(5, FULL, is_whole=False), answer(6, [b"192.0.2.2/32"], is_whole=True)
+    )
+    found = await RedisBlocks(told, make()._scripts, b"ringfence:").since(4)
+    assert (found.version, found.complete) == (6, True)
+    assert [one.network for one in found.changed] == ["192.0.2.2/32"]
+
+
 async def test_a_list_that_never_ends_is_given_up(make):
     """Reading on as long as others write would never come back."""
-    shared = make()
-
-    class Endless:
-        async def run(self, script, keys, args):
-            full = [b"192.0.2.1/32", b"5"] * 1_000
-            return [9, 1, bytes(8), full, [bytes(8)] * 1_000]
-
-    blocks = RedisBlocks(Endless(), shared._scripts, b"ringfence:")
+    told = Told(answer(9, FULL, is_whole=True))
     with pytest.raises(StoreError, match="faster than it is read"):
-        await blocks.since(0)
+        await RedisBlocks(told, make()._scripts, b"ringfence:").since(0)

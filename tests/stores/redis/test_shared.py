@@ -1,6 +1,7 @@
 """What only counters, copies and questions in Redis can get wrong."""
 
 import asyncio
+import gc
 import math
 import time
 
@@ -629,6 +630,32 @@ async def test_all_that_fail_are_one_failure(make):
     ):
         with pytest.raises(LostError):
             await attempt
+
+
+@cluster
+async def test_who_has_gone_leaves_nothing_behind(make):
+    """A client that hangs up while several nodes are asked: what they answer later is
+    looked at by nobody, and is no error of anybody's."""
+    shared, keyspace = twisted(make)
+    loop = asyncio.get_running_loop()
+    sent = []
+
+    def run(*_):
+        sent.append(loop.create_future())
+        return sent[-1]
+
+    keyspace.run = run
+    asking = asyncio.ensure_future(shared.ask(Question(CHARGES, NAME, ANN)))
+    await asyncio.sleep(0)
+    asking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+    for future in sent[1:]:
+        future.set_exception(LostError("lost"))
+    del future
+    sent.clear()
+    gc.collect()
+    await asyncio.sleep(0)
 
 
 @cluster

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from ringfence.errors import StoreError
 from ringfence.stores.contracts import Charge, Verdict
 from ringfence.stores.redis.composed import Scripts
 from ringfence.stores.redis.names import Shelf, digest
@@ -203,7 +204,7 @@ class Answer(NamedTuple):
 
     part: Part
     raw: bytes = b""
-    failure: BaseException | None = None
+    failure: StoreError | None = None
 
 
 class Moment(float):
@@ -237,14 +238,18 @@ async def gathered(
     parts: Sequence[Part], answers: Sequence[Awaitable[bytes]]
 ) -> list[Answer]:
     """Return what became of parts that are under way at the same time."""
-    return [
-        Answer(part, failure=one)
-        if isinstance(one, BaseException)
-        else Answer(part, one)
-        for part, one in zip(
-            parts, await asyncio.gather(*answers, return_exceptions=True), strict=True
-        )
-    ]
+    waiting = [asyncio.ensure_future(one) for one in answers]
+    found: list[Answer] = []
+    try:
+        for part, one in zip(parts, waiting, strict=True):
+            try:
+                found.append(Answer(part, await one))
+            except StoreError as error:
+                found.append(Answer(part, failure=error))
+    finally:
+        for one in waiting[len(found) :]:
+            one.add_done_callback(_look_away)
+    return found
 
 
 def _judged(answers: Sequence[Answer]) -> Verdict:
