@@ -98,7 +98,7 @@ def wanted(lines):
 
 
 # Extras that the example does without; their tests hold them.
-NOT_SERVED = {"bcrypt", "litestar"}
+NOT_SERVED = {"asyncpg", "bcrypt", "litestar"}
 
 
 def test_requirements_hold_what_the_project_asks_for():

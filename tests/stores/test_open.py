@@ -12,7 +12,9 @@ from ringfence.stores.copied import CopiedStores
 from ringfence.stores.memory import MemoryStores, SessionsInMemory
 from ringfence.stores.memory_counters import MemoryCounters
 from ringfence.stores.open import open_shared, open_stores, sqlite_path
+from ringfence.stores.postgres.stores import PostgresStores
 from ringfence.stores.redis.shared import RedisShared
+from ringfence.stores.sql_shared import SqlShared
 from ringfence.stores.sqlite import SQLiteStores
 
 
@@ -106,6 +108,44 @@ def test_a_missing_library_names_its_extra(monkeypatch):
     monkeypatch.setattr(builtins, "__import__", without_sqlalchemy)
     with pytest.raises(MissingExtraError, match=r"ringfence\[identity\]"):
         open_stores("sqlite:///a.db")
+
+
+@pytest.mark.parametrize(
+    ("url", "driver", "extra"),
+    [
+        ("postgresql://db/shop", "psycopg", "postgres"),
+        ("postgresql+asyncpg://db/shop", "asyncpg", "asyncpg"),
+    ],
+)
+def test_a_missing_driver_names_its_extra(monkeypatch, url, driver, extra):
+    real = builtins.__import__
+
+    def without(name, *args, **kwargs):
+        if name.partition(".")[0] == driver:
+            raise ImportError(name=driver)
+        return real(name, *args, **kwargs)
+
+    monkeypatch.delitem(
+        sys.modules, f"ringfence.stores.postgres.{driver}", raising=False
+    )
+    monkeypatch.setattr(builtins, "__import__", without)
+    with pytest.raises(MissingExtraError, match=rf"{driver}.*ringfence\[{extra}\]"):
+        open_stores(url)
+
+
+def test_postgres_keeps_sessions_itself():
+    """Another process may change an account, and PostgreSQL does not tell."""
+    assert isinstance(open_stores("postgresql://db/shop"), PostgresStores)
+    with pytest.raises(SettingsError, match="other processes"):
+        open_stores("postgresql://db/shop", sessions="memory")
+
+
+@pytest.mark.parametrize("url", ["sqlite:///counters.db", "postgresql://db/shop"])
+def test_a_database_is_a_store_that_processes_share(url):
+    """Nothing is sent before the start."""
+    shared = open_shared(url)
+    assert isinstance(shared, SqlShared)
+    assert shared.is_shared
 
 
 @pytest.mark.parametrize("url", ["", "memory://"])

@@ -75,6 +75,7 @@ def test_a_plus_is_a_plus():
         ("postgresql+psycopg2://db/shop", "scheme is unknown"),
         ("postgresql:db/shop", "scheme is unknown"),
         ("postgresql://db/shop#part", "%23"),
+        ("postgresql://ann@[::1/shop", "IPv6"),
         ("postgresql://ann:won/der@db/shop", "%2F"),
         ("postgresql://db/shop?ssl_mode=require", "did you mean sslmode"),
         ("postgresql://db/shop?sslmode=", "empty or given twice"),

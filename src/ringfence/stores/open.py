@@ -98,7 +98,9 @@ def open_postgres(database: str, sessions: str) -> Stores:
         return PostgresStores(parse_address(database))
     except ImportError as error:
         raise MissingExtraError(
-            error.name or "psycopg", "postgres", "keep accounts in PostgreSQL"
+            error.name or "psycopg",
+            "asyncpg" if error.name == "asyncpg" else "postgres",
+            "keep accounts in PostgreSQL",
         ) from error
 
 

@@ -95,7 +95,10 @@ def parse_address(url: str) -> PostgresAddress:
         SettingsError: it is none of these. The text never repeats what may be part of
             a password (CWE-532).
     """
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError as error:  # a bracket of IPv6 without the other
+        _refuse(str(error), "write postgresql://user@[::1]:5432/database")
     driver = _DRIVERS.get(parts.scheme)
     if driver is None or "://" not in url:
         near = get_close_matches(parts.scheme, _DRIVERS, n=1) or ["postgresql"]
