@@ -318,7 +318,11 @@ async def test_a_lost_release_leaves_the_hold(stores, copies, monkeypatch, caplo
         patch.setattr(copies, "release", lost)
         assert await stores.sessions.end_token(TOKEN, "id-ann") is True
     assert "will be voided" in caplog.text
+    copies.asked.clear()
     assert await asked(stores, copies) is None
+    two = session("two")
+    assert await asked(stores, copies, two.token_hash) == two
+    assert named(copies, "keep") == []  # without a lease nobody tries
     assert not (await copies.read(TOKEN, "id-ann")).lease
     copies.now += 31
     assert (await copies.read(TOKEN, "id-ann")).lease
@@ -425,6 +429,17 @@ async def test_a_token_that_stands_is_copied_with_its_epoch(stores, copies, data
     for other in (told._replace(epoch=2), Told("")):
         with pytest.raises(StoreError):
             await stores.revocations.standing(TOKEN_ID, "id-ann", other)
+
+
+async def test_a_copy_of_anothers_token_says_nothing(stores, copies, database):
+    """What stands for Bob is not what was revoked for Ann."""
+    await database.accounts.add(account("bob"))
+    await stores.revocations.revoke(TOKEN_ID, "id-ann", 60.0)
+    assert await stores.revocations.standing(TOKEN_ID, "id-bob") == 0
+    bobs = await copies.read(TOKEN_ID, "id-bob")
+    assert bobs.copy is not None
+    assert await stores.revocations.standing(TOKEN_ID, "id-bob", bobs) == 0
+    assert await stores.revocations.standing(TOKEN_ID, "id-ann", bobs) is None
 
 
 async def test_an_answer_that_cannot_be_copied_is_an_answer(
