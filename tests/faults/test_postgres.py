@@ -8,6 +8,7 @@ from tests.faults.serving import running_yard
 from tests.faults.traffic import Traffic
 from tests.servers.proxy import running_proxy
 
+MINUTE = 60.0
 PATIENCE = "timeout=0.5&connect_timeout=0.5"
 BEFORE, DURING, AFTER = 40, 20, 60  # answers to wait for
 
@@ -77,6 +78,42 @@ async def test_a_database_that_is_paused(yard, lasting_server, has_copies):
 async def test_a_database_that_refuses(yard, network, has_copies):
     traffic = Traffic(yard, "database refuses")
     await during(traffic, network.refuse, network.accept, has_copies=has_copies)
+
+
+async def test_a_database_that_is_too_slow(yard, network, has_copies):
+    traffic = Traffic(yard, "database too slow")
+    await during(
+        traffic,
+        lambda: network.delay(reply=1000),
+        lambda: (network.delay(), network.cut()),
+        has_copies=has_copies,
+    )
+
+
+async def test_a_database_that_takes_no_writes(yard, lasting_server, has_copies):
+    """As one that became a replica: what it knows may be old, so it is not asked."""
+    setting = "default_transaction_read_only"
+    try:
+        await during(
+            Traffic(yard, "database read-only"),
+            lambda: lasting_server.set_up(setting, "on"),
+            lambda: lasting_server.set_up(setting, "off"),
+            has_copies=has_copies,
+        )
+    finally:
+        lasting_server.set_up(setting, "off")
+
+
+async def test_a_worker_whose_clock_jumps(yard):
+    """The time is the database's: nobody is signed out, ahead or back, and nobody who
+    left comes back."""
+    traffic = Traffic(yard, "clock of a worker")
+    await traffic.settle()
+    async with traffic.flowing():
+        for ahead in (40 * MINUTE, -40 * MINUTE, 0.0):
+            await asyncio.to_thread(yard.set_clock, 0, ahead)
+            await traffic.until("answered", BEFORE)
+    await traffic.audit()
 
 
 async def test_a_database_whose_replies_are_lost(yard, network, has_copies):

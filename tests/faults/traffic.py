@@ -208,9 +208,11 @@ class Traffic:
         self, line: Line, path: str, visitor: Visitor, body: object = None
     ) -> Answer:
         """Ask until there is an answer that is no refusal, or everybody goes."""
+        end = time.monotonic() + _PATIENCE
         while True:
             answer = await self.ask(line, "POST", path, visitor, body)
-            if _kind(answer) == "answered" or self._stopping:
+            is_late = time.monotonic() > end
+            if _kind(answer) == "answered" or self._stopping or is_late:
                 return answer
             await asyncio.sleep(_AGAIN)
 
@@ -336,6 +338,12 @@ class Traffic:
         async with asyncio.timeout(_PATIENCE):
             while self.count()[kind] < wanted:  # noqa: ASYNC110 - of another process
                 await asyncio.sleep(_TICK)
+
+    async def go_on(self, seconds: float) -> None:
+        """Return when there has been traffic for so long."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            await self.until("refused", 1)
 
     async def recovered(self, within: float = 1.0) -> None:
         """Return when each of the residents is let in again, and can sign in anew;

@@ -148,6 +148,16 @@ class Postgres:
         self._paused = []
         self._end()
 
+    def set_up(self, setting: str, value: str) -> None:
+        """Change a setting for all that runs."""
+        change = sql.SQL("ALTER SYSTEM SET {} = {}").format(
+            sql.Identifier(setting), sql.Literal(value)
+        )
+        with psycopg.connect(self._of_operators.dsn, autocommit=True) as connection:
+            connection.execute("SET default_transaction_read_only = off")
+            connection.execute(change)
+            connection.execute("SELECT pg_reload_conf()")
+
     def restart(self) -> None:
         """Start it again on its port, with its data; it must have been killed."""
         command = ["sh", "-c", _HOLD, self.folder, *self._command]
