@@ -1,38 +1,22 @@
 """What ``deploy/make-secrets`` makes can be used, and by nobody else."""
 
 import hashlib
-import os
 import re
 import shutil
 import ssl
 import stat
-import subprocess
 
 import pytest
 import yaml
 from tests.deploy.described import DEPLOY
+from tests.deploy.shipped import make_secrets
 
 from ringfence.secrets.keyring import Keyring
-
-SCRIPT = DEPLOY / "make-secrets"
-
-
-def make(folder, **environ):
-    done = subprocess.run(
-        [SCRIPT, folder],
-        env={"PATH": os.environ["PATH"], "GROUP": str(os.getegid()), **environ},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return folder
 
 
 @pytest.fixture(scope="module")
 def secrets(tmp_path_factory):
-    return make(tmp_path_factory.mktemp("secrets"))
+    return make_secrets(tmp_path_factory.mktemp("secrets"))
 
 
 def test_it_makes_everything_that_compose_mounts(secrets):
@@ -52,12 +36,12 @@ def test_others_can_read_nothing(secrets):
 
 def test_a_second_run_changes_nothing(secrets):
     before = {file.name: file.read_bytes() for file in secrets.iterdir()}
-    make(secrets)
+    make_secrets(secrets)
     assert {file.name: file.read_bytes() for file in secrets.iterdir()} == before
 
 
 def test_two_installations_share_no_secret(secrets, tmp_path):
-    other = make(tmp_path)
+    other = make_secrets(tmp_path)
     for file in secrets.iterdir():
         assert (other / file.name).read_bytes() != file.read_bytes()
 

