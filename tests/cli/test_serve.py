@@ -98,6 +98,19 @@ def test_dev_serves_this_machine_with_one_command(serve, here):
     assert names == ["sys_startup", "sys_shutdown"]
 
 
+def test_what_a_start_up_makes_is_not_collected_over_again(serve, here):
+    """A full collection goes through all of it, and holds up every request."""
+    with (here / "garden.py").open("a") as source:
+        source.write(
+            "\nimport gc\n"
+            "@access.require(access.public)\n"
+            "async def frozen(request):\n"
+            "    return PlainTextResponse(str(gc.get_freeze_count()))\n"
+            "app = Guard(Starlette(routes=[Route('/frozen', frozen)]))\n"
+        )
+    assert int(serve("dev", "garden:app").get("/frozen").body) > 10_000
+
+
 def test_production_is_served_behind_its_settings(serve, here):
     """Nothing that a client claims about itself is believed by the server."""
     create_keys_file(here / "keys.json")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import socket
 import sys
@@ -143,6 +144,17 @@ def logging_of(name: str) -> dict[str, Any]:
     return config
 
 
+def settle_memory() -> None:
+    """Have the garbage collector leave alone what there is now.
+
+    What a start-up makes lasts as long as the process: a hundred thousand objects,
+    which a full collection would go through again and again, and hold up every request
+    for a tenth of a second meanwhile.
+    """
+    gc.collect()
+    gc.freeze()
+
+
 def _say(words: str) -> None:
     sys.stdout.write(words + "\n")
     sys.stdout.flush()
@@ -158,6 +170,7 @@ class _Telling(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
+        settle_memory()
         self._tell()
 
 
