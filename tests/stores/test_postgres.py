@@ -311,7 +311,8 @@ async def listed(stores):
 
 async def test_more_calls_than_connections_are_told_to_come_again(database):
     """The pool is bounded, and so is the wait for it."""
-    address = parse_address(f"{database.address()}?pool_size=1&max_overflow=1")
+    url = f"{database.address()}?pool_size=1&max_overflow=1&timeout=0.5"
+    address = parse_address(url)
     pool = PostgresDatabase(address, Dial(open_driver(address), address), StoreClock())
     await pool.open()
     try:

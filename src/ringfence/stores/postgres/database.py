@@ -24,7 +24,7 @@ from ringfence.stores.postgres.address import PostgresAddress
 from ringfence.stores.postgres.dial import Dial
 from ringfence.stores.postgres.upgrade import bring_up_to_date
 
-_POOL_SECONDS = 1.0  # how long a call waits for a connection that is free
+_OF_WAITING = 0.8  # of the time of a call, for a connection that is free
 _READ_ONLY = "25006"
 _TIME = text("SELECT extract(epoch FROM clock_timestamp())::float8")
 
@@ -174,7 +174,7 @@ def new_engine(address: PostgresAddress, dial: Dial, **options: Any) -> AsyncEng
         f"postgresql+{address.driver}://",
         pool_size=address.pool_size,
         max_overflow=address.max_overflow,
-        pool_timeout=_POOL_SECONDS,
+        pool_timeout=_OF_WAITING * address.timeout,
         hide_parameters=True,  # else errors would show hashes and addresses
         connect_args={"async_creator_fn": dial.connect_for_pool},
         **({"use_native_hstore": False} if address.driver == "psycopg" else {}),
