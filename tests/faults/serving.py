@@ -131,7 +131,7 @@ class Yard:
         end = time.monotonic() + _START_UP
         while time.monotonic() < end:
             try:
-                with socket.create_connection(("127.0.0.1", self.port), 5) as probe:
+                with socket.create_connection(("127.0.0.1", self.port), 1) as probe:
                     host = f"127.0.0.1:{self.port}"
                     probe.sendall(
                         f"GET /open HTTP/1.1\r\nHost: {host}\r\n"

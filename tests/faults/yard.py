@@ -45,7 +45,7 @@ def make(environ: Mapping[str, str]) -> Guard:
             _write(book, f"{number}\n".encode())
         except OSError:
             return JSONResponse({}, 503, {"Retry-After": "1"})
-        return JSONResponse({"order": number}, 201)
+        return JSONResponse({"id": number}, 201)
 
     @limit(f"{EXACT}/day", by="route")
     @access.require(access.public)
