@@ -22,7 +22,7 @@ from ringfence.stores.redis.dial import BROKEN, Dialled, Dialler
 from ringfence.stores.redis.failures import DownError, RefusedError
 from ringfence.stores.redis.inspection import PROBE, PROBE_KEY
 from ringfence.stores.redis.packing import Word, pack
-from ringfence.stores.redis.scripts import Script
+from ringfence.stores.redis.scripts import Prepared, Script, pack_call
 from ringfence.stores.redis.single import prove
 from ringfence.stores.redis.slots import (
     CLUSTER_SLOTS,
@@ -71,9 +71,9 @@ class Asked(NamedTuple):
         script = self.script
         if script is None:
             return pack(tuple(self.words))
-        whole = (b"EVAL", script.text)
-        head = whole if self.is_whole else (b"EVALSHA", script.sha)
-        return pack((*head, len(self.keys), *self.keys, *self.words))
+        if not self.is_whole:
+            return pack_call(script, self.keys, self.words)
+        return pack((b"EVAL", script.text, len(self.keys), *self.keys, *self.words))
 
     def for_node(self, identity: bytes) -> Asked:
         """Return the same for another node: what was told of the one belongs to it."""
@@ -156,7 +156,9 @@ class ClusterKeyspace:
         )
 
     def _send(self, asked: Asked) -> asyncio.Future[Any]:
-        node = self._table[key_slot(asked.key)]
+        keys = asked.keys
+        slot = keys.slot if type(keys) is Prepared else key_slot(asked.key)
+        node = self._table[slot]
         if node is None:
             future = asyncio.get_running_loop().create_future()
             future.set_exception(DownError("no node of the cluster holds a slot"))

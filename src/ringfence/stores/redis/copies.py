@@ -106,13 +106,14 @@ class RedisCopies:
         await self._keyspace.run(self._scripts.release, (key,), (_HOLDS_LAST,))
 
 
-def told(owner: str, generation: bytes, raw: bytes) -> Told:
+def told(owner: str, generation: bytes, raw: bytes, start: int = 0) -> Told:
     """Return what a good copy says.
 
     Args:
         owner: whose it is.
         generation: of the owner's copies.
         raw: as it was kept, the epoch first.
+        start: where it begins in ``raw``.
     """
-    (epoch,) = _unpack_epoch(raw)
-    return Told(owner, raw[_EPOCH:], b"", generation, epoch)
+    (epoch,) = _unpack_epoch(raw, start)
+    return Told(owner, raw[start + _EPOCH :], b"", generation, epoch)

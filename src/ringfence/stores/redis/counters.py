@@ -14,6 +14,7 @@ from ringfence.errors import StoreError
 from ringfence.stores.contracts import Charge, Verdict
 from ringfence.stores.redis.composed import Scripts
 from ringfence.stores.redis.names import Shelf, digest
+from ringfence.stores.redis.scripts import Prepared
 from ringfence.stores.redis.server import Keyspace
 
 _MOST_MEMBERS = 4_096
@@ -124,8 +125,11 @@ class RedisCounters:
 
     def take_part(self, part: Part) -> Awaitable[bytes]:
         """Send one part; await what ``read_verdict`` reads."""
-        words = (_pack_start(part.untold) + part.charges,)
-        return self._keyspace.run(self._scripts.take, part.keys, words)
+        return self._keyspace.run(self._scripts.take, part.keys, _words(part))
+
+    def prepared(self, part: Part) -> tuple[Prepared, tuple[bytes]]:
+        """Return what ``take_part`` sends, for whoever takes it again and again."""
+        return Prepared.of(self._scripts.take, part.keys), _words(part)
 
     def settle(self, answers: Sequence[Answer]) -> Verdict:
         """Return the verdict on parts that were asked each by itself. If one refuses or
@@ -216,6 +220,10 @@ class Moment(float):
 
     __slots__ = ("of",)
     of: Mapping[bytes, float]
+
+
+def _words(part: Part) -> tuple[bytes]:
+    return (_pack_start(part.untold) + part.charges,)
 
 
 def read_verdict(raw: bytes, numbers: Sequence[int]) -> Verdict:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import struct
 import sys
-from collections.abc import Awaitable
 from typing import NamedTuple
 
 from ringfence.stores.contracts import Question, Reply, Told, Verdict
@@ -21,6 +20,7 @@ _VERSION, _COPY = 1, 2
 
 _pack_start = struct.Struct("<BH").pack
 _reply = struct.Struct("<hBHddddBBB")
+_new = tuple.__new__
 _unpack_reply = _reply.unpack_from
 _FIXED = _reply.size
 
@@ -39,6 +39,26 @@ class _Prepared(NamedTuple):
     keys: Prepared
     words: bytes
     is_owned: bool
+
+
+class _Apart(NamedTuple):
+    """What a question comes to on a cluster.
+
+    Args:
+        question: likewise.
+        parts: of it, that of the owner of the copy first.
+        of_owner: keys, and what is asked with the charges; ``None`` without a copy.
+        of_others: keys and charges of each other part.
+        is_owned: some of the charges are of an account.
+        is_whole: all of them are of the owner of the copy.
+    """
+
+    question: Question
+    parts: list[Part]
+    of_owner: tuple[Prepared, bytes] | None
+    of_others: list[tuple[Prepared, tuple[bytes]]]
+    is_owned: bool
+    is_whole: bool
 
 
 class RedisAsk:
@@ -80,7 +100,9 @@ class RedisAsk:
         self._keys = copies.keys
         self._version = version
         self._nonces = copies.nonces
+        self._take = scripts.take
         self._prepared: dict[int, _Prepared] = {}
+        self._apart: dict[int, _Apart] = {}
 
     async def __call__(self, question: Question) -> Reply:
         """Return the answer.
@@ -126,37 +148,46 @@ class RedisAsk:
         return prepared
 
     async def _ask_apart(self, question: Question) -> Reply:
-        charges, name, owner, told_from = question
-        parts = self._counters.parts(charges, told_from)
-        place = owner.encode()
-        asked = [one for one in parts if not one.is_owned]
-        owned = [one for one in parts if one.is_owned]
-        if name:
-            of_owner = next((one for one in owned if one.place == place), Part(place))
-            asked.insert(0, of_owner)  # asked first: it may be known to be away
-        sent = [
-            self._ask_owner(part, owner, name)
-            if name and part is of_owner
-            else self._counters.take_part(part)
-            for part in asked
-        ]
-        answers = await gathered(asked, sent)
-        known = Told(owner)
-        if name and answers[0].failure is None:
-            _, known, _ = _read(answers[0].raw, owner)
-            if known.copy is None:
-                of_owner.charges = b""  # they were left out: nothing to give back
-        is_settled = not owned or (known.copy is not None and owned == [of_owner])
+        apart = self._apart.get(id(question))
+        if apart is None or apart.question is not question:
+            apart = self._prepare_apart(question)
+        run, sent, known = self._keyspace.run, [], Told(question.owner)
+        if apart.of_owner is not None:  # first: its node may be known to be away
+            keys, packed = apart.of_owner
+            words = packed, self._keyspace.identity(keys[0]), self._nonces()
+            sent.append(run(self._script, keys, words))
+        sent += [run(self._take, keys, words) for keys, words in apart.of_others]
+        answers = await gathered(apart.parts, sent)
+        if apart.of_owner is not None and answers[0].failure is None:
+            _, known, _ = _read(answers[0].raw, question.owner)
+            if known.copy is None:  # they were left out: nothing to give back
+                answers[0] = answers[0]._replace(part=Part(apart.parts[0].place))
+        is_settled = not apart.is_owned or (known.copy is not None and apart.is_whole)
         return Reply(self._counters.settle(answers), known, -1, is_settled)
 
-    def _ask_owner(self, part: Part, owner: str, name: bytes) -> Awaitable[bytes]:
-        keys = self._keys(owner, name)
-        words = (
-            _pack_start(_COPY, part.untold) + part.charges,
-            self._keyspace.identity(keys[0]),
-            self._nonces(),
+    def _prepare_apart(self, question: Question) -> _Apart:
+        charges, name, owner, told_from = question
+        place = owner.encode()
+        all_parts = self._counters.parts(charges, told_from)
+        owned = [one for one in all_parts if one.is_owned]
+        others = [one for one in all_parts if not one.is_owned]
+        parts, of_owner = others, None
+        if name:
+            part = next((one for one in owned if one.place == place), Part(place))
+            parts = [part, *others]
+            keys = Prepared.of(self._script, (*self._keys(owner, name), *part.keys))
+            of_owner = keys, _pack_start(_COPY, part.untold) + part.charges
+        if len(self._apart) >= _REMEMBERED:
+            self._apart.clear()
+        apart = self._apart[id(question)] = _Apart(
+            question,
+            parts,
+            of_owner,
+            [self._counters.prepared(one) for one in others],
+            is_owned=bool(owned),
+            is_whole=all(one in parts for one in owned),
         )
-        return self._keyspace.run(self._script, (*keys, *part.keys), words)
+        return apart
 
 
 def _read(raw: bytes, owner: str) -> tuple[Verdict, Told, int]:
@@ -166,10 +197,11 @@ def _read(raw: bytes, owner: str) -> tuple[Verdict, Told, int]:
         verdict = Verdict(refused, wait, 0, held == 1, refused, at)
     else:
         remaining = int(left) if left < math.inf else sys.maxsize
-        verdict = Verdict(-1, 0.0, remaining, False, scarcest, at)  # noqa: FBT003 - by name it costs twice as much
+        # As ``Verdict(...)`` does it, in a third of the time.
+        verdict = _new(Verdict, (-1, 0.0, remaining, False, scarcest, at))
     end = _FIXED + length
     generation = raw[_FIXED:end]
     if is_good:
-        return verdict, told(owner, generation, raw[end:]), int(version)
+        return verdict, told(owner, generation, raw, end), int(version)
     lease = raw[end : end + leased]
     return verdict, Told(owner, None, lease, generation), int(version)

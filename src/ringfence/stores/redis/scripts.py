@@ -45,6 +45,8 @@ class Script:
 
 
 _END: Final = b"\r\n"  # of the first line, which says how many words there are
+_USUAL: Final = 3  # arguments
+_OF_THREE: Final = b"*%d\r\n%b" + _USUAL * b"$%d\r\n%b\r\n"
 
 
 class Prepared(tuple[bytes, ...]):  # noqa: SLOT001 - a tuple can have none
@@ -72,6 +74,13 @@ class Prepared(tuple[bytes, ...]):  # noqa: SLOT001 - a tuple can have none
     def command(self, args: Sequence[Word]) -> bytes:
         """Return the whole command."""
         count = self._count + len(args)
+        if len(args) == _USUAL:
+            a, b, c = args
+            if type(a) is type(b) is type(c) is bytes:
+                return _OF_THREE % (
+                    *(count, self._start),
+                    *(len(a), a, len(b), b, len(c), c),
+                )
         return b"*%d\r\n%b%b" % (count, self._start, pack((*args,)).partition(_END)[2])
 
 
