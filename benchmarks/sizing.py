@@ -50,6 +50,8 @@ _ASKED = 20_000
 _WHO = 1_000  # accounts that ask
 _HOUR = 3600.0
 _PATIENT = "?timeout=60&connect_timeout=60"  # the machine may have neighbours
+_BESIDE = 32
+_DECIDED = 6_400
 _HASHES = 5
 
 _PASSED = (
@@ -286,6 +288,7 @@ _WRITES = f"""\
 a checkpoint, when the log takes each page as a whole that is changed for the first
 time; and once more.
 """
+_DURABLE = ("fsync=on", "synchronous_commit=on", "full_page_writes=on")
 _LOGGED = ("full_page_writes=on", "max_wal_size=8GB", "checkpoint_timeout=1h")
 
 
@@ -388,6 +391,38 @@ async def _logged(database: Database, work: Awaitable[None]) -> float:
     return float(after - before) / _TOUCHED
 
 
+def decisions_table() -> Iterator[str]:
+    """Count in databases, where there is no Redis; yield a table."""
+    yield f"Two budgets a decision, {_WHO} clients, {_BESIDE} at once, of one process."
+    yield ""
+    yield "| counted in | decisions a second | CPU of the process, µs each |"
+    yield "|---|---:|---:|"
+    with running_postgres(*_DURABLE) as server, server.database() as database:
+        url = f"{database.url('psycopg')}&timeout=60"
+        yield asyncio.run(_decisions("PostgreSQL", url))
+    with tempfile.TemporaryDirectory(prefix="sizing-") as folder:
+        url = f"sqlite:///{folder}/counters.db"
+        yield asyncio.run(_decisions("SQLite", url))
+
+
+async def _decisions(what: str, url: str) -> str:
+    async with _opened(open_shared(url)) as store:
+        counters = store.counters("limits")
+
+        async def step(number: int) -> None:
+            charges = _question(number % _WHO).charges
+            await counters.take(charges[::2])
+
+        for start in range(0, _DECIDED, _BESIDE):
+            if start == _BESIDE * 20:  # warm by now
+                began, spent = time.perf_counter(), time.process_time()
+            await asyncio.gather(*(step(start + n) for n in range(_BESIDE)))
+        count = _DECIDED - _BESIDE * 20
+        rate = count / (time.perf_counter() - began)
+        cpu = (time.process_time() - spent) / count
+    return f"| {what} | {rate:,.0f} | {cpu * 1e6:.0f} |"
+
+
 def hash_table() -> Iterator[str]:
     """Time a password hash, on one core; yield a table."""
     yield "| one password hash | MiB | ms, at best |"
@@ -451,7 +486,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--accounts", type=int, default=200_000)
     rows = max(_TOUCHED * _APART, parser.parse_args().accounts)
-    parts = (valkey_tables, lambda: postgres_tables(rows), hash_table, ledger_table)
+    parts = (
+        valkey_tables,
+        lambda: postgres_tables(rows),
+        decisions_table,
+        hash_table,
+        ledger_table,
+    )
     for part in parts:
         for line in part():
             print(line, flush=True)
