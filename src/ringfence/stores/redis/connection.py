@@ -191,8 +191,7 @@ class SharedConnection:
         own_work.set(True)  # or a request that names our server could keep us from it
         while True:
             if dialled is None:
-                # Whatever goes wrong: somebody has to try again.
-                (got,) = await asyncio.gather(self._dial(), return_exceptions=True)
+                got = await self._attempt()
                 if isinstance(got, BaseException):
                     self._close(f"is down: {got}")
                     self._on_down()
@@ -203,6 +202,20 @@ class SharedConnection:
             await self._use(dialled.wire)
             dialled = None
             self._on_down()
+
+    async def _attempt(self) -> Dialled | BaseException:
+        """Connect, or return why not: whatever goes wrong, somebody has to try again.
+        Who ends this waits for it: loops may leave a connection open that is given up
+        half-made."""
+        dialling = asyncio.ensure_future(self._dial())
+        try:
+            await asyncio.wait([dialling])
+        except asyncio.CancelledError:
+            await asyncio.wait([dialling])
+            if dialling.exception() is None:
+                await dialling.result().wire.disconnect(nowait=True)
+            raise
+        return dialling.exception() or dialling.result()
 
     def _open(self, dialled: Dialled) -> None:
         """Take calls. Those that wait were made for the server that was there before:
@@ -261,12 +274,12 @@ class SharedConnection:
     # Work on one connection
 
     async def _write(self, wire: AbstractConnection, sent: deque[Entry]) -> None:
-        while True:
+        # Until it is lost: what waits then is for the next connection.
+        while sent is self._sent:
             if not self._out:
                 self._wake = self._loop.create_future()
                 await self._wake
-            if sent is not self._sent:
-                return  # lost meanwhile: what waits is for the next connection
+                continue
             batch, self._out = self._out, []
             sent.extend(batch)  # before the write: half of it may have arrived
             self.round_trips += batch[0].packed is not INFO
