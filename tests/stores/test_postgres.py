@@ -1,8 +1,9 @@
 """PostgreSQL as a database: round trips, deadlines, restarts, rights."""
 
 import asyncio
+import random
 import time
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import psycopg
 import pytest
@@ -247,6 +248,60 @@ async def test_calls_that_are_cancelled_lose_no_connection(database, proxy, driv
                 await asyncio.wait([call])
             proxy.resume()
         assert await comes_back(lambda: stores.accounts.by_id("id-ann"))
+
+
+@DRIVERS
+async def test_faults_in_any_order_leave_nothing_behind(
+    database, proxy, driver, caplog
+):
+    """Calls that are cancelled, cut, refused, stalled or not answered end as they
+    should, and no connection is lost with them."""
+    url = through(database, proxy, driver, "timeout=0.3")
+    async with with_ann(url) as stores:
+        chance, over = random.Random(driver), asyncio.Event()
+        calls = [
+            lambda: stores.sessions.read(TOKEN),
+            lambda: stores.accounts.by_id("id-ann"),
+            lambda: stores.accounts.raise_epoch("id-ann"),
+            lambda: stores.replays.first(chance.randbytes(8), 60.0),
+        ]
+
+        async def call():
+            while not over.is_set():
+                called = asyncio.ensure_future(chance.choice(calls)())
+                if chance.random() < 0.1:
+                    asyncio.get_running_loop().call_later(0.01, called.cancel)
+                with suppress(StoreError, asyncio.CancelledError):
+                    await called
+                await asyncio.sleep(0.01)
+
+        callers = [asyncio.create_task(call()) for _ in range(20)]
+        for fault in chance.sample(range(8), 8):
+            await asyncio.sleep(0.05)
+            match fault % 4:
+                case 0:
+                    proxy.cut()
+                case 1:
+                    proxy.lose_replies(3)
+                case 2:
+                    proxy.refuse()
+                    await asyncio.sleep(0.1)
+                    proxy.accept()
+                case 3:
+                    proxy.pause()
+                    await asyncio.sleep(0.4)
+                    proxy.resume()
+        over.set()
+        await asyncio.gather(*callers)
+        proxy.lose_replies(0)
+        assert await comes_back(lambda: stores.accounts.by_id("id-ann"))
+        await comes_back(lambda: stores.sessions.read(TOKEN))
+        pool = stores._database._engine.sync_engine.pool
+        assert pool.checkedout() == 0
+        lanes = stores._sessions._lanes
+        assert len(lanes._idle) == len(lanes._lanes) == 2
+    loud = [one for one in caplog.records if one.levelname == "ERROR"]
+    assert [one for one in loud if one.name.startswith("sqlalchemy")] == []
 
 
 async def test_a_read_whose_connection_is_lost_is_sent_again(database, proxy):

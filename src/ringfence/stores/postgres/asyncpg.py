@@ -27,6 +27,7 @@ class Asyncpg:
         asyncpg.InterfaceError,
         asyncpg.InternalClientError,
         OSError,
+        AttributeError,  # of asyncpg itself, where a connection ends while it is used
     )
 
     def __init__(self, address: PostgresAddress, settings: Mapping[str, str]) -> None:
@@ -40,6 +41,7 @@ class Asyncpg:
             password=self._address.password(),
             server_settings=self._settings,
             timeout=self._address.connect_timeout,
+            command_timeout=self._address.timeout,
             **more,
         )
 

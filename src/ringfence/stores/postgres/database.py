@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -49,7 +49,7 @@ class PostgresDatabase:
         self._clock = clock
         self._engine: AsyncEngine | None = None
         self._reader: AsyncEngine | None = None
-        self._closing: set[asyncio.Task[None]] = set()
+        self._apart_from_us: set[asyncio.Task[Any]] = set()
 
     async def open(self) -> None:
         """Migrate if that is needed, make the pool, and ask for the time.
@@ -65,8 +65,8 @@ class PostgresDatabase:
     async def close(self) -> None:
         """Close the pool. Idempotent."""
         engine, self._engine, self._reader = self._engine, None, None
-        if self._closing:
-            await asyncio.wait(self._closing)
+        while self._apart_from_us:
+            await asyncio.wait(self._apart_from_us)
         if engine is not None:
             await engine.dispose()
 
@@ -115,9 +115,7 @@ class PostgresDatabase:
         # A request that names our server could else keep us from it.
         ours = own_work.set(True)
         try:
-            connection = engine.connect()
-            async with asyncio.timeout_at(until):
-                await connection.start()
+            connection = await self._taken(engine.connect(), until)
             driver = (await connection.get_raw_connection()).driver_connection
             deadline = loop.call_at(until, self._dial.driver.cut, driver)
             try:
@@ -136,6 +134,20 @@ class PostgresDatabase:
         finally:
             own_work.reset(ours)
 
+    async def _taken(
+        self, connection: AsyncConnection, until: float
+    ) -> AsyncConnection:
+        """Take a connection from the pool. A pool that is cancelled meanwhile loses it:
+        whoever goes away lets it be taken, and given back."""
+        starting = self._apart(connection.start())
+        try:
+            async with asyncio.timeout_at(until):
+                await asyncio.shield(starting)
+        except (TimeoutError, asyncio.CancelledError):
+            starting.add_done_callback(lambda _: self._apart(connection.close()))
+            raise
+        return connection
+
     async def _give_back(
         self, connection: AsyncConnection, deadline: asyncio.TimerHandle
     ) -> None:
@@ -148,15 +160,19 @@ class PostgresDatabase:
             finally:
                 deadline.cancel()
 
-        closing = asyncio.get_running_loop().create_task(close())
-        self._closing.add(closing)
-        closing.add_done_callback(self._closed)
-        await asyncio.shield(closing)
+        await asyncio.shield(self._apart(close()))
 
-    def _closed(self, closing: asyncio.Task[None]) -> None:
-        self._closing.discard(closing)
-        if not closing.cancelled():
-            closing.exception()  # whoever was cancelled does not ask for it
+    def _apart(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        """Do something that is not cancelled with whoever has asked for it."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._apart_from_us.add(task)
+        task.add_done_callback(self._done)
+        return task
+
+    def _done(self, task: asyncio.Task[Any]) -> None:
+        self._apart_from_us.discard(task)
+        if not task.cancelled():
+            task.exception()  # whoever was cancelled does not ask for it
 
     def _failure(self, error: Exception) -> StoreError:
         original = getattr(error, "orig", None) or error

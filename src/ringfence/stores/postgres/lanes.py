@@ -102,19 +102,23 @@ class ReadLanes:
     async def _run(self, lane: _Lane) -> None:
         """Answer until nobody waits any more."""
         own_work.set(True)  # for many requests at once, and for none of them
-        while self._waiting:
-            batch = self._take(_MOST_AT_ONCE)
-            failure = StoreError("the read was given up")
-            try:
-                _settle(batch, await self._ask(lane, list(batch)))
-            except StoreError as error:
-                failure = error
-                # Who waits behind them would wait in vain for as long again.
-                self._fail(self._take(len(self._waiting)), error)
-            finally:
-                self._fail(batch, failure)
-        if self._lanes:
-            self._idle.append(lane)
+        try:
+            while self._waiting:
+                await self._answer(lane, self._take(_MOST_AT_ONCE))
+        finally:
+            if lane in self._lanes:
+                self._idle.append(lane)
+
+    async def _answer(self, lane: _Lane, batch: _Waiting) -> None:
+        failure = StoreError("the read was given up")
+        try:
+            _settle(batch, await self._ask(lane, list(batch)))
+        except StoreError as error:
+            failure = error
+            # Who waits behind them would wait in vain for as long again.
+            self._fail(self._take(len(self._waiting)), error)
+        finally:
+            self._fail(batch, failure)
 
     async def _ask(self, lane: _Lane, keys: list[bytes]) -> Rows:
         loop = asyncio.get_running_loop()
