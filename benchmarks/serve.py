@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+import gc
 import socket
 import sys
 
 import uvicorn
 from benchmarks.apps import TARGETS
+
+
+class Settled(uvicorn.Server):
+    """Keeps the collector from what the start-up has made, as ``ringfence serve`` does:
+    else a full collection strikes whoever has its turn."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start, then freeze."""
+        await super().startup(sockets)
+        gc.collect()
+        gc.freeze()
 
 
 def main(descriptor: int, target: str) -> None:
@@ -21,7 +33,7 @@ def main(descriptor: int, target: str) -> None:
         log_level="warning",
         timeout_keep_alive=600,  # connections stay open while others have their turns
     )
-    uvicorn.Server(config).run(sockets=[socket.socket(fileno=descriptor)])
+    Settled(config).run(sockets=[socket.socket(fileno=descriptor)])
 
 
 if __name__ == "__main__":
