@@ -170,6 +170,23 @@ async def test_a_commit_that_fails_is_told_to_all(shared, monkeypatch):
     assert [type(one) for one in results] == [StoreError] * 5
 
 
+async def test_a_mistake_leaves_nobody_waiting(shared, monkeypatch):
+    """Whatever goes wrong, whoever waits is told, and the next one is served."""
+    counted = shared.counters("limits")
+    asyncio.get_running_loop().set_exception_handler(lambda *_: None)  # it is told
+
+    async def broken(*_):
+        raise ZeroDivisionError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(counted, "_decided", broken)
+        results = await asyncio.gather(
+            *(counted.take([exact()]) for _ in range(100)), return_exceptions=True
+        )
+    assert {type(one) for one in results} == {StoreError}
+    assert (await counted.take([exact()])).refused == -1
+
+
 SCRIPT = """
 import asyncio, sys
 from ringfence.stores.contracts import Charge, counter_key

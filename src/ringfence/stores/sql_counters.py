@@ -30,6 +30,7 @@ _SWEPT = 1_000  # rows that are forgotten at once
 _SHORT = 7  # bytes of a member's digest: what Python hashes to itself
 _OF_BUDGET, _OF_MEMBERS = b"b", b"m"  # what a state begins with
 _MEMBERS = "members"
+_GIVEN_UP = "the decision was given up"
 
 _LOCK = text("""
     INSERT INTO ringfence_counters (key, state, expires)
@@ -144,9 +145,11 @@ class SqlCounters:
                 await self._sweep()
         finally:
             self._running = None
+            _fail(self._waiting, StoreError(_GIVEN_UP))
+            self._waiting.clear()
 
     async def _answer(self, batch: Sequence[_Waiting]) -> None:
-        error = StoreError("the decision was given up")
+        error = StoreError(_GIVEN_UP)
         try:
             async with self._database.writing() as connection:
                 results = await self._decided(connection, batch)
@@ -158,9 +161,7 @@ class SqlCounters:
             batch, error = [*batch, *self._waiting], cause
             self._waiting.clear()
         finally:
-            for one in batch:
-                if not one.answer.done():
-                    one.answer.set_exception(StoreError(str(error)))
+            _fail(batch, error)
 
     async def _decided(
         self, connection: AsyncConnection, batch: Sequence[_Waiting]
@@ -221,6 +222,12 @@ class _Waiting(NamedTuple):
     names: dict[bytes, bytes]
     step: Step
     answer: asyncio.Future[Any]
+
+
+def _fail(batch: Iterable[_Waiting], error: StoreError) -> None:
+    for one in batch:
+        if not one.answer.done():
+            one.answer.set_exception(StoreError(str(error)))
 
 
 class Shelf:

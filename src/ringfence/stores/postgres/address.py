@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
@@ -29,6 +30,8 @@ _OF_LIBPQ = (
     *("keepalives", "keepalives_idle", "keepalives_interval", "keepalives_count"),
     *("tcp_user_timeout", "gssencmode", "krbsrvname", "service", "options"),
 )
+_is_misspelt = re.compile(r"[\x00-\x20\x7f]|%(?![0-9A-Fa-f]{2})|%00").search
+_is_host = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\[\]:]*)(:\d{1,5})?", re.ASCII).fullmatch
 _WRITABLE = ("read-write", "primary")
 
 _POOL_SIZE = 3
@@ -97,8 +100,12 @@ def parse_address(url: str) -> PostgresAddress:
     """
     try:
         parts = urlsplit(url)
-    except ValueError as error:  # a bracket of IPv6 without the other
-        _refuse(str(error), "write postgresql://user@[::1]:5432/database")
+    except ValueError:  # whose text may show a password
+        _refuse(
+            "it has a bracket or a letter that does not belong there",
+            "write postgresql://user@[::1]:5432/database, and in a password [ as %5B, "
+            "] as %5D, others with % too",
+        )
     driver = _DRIVERS.get(parts.scheme)
     if driver is None or "://" not in url:
         near = get_close_matches(parts.scheme, _DRIVERS, n=1) or ["postgresql"]
@@ -108,6 +115,7 @@ def parse_address(url: str) -> PostgresAddress:
     user_info, _, hosts = parts.netloc.rpartition("@")
     if "/" in unquote(parts.path[1:]) or "@" in parts.path:
         _refuse("its path has several steps", "write / in a password as %2F")
+    _refuse_misread(user_info, hosts, parts.path)
     given = _parameters(parts.query, driver)
     if (":" in user_info or "passfile" in given) and "password_file" in given:
         _refuse("it has a password and a password_file", "leave one of them out")
@@ -131,6 +139,17 @@ def parse_address(url: str) -> PostgresAddress:
         timeout=_seconds(ours, "timeout", _TIMEOUT),
         connect_timeout=_seconds(ours, "connect_timeout", _CONNECT_TIMEOUT),
     )
+
+
+def _refuse_misread(user_info: str, hosts: str, path: str) -> None:
+    """Refuse what the drivers would read otherwise, or quote in their errors: an
+    unwritten @ ends a password for libpq, and the rest of it is taken for the host."""
+    if "@" in user_info or user_info.count(":") > 1:
+        _refuse("its user or password has an @ or a :", "write @ as %40, : as %3A")
+    if _is_misspelt(user_info + hosts + path):
+        _refuse("it has a space, or a % that starts no %XX", "write % as %25")
+    if not all(map(_is_host, hosts.split(","))):
+        _refuse("one of its hosts or ports is none", "write host:5432, or [::1]:5432")
 
 
 def _refuse(what: str, instead: str) -> NoReturn:

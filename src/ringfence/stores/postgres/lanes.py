@@ -15,6 +15,7 @@ from ringfence.stores.postgres.drivers import Fetch, Rows
 _LANES = 2
 _MOST_AT_ONCE = 256  # keys of one statement
 _MOST_WAITING = 10_000
+_GIVEN_UP = "the read was given up"
 
 Row = Sequence[Any]
 _Waiting = dict[bytes, list[asyncio.Future["Row | None"]]]
@@ -108,9 +109,10 @@ class ReadLanes:
         finally:
             if lane in self._lanes:
                 self._idle.append(lane)
+            self._fail(self._take(len(self._waiting)), StoreError(_GIVEN_UP))
 
     async def _answer(self, lane: _Lane, batch: _Waiting) -> None:
-        failure = StoreError("the read was given up")
+        failure = StoreError(_GIVEN_UP)
         try:
             _settle(batch, await self._ask(lane, list(batch)))
         except StoreError as error:
