@@ -8,8 +8,8 @@ Visitors come from thousands of addresses, read, sign in and out, ask for what i
 there, and are refused: for a foreign origin, a planted cookie, a wrong password; one
 address floods all the while. The worker's memory is looked at fifty times: after it
 has warmed up it must not grow by more than a twentieth. In Redis every key must have an
-end, so that there are never more than come in that time. Whatever is answered otherwise than it
-has to be ends the run.
+end, so that there are never more than come in that time. Whatever is answered otherwise
+than it has to be ends the run.
 """
 
 from __future__ import annotations
