@@ -128,7 +128,7 @@ def test_images_are_versions(service):
     assert "latest" not in tag
 
 
-@pytest.mark.parametrize("name", FILE["services"].keys() - NO_HEALTH)
+@pytest.mark.parametrize("name", sorted(FILE["services"].keys() - NO_HEALTH))
 def test_every_service_tells_whether_it_works(name):
     assert FILE["services"][name]["healthcheck"]["test"]
 
