@@ -167,6 +167,9 @@ FAR_POSTGRES = "postgresql://app:secret@db.internal:5432/shop"
         "postgresql+asyncpg://app@localhost/shop",
         "postgresql://app@/shop?host=/run/postgresql",
         "postgresql:///shop",
+        "postgresql://app@127.0.0.1:5432,[::1]:5433/shop",
+        "postgresql://app@%2Frun%2Fpostgresql/shop",
+        "postgresql://app@a.internal:5432,b.internal:5433/shop?sslmode=verify-full",
         f"{FAR_POSTGRES}?sslmode=verify-full&sslrootcert=system",
         f"{FAR_POSTGRES}?sslmode=verify-ca&sslrootcert=/etc/ca.pem",
     ],
@@ -183,6 +186,10 @@ def test_postgres_nearby_or_over_checked_tls_is_safe(url):
         f"{FAR_POSTGRES}?sslmode=require",
         "postgresql+asyncpg://app:secret@127.0.0.1,10.0.0.7/shop",
         "postgres://app:secret@/shop?host=db.internal",
+        "postgresql://app:secret@db.internal:5432,spare.internal:5432/shop",
+        "postgresql://app:secret@127.0.0.1:5432,10.0.0.7:5432/shop",
+        "POSTGRESQL://app:secret@db.internal/shop",
+        "postgresql:///shop?service=shop",
     ],
 )
 @pytest.mark.parametrize("name", ["database", "store"])
@@ -192,6 +199,19 @@ def test_postgres_elsewhere_proves_who_it_is(name, url):
     assert f"{name} reaches" in said
     assert "sslmode=verify-full" in said
     assert "secret" not in said
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [("PGHOST", "db.internal"), ("PGHOSTADDR", "10.0.0.7"), ("PGSERVICE", "shop")],
+)
+def test_what_libpq_takes_from_its_variables_counts(monkeypatch, variable, value):
+    """A URL without a host says nothing of where the passwords go."""
+    monkeypatch.setenv(variable, value)
+    settings = replace(SAFE, database="postgresql:///shop")
+    assert value in refused(settings)
+    monkeypatch.setenv("PGSSLMODE", "verify-full")
+    refuse_unsafe(settings)
 
 
 @pytest.mark.parametrize(

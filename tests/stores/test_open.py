@@ -2,6 +2,7 @@
 
 import builtins
 import sys
+import traceback
 from pathlib import Path
 
 import pytest
@@ -195,3 +196,22 @@ def test_redis_without_its_library_names_its_extra(monkeypatch):
     monkeypatch.setattr(builtins, "__import__", without_redis)
     with pytest.raises(MissingExtraError, match=r"ringfence\[redis\]"):
         open_shared("redis://localhost")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://ann:hunter[2@db/shop",
+        "postgresql://ann:hunter2@\N{CARE OF}/shop",
+        "postgresql://ann:100%hunter@db/shop",
+        "postgresql+asyncpg://ann:hunter2@db:x/shop",
+        "redis://ann:hunter/2@db",
+        "redis://ann:hunter2@\N{CARE OF}:x",
+    ],
+)
+@pytest.mark.parametrize("opening", [open_stores, open_shared])
+def test_no_error_shows_a_password(opening, url):
+    """Drivers, and ``urlsplit``, quote what they do not understand (CWE-532)."""
+    with pytest.raises(SettingsError) as caught:
+        opening(url)
+    assert "hunter" not in "".join(traceback.format_exception(caught.value))

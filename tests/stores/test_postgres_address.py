@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from psycopg.conninfo import conninfo_to_dict
 
 from ringfence.errors import SettingsError
 from ringfence.stores.postgres.address import parse_address
@@ -89,6 +90,14 @@ def test_a_plus_is_a_plus():
         ("postgresql://db/shop?timeout=0", "timeout"),
         ("postgresql://db/shop?timeout=nan", "timeout"),
         ("postgresql://db/shop?timeout=forever", "timeout"),
+        ("postgresql://ann:100%won@db/shop", "write % as %25"),
+        ("postgresql://ann:secret%00@db/shop", "write % as %25"),
+        ("postgresql://ann:sec ret won@db/shop", "it has a space"),
+        ("postgresql://ann:se@won:d@db/shop", "write @ in a password as %40"),
+        ("postgresql://ann:won[der@db/shop", "in a password [ as %5B"),
+        ("postgresql://ann:secret@w\N{CARE OF}n/shop", "with % too"),
+        ("postgresql://db:54won/shop", "one of its hosts or ports is none"),
+        ("postgresql://db:5432,won:x/shop", "one of its hosts or ports is none"),
         ("postgresql+asyncpg://db/shop?options=-c%20x%3Dy", "unknown"),
     ],
 )
@@ -98,6 +107,19 @@ def test_what_is_wrong_is_said_without_passwords(url, said):
     assert said in str(caught.value)
     assert "secret" not in str(caught.value)
     assert "won" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://ann:won:der@db/shop",
+        "postgresql://ann:won%25der%40@db.internal:5432,[2001:db8::1]:5433/shop",
+        "postgresql://%2Frun%2Fpostgresql/shop",
+        "postgresql:///shop",
+    ],
+)
+def test_what_libpq_reads_as_we_do_is_left_as_it_is(url):
+    assert conninfo_to_dict(parse_address(url).dsn)["dbname"] == "shop"
 
 
 def test_a_password_is_not_shown():

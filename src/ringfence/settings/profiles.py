@@ -6,7 +6,7 @@ import ipaddress
 import os
 import time
 from collections.abc import Iterator
-from urllib.parse import SplitResult, parse_qsl, urlsplit
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from ringfence.browser.origins import canonical
 from ringfence.errors import SettingsError
@@ -110,12 +110,13 @@ def _wrong_way_to(name: str, url: str) -> Iterator[str]:
     """Whoever reads along on the way to a store has its password and every session that
     it holds (CWE-319; ASVS 5.0 V12.3.1)."""
     scheme, _, rest = url.partition("://")
-    plain, dot, kind = scheme.partition("+")
+    plain, dot, kind = scheme.lower().partition("+")
     if plain in {"postgresql", "postgres"}:
         yield from _wrong_way_to_postgres(name, url)
     if plain != "redis" or kind == "unix":
         return
-    nodes = rest.partition("/")[0].rpartition("@")[2].split(",")
+    place = rest.partition("?")[0].partition("/")[0]
+    nodes = place.rpartition("@")[2].split(",")
     far = [node for node in nodes if not _is_loopback(_split(f"http://{node}"))]
     if far:
         yield (
@@ -126,21 +127,43 @@ def _wrong_way_to(name: str, url: str) -> Iterator[str]:
 
 def _wrong_way_to_postgres(name: str, url: str) -> Iterator[str]:
     """Its own default (``prefer``) goes on in clear text where somebody on the way asks
-    for that, and ``require`` takes anybody for the server (CWE-295, CWE-319)."""
-    parts = _split(url)
+    for that, and ``require`` takes anybody for the server (CWE-295, CWE-319).
+
+    What the URL leaves open libpq takes from its own variables, or from the file of a
+    service, which is not looked into.
+    """
+    parts = _split_postgres(url)
     given = dict(parse_qsl(parts.query))
-    hosts = f"{parts.netloc.rpartition('@')[2]},{given.get('host', '')}".split(",")
-    far = [
-        host
-        for host in hosts
-        if host and not host.startswith("/") and not _is_loopback(_split(f"//{host}"))
-    ]
-    if far and given.get("sslmode") not in {"verify-full", "verify-ca"}:
+    hosts = f"{parts.netloc.rpartition('@')[2]},{given.get('host', '')}"
+    if hosts == ",":
+        hosts = os.environ.get("PGHOST", "")
+    hosts += f",{os.environ.get('PGHOSTADDR', '')}"
+    far = [host for host in unquote(hosts).split(",") if host and not _is_near(host)]
+    service = given.get("service") or os.environ.get("PGSERVICE")
+    far += [f"the service {service}"] if service else []
+    mode = given.get("sslmode") or os.environ.get("PGSSLMODE")
+    if far and mode not in {"verify-full", "verify-ca"}:
         yield (
             f"{name} reaches {far[0]} without a TLS certificate that is checked; add "
             "?sslmode=verify-full&sslrootcert=system (or the file of your own "
             "authority)"
         )
+
+
+def _split_postgres(url: str) -> SplitResult:
+    """Split a URL that may name several hosts, each with its port."""
+    try:
+        return urlsplit(url)
+    except ValueError:  # what reads the address refuses it
+        return SplitResult("", "", "", "", "")
+
+
+def _is_near(host: str) -> bool:
+    """Return whether a host of PostgreSQL, with or without its port, is a socket or
+    this machine."""
+    is_bare = host.count(":") > 1 and not host.startswith("[")  # an address of IPv6
+    place = _split(f"//[{host}]" if is_bare else f"//{host}")
+    return host.startswith(("/", "@")) or _is_loopback(place)
 
 
 def _wrong_in_development(settings: Settings) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Literal
 from urllib.parse import unquote, urlsplit
@@ -54,7 +55,7 @@ def open_database(
 ) -> Stores:
     """Return the stores at ``database``, with no copies before them: see
     ``open_stores``."""
-    scheme = urlsplit(database).scheme.partition("+")[0].lower()
+    scheme = _scheme(database).partition("+")[0]
     if scheme == "memory":
         return MemoryStores()
     if scheme == "sqlite":
@@ -124,7 +125,7 @@ def open_shared(store: str, clock: Clock = system_clock) -> SharedStore:
     """
     if store in {"", "memory://"}:
         return MemoryShared(clock)
-    scheme = urlsplit(store).scheme.lower()
+    scheme = _scheme(store)
     if scheme.partition("+")[0] in {"redis", "rediss"}:
         return open_redis(store)
     if scheme.partition("+")[0] in {"postgresql", "postgres", "sqlite"}:
@@ -166,6 +167,13 @@ def open_shared_sql(store: str, clock: Clock) -> SharedStore:
             "identity" if is_file else "postgres",
             "share limits in a database",
         ) from error
+
+
+def _scheme(url: str) -> str:
+    """Return what kind of URL it is. Not by ``urlsplit``, which raises for some
+    passwords, and shows them."""
+    found = re.match(r"[A-Za-z][A-Za-z0-9+.-]*(?=:)", url)
+    return "" if found is None else found[0].lower()
 
 
 def sqlite_path(database: str) -> Path:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Literal, NoReturn
-from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
+from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlencode, urlsplit
 
 from ringfence.errors import SettingsError
 
@@ -98,13 +98,12 @@ def parse_address(url: str) -> PostgresAddress:
         SettingsError: it is none of these. The text never repeats what may be part of
             a password (CWE-532).
     """
-    try:
-        parts = urlsplit(url)
-    except ValueError:  # whose text may show a password
+    parts = _split(url)
+    if parts is None:
         _refuse(
-            "it has a bracket or a letter that does not belong there",
-            "write postgresql://user@[::1]:5432/database, and in a password [ as %5B, "
-            "] as %5D, others with % too",
+            "it has a bracket without the other, or a letter that no host has",
+            "write IPv6 as [::1], and in a password [ as %5B, ] as %5D, others with % "
+            "too",
         )
     driver = _DRIVERS.get(parts.scheme)
     if driver is None or "://" not in url:
@@ -141,11 +140,18 @@ def parse_address(url: str) -> PostgresAddress:
     )
 
 
+def _split(url: str) -> SplitResult | None:
+    try:
+        return urlsplit(url)
+    except ValueError:  # whose text may show a password: not to be raised from
+        return None
+
+
 def _refuse_misread(user_info: str, hosts: str, path: str) -> None:
     """Refuse what the drivers would read otherwise, or quote in their errors: an
     unwritten @ ends a password for libpq, and the rest of it is taken for the host."""
-    if "@" in user_info or user_info.count(":") > 1:
-        _refuse("its user or password has an @ or a :", "write @ as %40, : as %3A")
+    if "@" in user_info:
+        _refuse("its user or password has an @", "write @ in a password as %40")
     if _is_misspelt(user_info + hosts + path):
         _refuse("it has a space, or a % that starts no %XX", "write % as %25")
     if not all(map(_is_host, hosts.split(","))):
