@@ -13,8 +13,8 @@ from ringfence.access.policy import Closed
 from ringfence.guard.asgi import Guard
 from ringfence.guard.plan import RoutePlan
 from ringfence.traffic.addresses import parse_network
-from ringfence.traffic.rate import Rate, parse_optional_rate
 from ringfence.traffic.budgets import Limit
+from ringfence.traffic.rate import Rate, parse_optional_rate
 
 _PARAMETER = re.compile(r"\{[^{}:]*(?::(?P<kind>[^{}]*))?\}")
 # What stays within a segment. Any other convertor may match slashes, as path does.
