@@ -12,8 +12,9 @@ import math
 import re
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 
 from benchmarks.visitor import Visit
 
@@ -24,10 +25,18 @@ _LENGTH = re.compile(rb"\r\ncontent-length: (\d+)", re.IGNORECASE)
 
 
 class Load:
-    """Open connections to one target, each with one request under way at a time."""
+    """Open connections to one target, each with one request under way at a time.
 
-    def __init__(self, visit: Visit, status: bytes = b"200") -> None:
-        self.request = visit.raw()
+    Args:
+        visit: what all of them send.
+        status: what has to be answered.
+        others: what the second, the third connection and so on send instead.
+    """
+
+    def __init__(
+        self, visit: Visit, status: bytes = b"200", others: Sequence[Visit] = ()
+    ) -> None:
+        self._requests = [one.raw() for one in (visit, *others)]
         self._port = visit.port
         self._expected = b"HTTP/1.1 " + status
         self._strict = True
@@ -40,9 +49,10 @@ class Load:
     async def open(self) -> None:
         """Open the connections."""
         loop = asyncio.get_running_loop()
-        for _ in range(CONNECTIONS):
+        for number in range(CONNECTIONS):
+            request = self._requests[number % len(self._requests)]
             _, caller = await loop.create_connection(
-                lambda: _Caller(self), "127.0.0.1", self._port
+                partial(_Caller, self, request), "127.0.0.1", self._port
             )
             self._callers.append(caller)
 
@@ -75,7 +85,7 @@ class Load:
         """Give a connection its next request, while there are any."""
         if self._to_send:
             self._to_send -= 1
-            caller.ask(self.request)
+            caller.ask()
 
     def answered(self, caller: _Caller, head: bytes) -> None:
         """Count an answer."""
@@ -99,15 +109,16 @@ class _Caller(asyncio.Protocol):
 
     _transport: asyncio.WriteTransport
 
-    def __init__(self, load: Load) -> None:
+    def __init__(self, load: Load, request: bytes) -> None:
         self._load = load
+        self._request = request
         self._received = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport  # type: ignore[assignment]  # uvloop's is of no kind
 
-    def ask(self, request: bytes) -> None:
-        self._transport.write(request)
+    def ask(self) -> None:
+        self._transport.write(self._request)
 
     def close(self) -> None:
         self._transport.close()

@@ -25,7 +25,7 @@ from typing import NamedTuple
 
 import uvloop
 from benchmarks.apps import POSTGRES, REDIS
-from benchmarks.load import Load
+from benchmarks.load import CONNECTIONS, Load
 from benchmarks.report import Figure, Section
 from benchmarks.servers import OUT_OF_REACH, Server, serving
 from benchmarks.visitor import Visit, visits
@@ -47,9 +47,10 @@ ALONE = 200  # requests, one after the other
 COUNTS = 500  # requests whose round trips are counted
 
 HEADING = """\
-A signed-in GET on 32 connections, {rounds} rounds of {slice} requests. The stack is
-that of above with slowapi, limits and starsessions on Redis (redis-py); *select* is
-bare Starlette that asks SQLAlchemy for one row by its primary key and decides nothing.
+A signed-in GET on 32 connections, each with a session and an account of its own,
+{rounds} rounds of {slice} requests. The stack is that of above with slowapi, limits and
+starsessions on Redis (redis-py); *select* is bare Starlette that asks SQLAlchemy for
+one row by its primary key and decides nothing.
 *Store* is the CPU time of the store itself per request. Valkey stands in for Redis; all
 is on one machine, so that a round trip costs no more than its work: over a network each
 one more is a wait.
@@ -95,7 +96,11 @@ class Yard:
 
     def settings(self) -> dict[str, dict[str, str]]:
         """Return the settings of each target."""
-        ours = {"RINGFENCE_IDENTITY_SESSIONS": "database"}
+        ours = {
+            "RINGFENCE_IDENTITY_SESSIONS": "database",
+            "RINGFENCE_IDENTITY_SIGN_INS_PER_ADDRESS": "1000",
+            "RINGFENCE_IDENTITY_SIGN_INS_GLOBAL": "1000",
+        }
         rows = {**ours, "RINGFENCE_STORE": "memory://"}
         return {
             BARE: {},
@@ -149,9 +154,10 @@ def section(*, rounds: int = 40) -> Section:
     with tempfile.TemporaryDirectory(prefix="bench-") as folder, _yard() as yard:
         settings = yard.settings()
         with serving(settings, Path(folder), OUT_OF_REACH, settings) as servers:
-            found = {server.target: visits(server)["GET"] for server in servers}
+            everybody = {server.target: _sessions(server) for server in servers}
             timed = [server for server in servers if server.target != COUNTED]
-            turns = uvloop.run(_turns(timed, found, yard, rounds))
+            turns = uvloop.run(_turns(timed, everybody, yard, rounds))
+            found = {target: sessions[0] for target, sessions in everybody.items()}
             alone = _alone(found, rounds)
             counts = _counts(found, yard)
     lines = (
@@ -168,12 +174,25 @@ def section(*, rounds: int = 40) -> Section:
     )
 
 
+def _sessions(server: Server) -> list[Visit]:
+    """Sign in once for each connection, each time as somebody else."""
+    is_alone = server.target in {BARE, SELECT, COUNTED}  # nobody, or one is enough
+    return [
+        visits(server, f"bench{number}@shop.example")["GET"]
+        for number in range(1 if is_alone else CONNECTIONS)
+    ]
+
+
 async def _turns(
-    servers: Sequence[Server], found: dict[str, Visit], yard: Yard, rounds: int
+    servers: Sequence[Server],
+    everybody: dict[str, list[Visit]],
+    yard: Yard,
+    rounds: int,
 ) -> dict[str, list[Turn]]:
     loads: dict[str, Load] = {}
     for server in servers:
-        load = loads[server.target] = Load(found[server.target])
+        first, *others = everybody[server.target]
+        load = loads[server.target] = Load(first, others=others)
         await load.open()
         await load.send(SLICE)  # warm up: imports, caches
     turns: dict[str, list[Turn]] = {server.target: [] for server in servers}

@@ -41,12 +41,16 @@ class Visit:
         return "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + self.body
 
 
-def visits(server: Server) -> dict[str, Visit]:
+def visits(server: Server, email: str = "bench@shop.example") -> dict[str, Visit]:
     """Sign in where there is something to sign in to; return a visit a method.
 
     Eight headers of a browser, two cookies; a write carries Origin and a token.
+
+    Args:
+        server: to visit.
+        email: of the account, which is made.
     """
-    cookies, token = _sign_in(server)
+    cookies, token = _sign_in(server, email)
     common = {
         **HEADERS,
         "Referer": f"http://127.0.0.1:{server.port}/",
@@ -67,14 +71,14 @@ def visits(server: Server) -> dict[str, Visit]:
     return found
 
 
-def _sign_in(server: Server) -> tuple[dict[str, str], str]:
+def _sign_in(server: Server, email: str) -> tuple[dict[str, str], str]:
     if server.target.endswith("stack"):
         cookies = _cookies(server, "GET", "/sign-in")
         return cookies, cookies["csrftoken"]
     placeholder = "x" * 60
     if not server.target.endswith("ringfence"):
         return {"session": placeholder, "csrftoken": placeholder}, placeholder
-    account = {"email": "bench@shop.example", "password": PASSWORD}
+    account = {"email": email, "password": PASSWORD}
     _cookies(server, "POST", "/auth/register", account)
     cookies = _cookies(server, "POST", "/auth/login", account)
     session = {name: value for name, value in cookies.items() if "session" in name}
