@@ -1,12 +1,14 @@
 """No revoked session comes back by a copy, in whatever order things happen."""
 
 import asyncio
+import time
 from hashlib import sha256
 from types import SimpleNamespace
 
 import msgspec
 import pytest
 from tests.contracts.records import NOW, account, session
+from tests.identity.gatehouse import Clock
 from tests.stores.copies import KEY, DictCopies, keys
 from tests.stores.interleaved import COPY_STEPS, Steps, gated, orders
 
@@ -81,6 +83,7 @@ class Interleaved:
             revocations=gated(database.revocations, self.steps, "standing", "revoke"),
             tickets=database.tickets,
             replays=database.replays,
+            clock=database.clock,
             stop=self._nothing,
         )
         self.shelves = shelves
@@ -384,7 +387,7 @@ async def test_a_forged_copy_is_none(stores, copies):
     it the role of an operator (CWE-345)."""
     await asked(stores, copies)
     mallory = b"session 1 " + msgspec.msgpack.encode(ONE._replace(roles=STAFF))
-    forger = CopySeal(lambda: (b"a key of their own".ljust(32),))
+    forger = CopySeal(lambda: (b"a key of their own".ljust(32),), time.time)
     told = await copies.read(TOKEN, "id-ann")
     for forged in (
         told.copy[:16] + mallory,
@@ -394,16 +397,39 @@ async def test_a_forged_copy_is_none(stores, copies):
         copies.entries["id-ann", TOKEN].copy = forged
         assert await asked(stores, copies) == ONE
     # With the key it would have been believed.
-    sealed = CopySeal(keys).seal(TOKEN, told, mallory, -1)
+    sealed = CopySeal(keys, time.time).seal(TOKEN, told, mallory, -1)
     copies.entries["id-ann", TOKEN].copy = sealed
     assert (await asked(stores, copies)).roles == STAFF
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+async def test_a_copy_that_was_put_aside_is_none(copies, is_known):
+    """Whoever can read and write the store of the copies, and puts back what stood
+    there before the sign-out, is signed in for no longer than a copy lasts (CWE-294):
+    neither where it was seen before nor where it was not."""
+    clock = Clock(NOW)
+    database = MemoryStores(clock=clock)
+    await database.start()
+    await fill(database)
+    stores = CopiedStores(database, copies, keys)
+    await asked(stores, copies)
+    told = await copies.read(TOKEN, "id-ann")
+    await stores.sessions.end_token(TOKEN, "id-ann")
+    if not is_known:
+        stores = CopiedStores(database, copies, keys)
+    for later, found in [(0, ONE), (290, ONE), (310, None), (36_000, None)]:
+        clock.now = NOW + later
+        assert stores.sessions.recall(TOKEN, told) == found
+        assert await stores.sessions.read(TOKEN, told) == found
+    clock.now = NOW - 60  # nor one of a time that is still to come
+    assert stores.sessions.recall(TOKEN, told) is None
 
 
 @pytest.mark.parametrize("content", [b"", b"session 0 \x90", b"session 1 \x90"])
 async def test_a_copy_of_another_version_is_none(stores, copies, content):
     """While versions change, both are running."""
     told = await copies.read(TOKEN, "id-ann")
-    sealed = CopySeal(keys).seal(TOKEN, told, content, -1)
+    sealed = CopySeal(keys, time.time).seal(TOKEN, told, content, -1)
     await copies.keep(TOKEN, told, sealed, -1)
     assert await asked(stores, copies) == ONE
 

@@ -42,7 +42,7 @@ class CopiedStores:
     """
 
     def __init__(self, database: Stores, copies: CopyStore, keys: Keys) -> None:
-        seal = CopySeal(keys)
+        seal = CopySeal(keys, database.clock)
         self._database = database
         self._held = HeldChanges(copies)
         self.accounts: AccountStore = CopiedAccounts(database.accounts, self._held)

@@ -85,6 +85,7 @@ class CopiedSessions:
             and known.sealed == sealed
             and known.generation == told.generation
             and known.session.account_id == told.owner
+            and self._seal.is_fresh(sealed)
         ):
             return known.session
         session = _decoded(self._seal.open(token_hash, told))

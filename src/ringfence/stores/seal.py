@@ -6,13 +6,23 @@ import hmac
 import struct
 from collections.abc import Callable, Sequence
 
+from ringfence.clock import Clock
 from ringfence.stores.contracts import Told, counter_key
 
 Keys = Callable[[], Sequence[bytes]]
 """Returns the keys that copies are sealed with, the newest first."""
 
 _MAC_BYTES = 16  # HMAC-SHA-256-128, RFC 4868 section 2.1.1
+_TIME_BYTES = 8
+_START = _TIME_BYTES + _MAC_BYTES
+_LASTS = 305.0
+"""Seconds: a little longer than their store keeps copies, so that it is the store that
+lets go of them, and hands out leases for new ones."""
+_SKEW = 5.0  # seconds by which processes may differ about the database's time
+
 _pack_epoch = struct.Struct(">q").pack
+_pack_time = struct.Struct(">d").pack
+_unpack_time = struct.Struct(">d").unpack_from
 
 
 class CopySeal:
@@ -22,17 +32,22 @@ class CopySeal:
     others can write to (a request forged on the server's side reaches many a Redis
     without a password) an account could give itself the role of an operator.
 
+    The seal says when it was made: else whoever has kept a copy could put it back after
+    the session was ended, and sign in with it until that would have expired.
+
     Args:
         keys: that seals are made with.
+        clock: tells the time of the database, which all processes share.
 
-    Source: CWE-345, CWE-353, CWE-918; RFC 2104.
+    Source: CWE-294, CWE-345, CWE-353, CWE-918; RFC 2104.
 
     Not covered: who can read and write the store can put back what stood there in the
     last five minutes.
     """
 
-    def __init__(self, keys: Keys) -> None:
+    def __init__(self, keys: Keys, clock: Clock) -> None:
         self._keys = keys
+        self._clock = clock
 
     def seal(self, name: bytes, told: Told, content: bytes, epoch: int) -> bytes:
         """Return a copy as it is kept.
@@ -43,23 +58,29 @@ class CopySeal:
             content: what the database has said.
             epoch: of the account.
         """
+        time = _pack_time(self._clock())
         told = told._replace(epoch=epoch)
-        return _mac(self._keys()[0], name, told, content) + content
+        return time + _mac(self._keys()[0], name, told, time, content) + content
 
     def open(self, name: bytes, told: Told) -> bytes | None:
-        """Return what the database has said, ``None`` if there is no copy, or none of
-        ours."""
+        """Return what the database has said, ``None`` if there is no copy, none of
+        ours, or one that is too old."""
         copy = told.copy
-        if copy is None:
+        if copy is None or len(copy) < _START or not self.is_fresh(copy):
             return None
-        mac, content = copy[:_MAC_BYTES], copy[_MAC_BYTES:]
+        time, mac, content = copy[:_TIME_BYTES], copy[_TIME_BYTES:_START], copy[_START:]
         for key in self._keys():
-            if hmac.compare_digest(_mac(key, name, told, content), mac):
+            if hmac.compare_digest(_mac(key, name, told, time, content), mac):
                 return content
         return None
 
+    def is_fresh(self, sealed: bytes) -> bool:
+        """Return whether a copy that was opened before could be opened now."""
+        (made,) = _unpack_time(sealed)
+        return -_SKEW <= self._clock() - made < _LASTS
 
-def _mac(key: bytes, name: bytes, told: Told, content: bytes) -> bytes:
+
+def _mac(key: bytes, name: bytes, told: Told, time: bytes, content: bytes) -> bytes:
     epoch = _pack_epoch(told.epoch)
-    message = counter_key(told.owner, name, told.generation, epoch, content)
+    message = counter_key(told.owner, name, told.generation, epoch, time, content)
     return hmac.digest(key, message, "sha256")[:_MAC_BYTES]
