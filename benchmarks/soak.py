@@ -36,7 +36,7 @@ from redis import Redis
 from tests.servers.valkey import Valkey, running_valkey
 
 REQUESTS = 1_000_000
-VISITORS, FLOODERS = 31, 1  # one connection each
+VISITORS, FLOODERS = 28, 4  # one connection each
 ACCOUNTS = 60
 STAY = 5  # requests from one address: caches of clients are full before it counts
 LOOKS = 50
