@@ -17,6 +17,7 @@ pytestmark = pytest.mark.anyio
 
 ACCOUNT = {"email": "ann@example.com", "password": "correct horse battery staple"}
 PARTNER = "http://127.0.0.1:9000"
+FOREIGN = {"origin": "https://evil.example", "sec-fetch-site": "cross-site"}
 
 
 async def show(_):
@@ -33,6 +34,14 @@ def shop():
             ),
             *access.routes(
                 [Route("/often", show)], access.public, limit("2/hour", by="route")
+            ),
+            *access.routes(
+                [Route("/each", show)], access.public, limit("2/hour", by="account")
+            ),
+            *access.routes(
+                [Route("/form", show, methods=["POST"])],
+                access.public,
+                limit("2/hour"),
             ),
             *access.routes(
                 [Route("/own", show, methods=["GET", "POST"])],
@@ -109,6 +118,23 @@ async def test_the_first_request_after_a_sign_in_is_charged_as_well(remote):
         assert await statuses(client, "/own", 4) == [200, 200, 200, 429]
 
 
+async def test_who_is_nobody_has_the_limits_of_an_account_by_address(remote):
+    async with remote() as started, started.client() as client:
+        assert await statuses(client, "/each", 4) == [200, 200, 429, 429]
+
+
+async def test_a_cookie_without_its_hint_is_charged_all_the_same(remote):
+    """CWE-799: the question cannot name the account then, and asks for none of its
+    limits."""
+    async with remote() as started, started.client() as client:
+        await sign_in(client)
+        (name,) = (name for name in client.cookies if name.startswith("session"))
+        stripped = client.cookies[name].partition(".")[0]
+        async with started.client(cookies={name: stripped}) as bare:
+            assert await statuses(bare, "/own", 4) == [200, 200, 200, 429]
+        assert (await client.get("/own")).status_code == 429
+
+
 async def test_anybody_is_limited(remote, valkey):
     async with remote() as started, started.client() as client:
         await client.get("/")  # the server has to be given the script once
@@ -150,14 +176,38 @@ async def test_scripts_of_invited_origins_can_read_the_refusal(remote):
 
 async def test_a_foreign_page_charges_nobodys_account(remote):
     """CWE-352: else any page that a customer opens uses up their budget."""
-    foreign = {"origin": "https://evil.example", "sec-fetch-site": "cross-site"}
     async with remote() as started, started.client() as client:
         await sign_in(client)
         await client.get("/mine")
         for _ in range(5):
-            answer = await client.post("/own", headers=foreign)
+            answer = await client.post("/own", headers=FOREIGN)
             assert answer.status_code == 403
         assert await statuses(client, "/own", 4) == [200, 200, 200, 429]
+
+
+async def test_a_foreign_page_is_told_of_no_budget(remote):
+    async with remote() as started, started.client() as client:
+        answer = await client.post("/form", headers=FOREIGN)
+        assert answer.status_code == 403
+        assert "ratelimit" not in answer.headers
+
+
+async def test_what_a_dry_run_of_csrf_lets_pass_is_charged(
+    guarded, settings_of, valkey
+):
+    """CWE-799: whoever says that they come from elsewhere would have no limits."""
+    settings = settings_of(
+        store=valkey.url,
+        dry_run=("csrf",),
+        dry_run_until=f"{datetime.now(UTC) + timedelta(days=2):%Y-%m-%d}",
+    )
+    async with guarded(shop(), settings) as started, started.client() as client:
+        await sign_in(client)
+        for path, allowed in (("/form", 2), ("/own", 3)):
+            found = [
+                (await client.post(path, headers=FOREIGN)).status_code for _ in range(5)
+            ]
+            assert found == [200] * allowed + [429] * (5 - allowed)
 
 
 async def test_two_processes_share_what_is_counted(remote):

@@ -34,7 +34,13 @@ class Inquiry:
     ask: Ask
     named: Named | None
 
-    def stage(self, limits: RouteLimits, *, origin: Stage | None) -> Stage:
+    def stage(
+        self,
+        limits: RouteLimits,
+        *,
+        origin: Stage | None,
+        is_watched: Callable[[], bool] = lambda: False,
+    ) -> Stage:
         """Return the stage; it refuses nothing.
 
         Args:
@@ -42,6 +48,8 @@ class Inquiry:
             origin: the stage that refuses requests from other origins, if the route
                 has one. It comes later, but what it will refuse must not be charged to
                 the account whose cookie a foreign page has used (CWE-352).
+            is_watched: tells whether that stage only writes down for now. Then such a
+                request is served, and charged like any other.
         """
         is_foreign = None if origin is None else step_of(origin)
         ask, named = self.ask, self.named
@@ -53,7 +61,11 @@ class Inquiry:
                 exchange.reply = error  # each stage has its own way to go on
 
         def inquiry(exchange: Exchange) -> Awaitable[None] | None:
-            if is_foreign is not None and is_foreign(exchange) is not None:
+            if (
+                is_foreign is not None
+                and is_foreign(exchange) is not None
+                and not is_watched()
+            ):
                 charges = limits.street(exchange)
                 question = Question(charges, told_from=len(charges))
             else:

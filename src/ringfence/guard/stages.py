@@ -166,7 +166,11 @@ class StageMaker:
         limits = limits or self.limits.in_one_go((), "")
         judge = self.dry_run.watch("limits", readable(limits.judge(), sharing))
         return (
-            self.inquiry.stage(limits, origin=origin),
+            self.inquiry.stage(
+                limits,
+                origin=origin,
+                is_watched=lambda: self.dry_run.covers("csrf"),
+            ),
             readable(self.blocklist.news(), sharing),
             *(() if judge is None else (judge,)),
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
 from functools import lru_cache, partial
+from sys import maxsize
 from typing import NamedTuple
 
 from ringfence.clock import Clock, system_clock
@@ -190,7 +191,7 @@ class RouteLimits:
 
     First what is known before anybody is: the address, everybody, the route. Then what
     is an account's, if the store finds its session; else ``rest`` takes it, once it is
-    known who asks.
+    known who asks, and if that is nobody, by address.
 
     Args:
         limits: what holds everywhere.
@@ -256,7 +257,7 @@ class RouteLimits:
                 return None
             if isinstance(reply, StoreError):
                 return self._count_here(exchange)
-            return self._judge(reply.verdict, exchange, settled=reply.settled)
+            return self._judge(reply.verdict, exchange, settled=_is_settled(reply))
 
         return at_once(rate_limit)
 
@@ -269,7 +270,8 @@ class RouteLimits:
         self, verdict: Verdict, exchange: Exchange, *, settled: bool
     ) -> Denial | None:
         refused = verdict.refused
-        if refused < 0 and self._tell is None:
+        is_untold = self._tell is None or verdict.remaining == maxsize
+        if refused < 0 and is_untold:
             return None
         street = self._limits.of_network(exchange.network)
         if 0 <= refused < len(street):
@@ -289,7 +291,7 @@ class RouteLimits:
 
         def rate_limit(exchange: Exchange) -> Awaitable[Denial | None] | None:
             reply = exchange.reply
-            if isinstance(reply, Reply) and reply.settled:
+            if isinstance(reply, Reply) and _is_settled(reply):
                 return None
             charges = self._of_owner(exchange.network, _account_of(exchange))
             return self._take(charges, exchange) if charges else None
@@ -373,6 +375,13 @@ def _made(marks: Sequence[Mark], route: str) -> list[_Made]:
         _Made(mark, budget, charge_maker(mark, budget, route))
         for mark, budget in zip(limits, named(limits), strict=True)
     ]
+
+
+def _is_settled(reply: Reply) -> bool:
+    """Return whether the account's limits were asked. Where the question named no
+    account they were not in it: else whoever strips the hint from their cookie, or
+    brings none, would have no such limit (CWE-799)."""
+    return reply.settled and bool(reply.told.owner)
 
 
 def _account_of(exchange: Exchange) -> str:
