@@ -430,6 +430,19 @@ async def test_a_start_without_a_server_is_a_store_error():
     await stores.stop()
 
 
+@DRIVERS
+async def test_a_start_that_has_failed_can_be_tried_again(database, proxy, driver):
+    """The server was not there yet."""
+    url = through(database, proxy, driver)
+    for made in (open_stores(url), open_shared(url)):
+        proxy.refuse()
+        with pytest.raises(StoreError):
+            await made.start()
+        proxy.accept()
+        await comes_back(made.start)
+        await made.stop()
+
+
 ROLE = "ringfence_app"
 
 

@@ -32,8 +32,10 @@ async def bring_up_to_date(address: PostgresAddress, dial: Dial) -> bool:
     Raises:
         StoreError: the server cannot be reached, or the schema cannot be changed.
     """
-    # Alembic does not wait in an event loop: a loop of its own, in a thread.
-    return await asyncio.to_thread(asyncio.run, _upgraded(address, dial))
+    # Alembic does not wait in an event loop: a loop of its own, in a thread, and what
+    # belongs to that loop ends with it.
+    apart = Dial(dial.driver, address)
+    return await asyncio.to_thread(asyncio.run, _upgraded(address, apart))
 
 
 async def _upgraded(address: PostgresAddress, dial: Dial) -> bool:
