@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 import time
 from collections.abc import Awaitable, Callable
@@ -18,7 +19,12 @@ from redis.asyncio.connection import (
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.credentials import CredentialProvider
-from redis.exceptions import AuthenticationError, RedisError, ResponseError
+from redis.exceptions import (
+    AuthenticationError,
+    NoPermissionError,
+    RedisError,
+    ResponseError,
+)
 
 from ringfence.errors import SettingsError
 from ringfence.secrets.private_file import read_private
@@ -148,8 +154,8 @@ class Dialler:
                 self._tls = await asyncio.to_thread(_read_certificates, certificates)
             except (OSError, ssl.SSLError) as error:
                 message = (
-                    "the certificates for Redis cannot be read: "
-                    f"{error}; see ca_file, cert_file and key_file in its URL"
+                    f"the certificates for Redis cannot be read: {error}; see "
+                    f"{_named(certificates)}"
                 )
                 raise DownError(message) from error
             self._tls_read = now
@@ -195,10 +201,24 @@ def _read_certificates(certificates: Certificates) -> ssl.SSLContext:
     return context
 
 
+def _named(certificates: Certificates) -> str:
+    """Return the parameters with their files: errors of OpenSSL name none."""
+    names = ("ca_file", "cert_file", "key_file")
+    given = ((name, getattr(certificates, name)) for name in names)
+    said = ", ".join(f"{name}={file}" for name, file in given if file)
+    return f"{said} in its URL" if said else "the authorities of this system"
+
+
 def _reason(error: Exception, *, tls: bool) -> str:
-    causes = list(_chain(error))
+    causes = _chain(error)
     if any(isinstance(cause, FileNotFoundError | PermissionError) for cause in causes):
-        return f"cannot be signed in to, or has no such socket: {causes[-1]}"
+        return (
+            f"cannot be reached: {causes[-1]}; is there such a socket, and is it ours?"
+        )
+    if any(isinstance(cause, socket.gaierror) for cause in causes):
+        return f"cannot be found: {causes[-1]}; is its name right, and known here?"
+    if any(isinstance(cause, ConnectionRefusedError) for cause in causes):
+        return "cannot be reached: nobody listens there; is it running, on this port?"
     if any(isinstance(cause, ssl.SSLError) for cause in causes):
         return (
             f"does not pass TLS: {causes[-1]}; does ca_file name who has signed its "
@@ -206,19 +226,28 @@ def _reason(error: Exception, *, tls: bool) -> str:
             "server speak TLS on this port?"
         )
     if any(isinstance(cause, TimeoutError) for cause in causes):
-        return "does not answer in time (connect_timeout)"
+        hint = "; does it speak TLS on this port?" if tls else ""
+        return f"does not answer in time (connect_timeout){hint}"
+    return _answer(error, tls=tls)
+
+
+def _answer(error: Exception, *, tls: bool) -> str:
+    """Say what somebody who listens there has answered."""
+    said = str(error).strip().rstrip(".")
     if isinstance(error, AuthenticationError):
         return (
-            f"does not let us in: {error}; see the user and the password in its URL, "
+            f"does not let us in: {said}; see the user and the password in its URL, "
             "or the file that password_file names"
         )
-    if isinstance(error, ResponseError):
+    if isinstance(error, NoPermissionError):
         return (
-            f"refuses to be asked: {error}; its user needs the commands of the rule in "
+            f"refuses to be asked: {said}; its user needs the commands of the rule in "
             "docs/guides/stores.md"
         )
-    hint = "" if tls else "; if it speaks TLS, write rediss for redis"
-    return f"cannot be reached: {error}{hint}"
+    if isinstance(error, ResponseError):
+        return f"refuses what its URL asks for: {said}"
+    hint = "" if tls else ", and if it speaks TLS, write rediss for redis"
+    return f"cannot be reached: {said}; is it a Redis?{hint}"
 
 
 def _chain(error: BaseException) -> list[BaseException]:

@@ -50,7 +50,10 @@ class Watchers:
                 wire, pack((b"SENTINEL", b"GET-MASTER-ADDR-BY-NAME", service))
             )
         except BROKEN as error:
-            message = f"the sentinel at {sentinel} does not answer: {error}"
+            message = (
+                f"the sentinel at {sentinel} does not tell the primary: "
+                f"{str(error).strip()}; is it a sentinel, and may its user ask it?"
+            )
             raise DownError(message) from error
         finally:
             await wire.disconnect(nowait=True)
