@@ -229,6 +229,26 @@ async def test_with_end_not_one_of_parallel_requests_gets_through(opened):
     assert len(opened.moves()) == 1
 
 
+@with_effect("end")
+async def test_with_end_a_move_is_over_also_where_the_store_has_failed(
+    opened, monkeypatch
+):
+    """Marked, but not ended: the thief only had to come again (CWE-613)."""
+
+    async def fail(token_hash, account_id):
+        raise StoreError("the connection was lost")
+
+    with monkeypatch.context() as failing:
+        failing.setattr(opened.house.sessions._store, "end_token", fail)
+        for _ in range(2):
+            assert (await opened.use(CAFE, CHROME)).status_code == 503
+        assert (await opened.use(HOME, FIREFOX)).status_code == 503
+    opened.house.sessions._known.clear()  # as in another worker
+    assert (await opened.use(CAFE, CHROME)).status_code == 401
+    assert (await opened.use(HOME, FIREFOX)).status_code == 401
+    assert len(opened.moves()) == 1
+
+
 async def test_a_move_that_cannot_be_written_down_is_refused(opened):
     """503: a store that is down must not be a way to move unseen."""
 

@@ -329,6 +329,10 @@ class Sessions:
         self, session: SessionRecord, exchange: Exchange, now: float
     ) -> _Known | None:
         """Return what is known of a session that can still be used from here."""
+        if session.moved_at and self._on_move == "end":
+            # It was marked, and could not be ended: the store has failed in between.
+            await self._end_token(session)
+            return None
         known = self._known.get(session.token_hash)
         if known is None or known.session is not session:
             known = self._remember(session)
@@ -373,8 +377,7 @@ class Sessions:
             if await self._store.mark_moved(session.token_hash, use):
                 self._record_move(exchange, session, before, here)
             if self._on_move == "end":
-                await self._store.end_token(session.token_hash, session.account_id)
-                self.live.end_session(session.token_hash, session.account_id)
+                await self._end_token(session)
                 return None
             known = self._remember(
                 session._replace(
@@ -521,10 +524,13 @@ class Sessions:
         """Sign out: end the session that the request came with, if any."""
         session = _session_of(exchange)
         if session is not None:
-            await self._store.end_token(session.token_hash, session.account_id)
-            self.live.end_session(session.token_hash, session.account_id)
+            await self._end_token(session)
             self._record(SignedOut(**_where(exchange)))
         self._cookie.expire(exchange)
+
+    async def _end_token(self, session: SessionRecord) -> None:
+        await self._store.end_token(session.token_hash, session.account_id)
+        self.live.end_session(session.token_hash, session.account_id)
 
     async def of(self, account_id: str) -> list[SessionRecord]:
         """Return the account's sessions that can still be used, the latest first."""

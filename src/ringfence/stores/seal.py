@@ -76,7 +76,7 @@ class CopySeal:
 
     def is_fresh(self, sealed: bytes) -> bool:
         """Return whether a copy that was opened before could be opened now."""
-        (made,) = _unpack_time(sealed)
+        made: float = _unpack_time(sealed)[0]
         return -_SKEW <= self._clock() - made < _LASTS
 
 
