@@ -306,8 +306,12 @@ class Guard:
         try:
             for step in steps:
                 said = step(exchange)
-                if said is not None:
-                    return self._hear(said, exchange, step, steps)
+                if said is None:
+                    continue
+                if isinstance(said, ENDS):
+                    exchange.stopped_by = step
+                    return said
+                return self._hear(said, exchange, step, steps)
             if exchange.plan is None:
                 return self._admit(exchange, iter(self._find(exchange).steps))
         except Exception as error:  # noqa: BLE001 - whatever fails here refuses
@@ -319,7 +323,7 @@ class Guard:
 
     async def _hear(
         self,
-        said: End | Awaitable[End | None],
+        said: Awaitable[End | None],
         exchange: Exchange,
         step: Step,
         steps: Iterator[Step],
@@ -327,8 +331,7 @@ class Guard:
         """Wait for a stage that has not agreed at once; go on if it has nothing against
         the request."""
         try:
-            # Not by ``settle``: each coroutine on the way costs as much as some stages.
-            end = said if isinstance(said, ENDS) else await said
+            end = await said
         except Exception as error:  # noqa: BLE001 - whatever fails here refuses
             return self._fail(exchange, error)
         if end is not None:
