@@ -17,7 +17,8 @@ def test_it_makes_the_tables_and_finds_them_made(database, tmp_path, capsys):
     database(f"sqlite:///{tmp_path / 'guard.db'}")
     for _ in range(2):
         assert main(["migrate"]) == 0
-        assert capsys.readouterr().out == "The tables are up to date.\n"
+        said = f"The tables of sqlite:///{tmp_path}/guard.db are up to date.\n"
+        assert capsys.readouterr().out == said
     assert (tmp_path / "guard.db").stat().st_size
 
 

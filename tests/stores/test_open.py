@@ -84,7 +84,7 @@ def test_what_may_forget_is_no_database(url):
 
 @pytest.mark.parametrize("url", ["", "ringfence.db", "mysql://localhost", "C:\\a.db"])
 def test_unknown_urls_say_what_to_write(url):
-    with pytest.raises(SettingsError, match=r"sqlite:///path/to/file\.db"):
+    with pytest.raises(SettingsError, match=r"file\.db or postgresql://"):
         open_stores(url)
 
 
@@ -181,6 +181,20 @@ def test_other_stores_say_what_to_write(url):
     with pytest.raises(SettingsError, match=r"redis") as caught:
         open_shared(url)
     assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "guess"),
+    [
+        ("redis-sentinel://h/main", r"write redis\+sentinel://"),
+        ("rediss-cluster://h", r"write rediss\+cluster://"),
+        ("redis:/h", "write redis://"),
+        ("shop.db", "it has no scheme"),
+    ],
+)
+def test_a_store_that_is_misspelt_is_guessed(url, guess):
+    with pytest.raises(SettingsError, match=guess):
+        open_shared(url)
 
 
 def test_redis_without_its_library_names_its_extra(monkeypatch):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from urllib.parse import urlsplit
 
 from ringfence.errors import SettingsError
 from ringfence.settings import Settings
@@ -24,8 +25,14 @@ def migrate() -> int:
             "RINGFENCE_DATABASE"
         )
     asyncio.run(_open_once(settings.database))
-    sys.stdout.write("The tables are up to date.\n")
+    sys.stdout.write(f"The tables of {_place(settings.database)} are up to date.\n")
     return 0
+
+
+def _place(database: str) -> str:
+    """Return where the tables are, without a user, a password or parameters."""
+    parts = urlsplit(database)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
 async def _open_once(database: str) -> None:

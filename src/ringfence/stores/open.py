@@ -55,7 +55,8 @@ def open_database(
 ) -> Stores:
     """Return the stores at ``database``, with no copies before them: see
     ``open_stores``."""
-    scheme = _scheme(database).partition("+")[0]
+    written = _scheme(database)
+    scheme = written.partition("+")[0]
     if scheme == "memory":
         return MemoryStores()
     if scheme == "sqlite":
@@ -72,14 +73,14 @@ def open_database(
         return open_postgres(database, sessions)
     if scheme in _FORGETFUL:
         message = (
-            f"{scheme}:// cannot be the database, since it may lose what must last; "
+            f"{written}:// cannot be the database, since it may lose what must last; "
             "name it in RINGFENCE_STORE, and in RINGFENCE_DATABASE "
             "sqlite:///path/to/file.db or postgresql://user@host/database"
         )
         raise SettingsError(message)
     message = (
-        f"the database is not a URL that ringfence knows (its scheme is {scheme!r}); "
-        "write sqlite:///path/to/file.db"
+        f"the database is not a URL that ringfence knows ({_told(written)}); "
+        "write sqlite:///path/to/file.db or postgresql://user@host/database"
     )
     raise SettingsError(message)
 
@@ -126,13 +127,14 @@ def open_shared(store: str, clock: Clock = system_clock) -> SharedStore:
     if store in {"", "memory://"}:
         return MemoryShared(clock)
     scheme = _scheme(store)
-    if scheme.partition("+")[0] in {"redis", "rediss"}:
+    if scheme.startswith("redis"):  # what is misspelt is guessed there
         return open_redis(store)
     if scheme.partition("+")[0] in {"postgresql", "postgres", "sqlite"}:
         return open_shared_sql(store, clock)
     message = (
-        f"the store is not a URL that ringfence knows (its scheme is {scheme!r}); "
-        "write redis://127.0.0.1:6379/0, or memory://"
+        f"the store is not a URL that ringfence knows ({_told(scheme)}); write "
+        "redis://127.0.0.1:6379/0, postgresql://user@host/database, "
+        "sqlite:///path/to/counters.db, or memory://"
     )
     raise SettingsError(message)
 
@@ -176,6 +178,10 @@ def _scheme(url: str) -> str:
     return "" if found is None else found[0].lower()
 
 
+def _told(scheme: str) -> str:
+    return f"its scheme is {scheme!r}" if scheme else "it has no scheme"
+
+
 def sqlite_path(database: str) -> Path:
     """Return the file that a ``sqlite:`` URL names.
 
@@ -187,7 +193,7 @@ def sqlite_path(database: str) -> Path:
     path = unquote(parts.path[1:])
     if parts.netloc or not path or path == ":memory:" or parts.query or parts.fragment:
         message = (
-            f"the database {database!r} names no file; write "
+            f"{database!r} names no file; write "
             "sqlite:///var/ringfence.db (three slashes, relative) or "
             "sqlite:////srv/ringfence.db (four, absolute)"
         )

@@ -75,6 +75,6 @@ def _failure(error: Exception, address: PostgresAddress, dial: Dial) -> StoreErr
         return dial.failure(original, "cannot be migrated")
     return StoreError(
         f"the schema of the database {address.place} is not up to date, and this role "
-        f"may not change it ({original}); run `ringfence migrate` once with the URL of "
-        "a role that owns it"
+        f"may not change it ({original}); run `ringfence migrate` once, with "
+        "RINGFENCE_DATABASE naming this database and a role that owns its tables"
     )
