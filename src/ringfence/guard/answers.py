@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import cast
 
@@ -106,12 +106,21 @@ class Answers:
         if self._sharing is not None and _is_unplanned(exchange):
             exchange.response_headers += self._sharing.lines(exchange)
 
-    async def end(self, end: End, exchange: Exchange, send: Send) -> None:
+    # Not coroutines of their own: for a flood, each one more is felt.
+
+    def end(self, end: End, exchange: Exchange, send: Send) -> Awaitable[None]:
         """Send what ends a request before the application hears of it."""
         if isinstance(end, Answer):
-            await self.answer(end, exchange, send)
-        else:
-            await self.refuse(end, exchange, send)
+            return self.answer(end, exchange, send)
+        return self.refuse(end, exchange, send)
+
+    def refuse(self, denial: Denial, exchange: Exchange, send: Send) -> Awaitable[None]:
+        """Send a denial and write down that, whom and why."""
+        if denial.brief and self._is_flood():
+            self._turned_away += 1
+            return self._turn_away(denial, exchange, send)
+        self.record_refusal(denial, exchange)
+        return self.respond(denial, exchange, send, tell_faults(denial.faults))
 
     async def answer(self, answer: Answer, exchange: Exchange, send: Send) -> None:
         """Send what the guard itself answers."""
@@ -122,15 +131,6 @@ class Answers:
         }
         await send(start)
         await send({"type": "http.response.body", "body": answer.body})
-
-    async def refuse(self, denial: Denial, exchange: Exchange, send: Send) -> None:
-        """Send a denial and write down that, whom and why."""
-        if denial.brief and self._is_flood():
-            self._turned_away += 1
-            await self._turn_away(denial, exchange, send)
-            return
-        self.record_refusal(denial, exchange)
-        await self.respond(denial, exchange, send, tell_faults(denial.faults))
 
     async def _turn_away(self, denial: Denial, exchange: Exchange, send: Send) -> None:
         if exchange.kind != "http":
