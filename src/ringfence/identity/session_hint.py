@@ -12,6 +12,7 @@ from typing import NamedTuple
 _MAC_BYTES = 16  # HMAC-SHA-256-128, RFC 4868 section 2.1.1
 # What an account's id may be to stand in a cookie as it is (RFC 6265, section 4.1.1).
 _is_plain = re.compile(r"[A-Za-z0-9_-]{1,64}").fullmatch
+_is_mac = re.compile(r"[A-Za-z0-9_-]{22}").fullmatch
 
 
 class SessionName(NamedTuple):
@@ -35,8 +36,9 @@ class SessionHints:
     account must be known before the session is found: to ask once, and not twice.
 
     The hint is no credential: it opens nothing without the session. It is signed so
-    that nobody has another's limits charged, or has the stores asked for sessions that
-    were never made (CWE-345, CWE-770).
+    that nobody has another's limits charged (CWE-345). One that is signed with a key
+    that this process has not, newer or older than its own, is as good as none: while
+    keys are replaced, one process after the other, nobody is signed out by that.
 
     Args:
         keys: returns the keys that hints are signed with, the newest first.
@@ -44,7 +46,8 @@ class SessionHints:
 
     Source: RFC 2104; ASVS 5.0 V7.2.
 
-    Not covered: who strips the hint from a cookie is asked after in the database.
+    Not covered: who strips the hint from a cookie, or makes one up, is asked after in
+    the database.
     """
 
     def __init__(self, keys: Callable[[], Sequence[bytes]], *, written: bool) -> None:
@@ -60,19 +63,19 @@ class SessionHints:
         return f"{token}.{account_id}.{mac}"
 
     def read(self, value: bytes) -> SessionName | None:
-        """Return what a cookie's value says, ``None`` if its hint is not of our
-        making: then there is no such session either."""
+        """Return what a cookie's value says; the account only if we have signed it.
+        ``None`` if the value is none that we ever write."""
         token, dot, hint = value.partition(b".")
         token_hash = sha256(token).digest()
         if not dot:
             return SessionName(token_hash, "")
         account_id, _, mac = hint.decode("latin-1").partition(".")
-        if _is_plain(account_id) is None or not mac.isascii():
+        if _is_plain(account_id) is None or _is_mac(mac) is None:
             return None
         for key in self._keys():
             if hmac.compare_digest(_mac(key, token_hash, account_id), mac):
                 return SessionName(token_hash, account_id)
-        return None
+        return SessionName(token_hash, "")
 
 
 def _mac(key: bytes, token_hash: bytes, account_id: str) -> str:

@@ -256,7 +256,7 @@ class Sessions:
 
     def _presented(self, exchange: Exchange) -> SessionName | Denial | None:
         """Return what the session cookie of a request says, if it is the only
-        credential. One that we have not signed is ended and nobody's."""
+        credential. One that we never write so is ended and nobody's."""
         value = self._cookie.read(exchange)
         if isinstance(value, Denial):
             return value
