@@ -69,6 +69,7 @@ class PostgresDatabase:
             await asyncio.wait(self._apart_from_us)
         if engine is not None:
             await engine.dispose()
+        await self._dial.close()
 
     async def ask_for_the_time(self) -> None:
         """Tell the clock what time it is."""

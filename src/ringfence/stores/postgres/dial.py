@@ -10,9 +10,8 @@ from ringfence.errors import StoreError
 from ringfence.stores.postgres.address import PostgresAddress
 from ringfence.stores.postgres.drivers import Driver
 
-_QUIET_SECONDS = 0.2
-"""Nobody tries again for so long after an attempt has failed: a server that comes back
-is noticed soon, and one that is down costs each request next to nothing."""
+_AGAIN_SECONDS = 0.3
+"""Between two attempts to reach a server that is down."""
 
 
 def open_driver(
@@ -39,6 +38,10 @@ def open_driver(
 class Dial:
     """Connects.
 
+    Once an attempt has failed, one task goes on trying, and everybody else is told at
+    once: a server that is down, or takes connections and says nothing, costs a request
+    next to nothing, and its return is noticed though nobody asks.
+
     Args:
         driver: speaks to the server.
         address: of it.
@@ -49,8 +52,9 @@ class Dial:
         self.generation = 0
         """Raised where all connections are to be given up."""
         self._address = address
-        self._quiet_until = 0.0
         self._last = ""
+        self._is_down = False
+        self._seeking: asyncio.Task[None] | None = None
 
     async def connect_for_pool(self, *_: Any, **more: Any) -> Any:
         """Return a new connection to SQLAlchemy, which knows no address of its own."""
@@ -66,20 +70,55 @@ class Dial:
         Raises:
             StoreError: there is none to be had.
         """
-        now = asyncio.get_running_loop().time()
-        if now < self._quiet_until:
+        if self._is_down:
             raise StoreError(self._last)
-        latest = now + self._address.connect_timeout
+        latest = asyncio.get_running_loop().time() + self._address.connect_timeout
         try:
             async with asyncio.timeout_at(
                 latest if until is None else min(latest, until)
             ):
                 return await self.driver.connect(**more)
         except self.driver.errors as error:  # a timeout is an OSError
-            failure = self.failure(error, "cannot be reached")
-            self._last = str(failure)
-            self._quiet_until = asyncio.get_running_loop().time() + _QUIET_SECONDS
+            failure = self._note(error)
+            self._is_down = True
+            if self._seeking is None:
+                self._seeking = asyncio.create_task(self._seek())
             raise failure from error
+
+    async def _seek(self) -> None:
+        """Try until the server is back. An attempt that hears nothing holds up none of
+        those after it."""
+        attempts: set[asyncio.Task[None]] = set()
+        try:
+            while self._is_down:
+                attempts = {one for one in attempts if not one.done()}
+                attempts.add(asyncio.create_task(self._attempt()))
+                await asyncio.sleep(_AGAIN_SECONDS)
+            self._seeking = None
+        finally:
+            for one in attempts:
+                one.cancel()
+
+    async def _attempt(self) -> None:
+        try:
+            async with asyncio.timeout(self._address.connect_timeout):
+                connection = await self.driver.connect()
+                self._is_down = False
+                await self.driver.close(connection)
+        except self.driver.errors as error:
+            self._note(error)
+
+    def _note(self, error: Exception) -> StoreError:
+        failure = self.failure(error, "cannot be reached")
+        self._last = str(failure)
+        return failure
+
+    async def close(self) -> None:
+        """Stop trying. Idempotent."""
+        seeking, self._seeking, self._is_down = self._seeking, None, False
+        if seeking is not None:
+            seeking.cancel()
+            await asyncio.wait([seeking])
 
     def drop(self) -> None:
         """Have all connections made anew, before they are used again."""
