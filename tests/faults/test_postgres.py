@@ -9,6 +9,7 @@ from tests.faults.traffic import Traffic
 from tests.servers.proxy import running_proxy
 
 MINUTE = 60.0
+DEADLINE = 5.0  # seconds: a registration asks up to eight times, each with its own
 PATIENCE = "timeout=0.5&connect_timeout=0.5"
 BEFORE, DURING, AFTER = 40, 20, 60  # answers to wait for
 
@@ -62,26 +63,26 @@ async def during(traffic, begin, end, *, has_copies):
 
 
 async def test_a_database_that_is_killed(yard, lasting_server, has_copies):
-    traffic = Traffic(yard, "database killed")
+    traffic = Traffic(yard, "database killed", deadline=DEADLINE)
     await during(
         traffic, lasting_server.kill, lasting_server.restart, has_copies=has_copies
     )
 
 
 async def test_a_database_that_is_paused(yard, lasting_server, has_copies):
-    traffic = Traffic(yard, "database paused")
+    traffic = Traffic(yard, "database paused", deadline=DEADLINE)
     await during(
         traffic, lasting_server.pause, lasting_server.resume, has_copies=has_copies
     )
 
 
 async def test_a_database_that_refuses(yard, network, has_copies):
-    traffic = Traffic(yard, "database refuses")
+    traffic = Traffic(yard, "database refuses", deadline=DEADLINE)
     await during(traffic, network.refuse, network.accept, has_copies=has_copies)
 
 
 async def test_a_database_that_is_too_slow(yard, network, has_copies):
-    traffic = Traffic(yard, "database too slow")
+    traffic = Traffic(yard, "database too slow", deadline=DEADLINE)
     await during(
         traffic,
         lambda: network.delay(reply=1000),
@@ -95,7 +96,7 @@ async def test_a_database_that_takes_no_writes(yard, lasting_server, has_copies)
     setting = "default_transaction_read_only"
     try:
         await during(
-            Traffic(yard, "database read-only"),
+            Traffic(yard, "database read-only", deadline=DEADLINE),
             lambda: lasting_server.set_up(setting, "on"),
             lambda: lasting_server.set_up(setting, "off"),
             has_copies=has_copies,
@@ -107,7 +108,7 @@ async def test_a_database_that_takes_no_writes(yard, lasting_server, has_copies)
 async def test_a_worker_whose_clock_jumps(yard):
     """The time is the database's: nobody is signed out, ahead or back, and nobody who
     left comes back."""
-    traffic = Traffic(yard, "clock of a worker")
+    traffic = Traffic(yard, "clock of a worker", deadline=DEADLINE)
     await traffic.settle()
     async with traffic.flowing():
         for ahead in (40 * MINUTE, -40 * MINUTE, 0.0):
@@ -118,7 +119,7 @@ async def test_a_worker_whose_clock_jumps(yard):
 
 async def test_a_database_whose_replies_are_lost(yard, network, has_copies):
     """Committed, but nobody knows: a sign-out that was not answered may be one."""
-    traffic = Traffic(yard, "commits lost")
+    traffic = Traffic(yard, "commits lost", deadline=DEADLINE)
     await during(
         traffic,
         network.lose_replies,

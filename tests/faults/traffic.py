@@ -172,6 +172,7 @@ class Traffic:
         title: of the case, for the line that is printed.
         cut: whether connections may end without an answer (a worker is killed).
         forgets: whether sessions may end by themselves (a clock is set back).
+        deadline: seconds that any answer may take.
         paths: of the application.
     """
 
@@ -179,6 +180,7 @@ class Traffic:
     title: str
     cut: bool = False
     forgets: bool = False
+    deadline: float = DEADLINE
     paths: Paths = YARD
     answers: list[Answer] = field(default_factory=list)
     joined: list[Visitor] = field(default_factory=list)
@@ -198,7 +200,7 @@ class Traffic:
         """Ask once; keep the answer and judge what no answer may be."""
         answer = await line.ask(method, path, visitor, body)
         self.answers.append(answer)
-        if answer.took > DEADLINE:
+        if answer.took > self.deadline:
             self.wrong.append(f"{answer.what} took {answer.took:.1f} s")
         if answer.status == _UNANSWERED:
             if not self.cut:
