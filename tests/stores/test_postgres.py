@@ -489,8 +489,18 @@ async def test_an_application_needs_no_more_than_rows(fresh, role):
 async def test_a_role_that_may_not_migrate_says_who_may(fresh, role):
     """Not a page of SQL."""
     stores = open_stores(as_app(fresh))
-    with pytest.raises(StoreError, match="ringfence migrate"):
+    with pytest.raises(StoreError, match="ringfence migrate") as caught:
         await stores.start()
+    assert "\n" not in str(caught.value)
+
+
+async def test_a_role_that_may_not_read_is_not_sent_to_migrate(fresh, role):
+    """The tables are up to date; what is missing is a right."""
+    async with opened(fresh.address()):
+        pass
+    with pytest.raises(StoreError, match="grant it SELECT") as caught:
+        await open_stores(as_app(fresh)).start()
+    assert "migrate" not in str(caught.value)
 
 
 # Time

@@ -8,7 +8,11 @@ from typing import Any
 
 from sqlalchemy import NullPool, text
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+from sqlalchemy.ext.asyncio import (
+    AsyncConnection,
+    AsyncEngine,
+    create_async_engine,
+)
 
 from ringfence.errors import StoreError
 from ringfence.stores.migrate import is_current, migrate
@@ -47,9 +51,8 @@ async def _upgraded(address: PostgresAddress, dial: Dial) -> bool:
         **({"use_native_hstore": False} if address.driver == "psycopg" else {}),
     )
     try:
-        async with engine.connect() as connection:
-            if await connection.run_sync(is_current):
-                return False
+        if await _is_up_to_date(engine, address):
+            return False
         async with engine.begin() as connection:
             return await _migrated(connection)
     except SQLAlchemyError as error:
@@ -58,6 +61,21 @@ async def _upgraded(address: PostgresAddress, dial: Dial) -> bool:
         raise dial.failure(error, "cannot be migrated") from error
     finally:
         await engine.dispose()
+
+
+async def _is_up_to_date(engine: AsyncEngine, address: PostgresAddress) -> bool:
+    try:
+        async with engine.connect() as connection:
+            return await connection.run_sync(is_current)
+    except SQLAlchemyError as error:
+        if not _is_denied(error):
+            raise
+        message = (  # the tables are there: to migrate once more is no help
+            f"this role may not use the tables of the database {address.place} "
+            f"({_first_line(error)}); grant it SELECT, INSERT, UPDATE and DELETE on "
+            "the tables ringfence_..., as deploy/postgres/roles.sql does"
+        )
+        raise StoreError(message) from error
 
 
 async def _migrated(connection: AsyncConnection) -> bool:
@@ -70,11 +88,24 @@ async def _migrated(connection: AsyncConnection) -> bool:
 
 
 def _failure(error: Exception, address: PostgresAddress, dial: Dial) -> StoreError:
-    original: Any = getattr(error, "orig", None) or error
-    if getattr(original, "sqlstate", "") != _DENIED:
-        return dial.failure(original, "cannot be migrated")
+    if not _is_denied(error):
+        return dial.failure(_original(error), "cannot be migrated")
     return StoreError(
         f"the schema of the database {address.place} is not up to date, and this role "
-        f"may not change it ({original}); run `ringfence migrate` once, with "
+        f"may not change it ({_first_line(error)}); run `ringfence migrate` once, with "
         "RINGFENCE_DATABASE naming this database and a role that owns its tables"
     )
+
+
+def _original(error: Exception) -> Any:
+    """Return the driver's error, which SQLAlchemy has wrapped."""
+    return getattr(error, "orig", None) or error
+
+
+def _is_denied(error: Exception) -> bool:
+    return getattr(_original(error), "sqlstate", "") == _DENIED
+
+
+def _first_line(error: Exception) -> str:
+    """Return what happened, without the statement that PostgreSQL shows below."""
+    return str(_original(error)).partition("\n")[0]
