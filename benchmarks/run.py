@@ -73,7 +73,7 @@ def main() -> None:
         "requests": partial(
             requests.section, rounds=40 if quick else 120, by_wrk=arguments.wrk
         ),
-        "stores": partial(stores.section, rounds=20 if quick else 40),
+        "stores": partial(stores.section, rounds=15 if quick else 30),
         "routes": partial(routes.section, quick=quick),
         "held": partial(held.section, rounds=20 if quick else 60),
         "limits": limits.section,
