@@ -1,5 +1,6 @@
 """URLs of PostgreSQL."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,7 @@ def test_only_servers_that_take_writes_are_asked_for():
 
 def test_what_is_ours_does_not_reach_the_driver(tmp_path):
     """The library refuses parameters that it does not know."""
+    (tmp_path / "password").touch(0o600)
     (tmp_path / "password").write_text("wonder land\n")
     ours = f"password_file={tmp_path}/password&pool_size=7&max_overflow=0"
     address = parse_address(
@@ -54,7 +56,7 @@ def test_what_is_ours_does_not_reach_the_driver(tmp_path):
     assert (address.pool_size, address.max_overflow) == (7, 0)
     assert (address.timeout, address.connect_timeout) == (1.5, 0.5)
     assert address.password_file == Path(tmp_path / "password")
-    assert address.password() == "wonder land"
+    assert asyncio.run(address.password()) == "wonder land"
     query = address.dsn.partition("?")[2]
     assert {pair.partition("=")[0] for pair in query.split("&")} == {
         "sslmode",

@@ -2,6 +2,7 @@
 
 import asyncio
 import ipaddress
+import os
 import ssl
 import threading
 from contextlib import suppress
@@ -163,6 +164,11 @@ def url(database, driver, more):
     return f"postgresql+{driver}://{place}?{more}"
 
 
+def write_password(folder, password, mode=0o600):
+    (folder / "password").write_text(password)
+    (folder / "password").chmod(mode)
+
+
 async def works(url):
     stores = open_stores(url)
     await stores.start()
@@ -177,7 +183,7 @@ async def works(url):
 async def test_the_server_is_checked_and_the_password_comes_from_a_file(
     database, files, driver, tmp_path
 ):
-    (tmp_path / "password").write_text(f"{PASSWORD}\n")
+    write_password(tmp_path, f"{PASSWORD}\n")
     tls = f"sslmode=verify-full&sslrootcert={files}/ca.pem"
     assert await works(
         url(database, driver, f"{tls}&password_file={tmp_path}/password")
@@ -189,7 +195,7 @@ async def test_a_connection_over_tls_is_used_again(
     database, files, driver, tmp_path, front
 ):
     """What TLS itself says after its handshake is not taken for the end."""
-    (tmp_path / "password").write_text(PASSWORD)
+    write_password(tmp_path, PASSWORD)
     tls = f"sslmode=verify-full&sslrootcert={files}/ca.pem"
     more = f"{tls}&password_file={tmp_path}/password"
     stores = open_stores(url(database, driver, more))
@@ -207,7 +213,7 @@ async def test_a_server_of_another_authority_is_refused(
     database, files, driver, tmp_path
 ):
     """Somebody on the way who answers in its place learns no password."""
-    (tmp_path / "password").write_text(PASSWORD)
+    write_password(tmp_path, PASSWORD)
     tls = f"sslmode=verify-full&sslrootcert={files}/other.pem"
     with pytest.raises(StoreError, match=r"(?i)certificate"):
         await works(url(database, driver, f"{tls}&password_file={tmp_path}/password"))
@@ -220,14 +226,35 @@ async def test_a_password_is_read_for_each_connection(
     """It can change while the backend runs; a missing file is a store that is down."""
     tls = f"sslmode=verify-full&sslrootcert={files}/ca.pem"
     address = url(database, driver, f"{tls}&password_file={tmp_path}/password")
-    with pytest.raises(StoreError, match="No such file"):
+    with pytest.raises(StoreError, match="there is no password file"):
         await works(address)
-    (tmp_path / "password").write_text("wrong")
+    write_password(tmp_path, "wrong")
     with pytest.raises(StoreError, match="password authentication failed") as caught:
         await works(address)
     assert "wrong" not in str(caught.value)
-    (tmp_path / "password").write_text(PASSWORD)
+    write_password(tmp_path, PASSWORD)
     assert await works(address)
+
+
+@DRIVERS
+async def test_a_password_that_others_can_read_is_not_used(
+    database, files, driver, tmp_path
+):
+    """Nor does a pipe in its place hold up everybody (CWE-276, CWE-732)."""
+    tls = f"sslmode=verify-full&sslrootcert={files}/ca.pem"
+    address = url(database, driver, f"{tls}&password_file={tmp_path}/password")
+    write_password(tmp_path, PASSWORD, mode=0o644)
+    with pytest.raises(StoreError, match="chmod 600"):
+        await works(address)
+    (tmp_path / "password").unlink()
+    os.mkfifo(tmp_path / "password", 0o600)
+    with pytest.raises(StoreError, match="no regular file"):
+        await works(address)
+    (tmp_path / "password").unlink()
+    write_password(tmp_path, "")
+    (tmp_path / "password").write_bytes(b"\xff" + PASSWORD.encode())
+    with pytest.raises(StoreError, match="is no UTF-8"):
+        await works(address)
 
 
 @DRIVERS
@@ -235,7 +262,7 @@ async def test_of_several_hosts_the_one_that_takes_writes_is_used(
     database, files, driver, tmp_path
 ):
     """After a failover nobody has to be told."""
-    (tmp_path / "password").write_text(PASSWORD)
+    write_password(tmp_path, PASSWORD)
     tls = f"sslmode=verify-full&sslrootcert={files}/ca.pem"
     one = url(database, driver, f"{tls}&password_file={tmp_path}/password")
     assert await works(one.replace("127.0.0.1:", f"127.0.0.1:{free_port()},127.0.0.1:"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -9,7 +10,8 @@ from pathlib import Path
 from typing import Literal, NoReturn
 from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlencode, urlsplit
 
-from ringfence.errors import SettingsError
+from ringfence.errors import SettingsError, StoreError
+from ringfence.secrets.private_file import read_private
 
 DriverName = Literal["psycopg", "asyncpg"]
 
@@ -67,15 +69,26 @@ class PostgresAddress:
     timeout: float = _TIMEOUT
     connect_timeout: float = _CONNECT_TIMEOUT
 
-    def password(self) -> str | None:
-        """Return what is in the password file, without the end of its line.
+    async def password(self) -> str | None:
+        """Return what is in the password file, without the end of its line; ``None`` if
+        there is no such file.
 
         Raises:
-            OSError: it cannot be read.
+            StoreError: it cannot be read, or others could read it.
         """
         if self.password_file is None:
             return None
-        return self.password_file.read_text("utf-8").rstrip("\r\n")
+        cure = "write the password into it, readable by this user only"
+        name = "password file of the database"
+        try:
+            raw = await asyncio.to_thread(
+                read_private, self.password_file, name, cure=cure
+            )
+            return raw.decode().rstrip("\r\n")
+        except UnicodeDecodeError:  # shows what it could not read
+            raise StoreError(f"the {name} {self.password_file} is no UTF-8") from None
+        except SettingsError as error:
+            raise StoreError(str(error)) from error
 
 
 def parse_address(url: str) -> PostgresAddress:

@@ -38,7 +38,7 @@ class Asyncpg:
         """Return a new connection."""
         return await asyncpg.connect(
             self._address.dsn,
-            password=self._address.password(),
+            password=await self._address.password(),
             server_settings=self._settings,
             timeout=self._address.connect_timeout,
             command_timeout=self._address.timeout,

@@ -37,7 +37,7 @@ class Psycopg:
 
     async def connect(self, **more: Any) -> psycopg.AsyncConnection[Any]:
         """Return a new connection."""
-        password = self._address.password()
+        password = await self._address.password()
         if password is not None:
             more["password"] = password
         return await _Connection.connect(
