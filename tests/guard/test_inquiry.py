@@ -143,6 +143,27 @@ async def test_anybody_is_limited(remote, valkey):
         assert asked(valkey) == before + 4
 
 
+@pytest.mark.parametrize("is_up", [True, False])
+async def test_who_is_over_a_limit_inside_comes_to_be_over_at_the_street(
+    remote, valkey, is_up
+):
+    """CWE-770: else a flood of one address that a route refuses asks the store for
+    ever."""
+    async with remote(limits_address="7/hour") as started, started.client() as client:
+        if not is_up:
+            valkey.kill()
+        try:
+            await client.get("/")  # the server has to be given the script once
+            before = asked(valkey) if is_up else 0
+            assert await statuses(client, "/often", 9) == [200, 200] + [429] * 7
+            if is_up:
+                assert asked(valkey) - before <= 7
+            assert (await client.get("/")).status_code == 429
+        finally:
+            if not is_up:
+                valkey.restart()
+
+
 @pytest.mark.parametrize("path", ["/", "/nowhere", "/auth/nothing", "/docs"])
 async def test_an_address_that_is_over_costs_no_round_trip(remote, valkey, path):
     """And what the application never sees counts, too."""

@@ -262,8 +262,11 @@ class RouteLimits:
         return at_once(rate_limit)
 
     async def _count_here(self, exchange: Exchange) -> Denial | None:
-        charges = self.question(exchange.network, b"", "").charges
-        verdict = await self._limits.fallback.take(charges)
+        charges, *_, inside = self.question(exchange.network, b"", "")
+        take = self._limits.fallback.take
+        verdict = await take(charges[:inside])
+        if verdict.refused < 0:
+            verdict = _moved(await take(charges[inside:]), inside)
         return self._judge(verdict, exchange, settled=False)
 
     def _judge(
@@ -375,6 +378,13 @@ def _made(marks: Sequence[Mark], route: str) -> list[_Made]:
         _Made(mark, budget, charge_maker(mark, budget, route))
         for mark, budget in zip(limits, named(limits), strict=True)
     ]
+
+
+def _moved(verdict: Verdict, by: int) -> Verdict:
+    refused, scarcest = verdict.refused, verdict.scarcest + by
+    return verdict._replace(
+        refused=refused + by if refused >= 0 else -1, scarcest=scarcest
+    )
 
 
 def _is_settled(reply: Reply) -> bool:

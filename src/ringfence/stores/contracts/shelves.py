@@ -98,7 +98,9 @@ class Question(NamedTuple):
             with an ``owner`` are left out unless a copy of ``name`` is there.
         name: of the copy, the hash of a session's token; empty for none.
         owner: id of the account whose copy it is; proven, not merely claimed.
-        told_from: index of the first charge that ``Verdict.remaining`` is about.
+        told_from: index of the first charge that ``Verdict.remaining`` is about. Those
+            before it are taken for themselves, all or none: they stay taken where a
+            later one refuses.
     """
 
     charges: Sequence[Charge]

@@ -7,7 +7,7 @@ import math
 import struct
 import sys
 from collections.abc import Awaitable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from ringfence.errors import StoreError
@@ -117,10 +117,12 @@ class RedisCounters:
             if part is None:
                 part = parts[place] = Part(place)
             part.is_owned = part.is_owned or bool(charge.owner)
-            part.untold += number < told_from
             part.numbers.append(number)
             part.keys += packed.keys
             part.charges += packed.charge
+            if number < told_from:
+                part.untold += 1
+                part.settled = len(part.keys), len(part.charges)
         return list(parts.values())
 
     def take_part(self, part: Part) -> Awaitable[bytes]:
@@ -134,14 +136,22 @@ class RedisCounters:
     def settle(self, answers: Sequence[Answer]) -> Verdict:
         """Return the verdict on parts that were asked each by itself. If one refuses or
         has failed, the others are given back what they took; nobody waits for that.
+        What is not told of stays taken where something else refuses.
 
         Raises:
             StoreError: a part could not be asked.
         """
         answered = [one for one in answers if one.failure is None]
         verdict = _judged(answered)
-        if len(answered) < len(answers) or verdict.refused >= 0:
-            self._return_taken(answered)
+        has_failed = len(answered) < len(answers)
+        if has_failed or verdict.refused >= 0:
+            is_inside = not has_failed and not any(
+                verdict.refused in part.numbers[: part.untold] for part, _, _ in answers
+            )
+            self._return_taken(
+                one._replace(part=one.part.told()) if is_inside else one
+                for one in answered
+            )
         for one in answers:
             if one.failure is not None:
                 raise one.failure
@@ -166,9 +176,9 @@ class RedisCounters:
         """Give back without waiting for it: at worst somebody has to wait for longer
         than they should. How many are under way is bounded by the connection."""
         for part, raw, _ in answers:
-            one = read_verdict(raw, part.numbers)
-            if one.refused < 0 and part.charges:
-                sent = asyncio.ensure_future(self._return(part, one.at))
+            refused, *_, at = _unpack_verdict(raw)
+            if refused < 0 and part.charges:
+                sent = asyncio.ensure_future(self._return(part, at))
                 sent.add_done_callback(_look_away)
 
     def _return(self, part: Part, at: float) -> Awaitable[Any]:
@@ -185,7 +195,8 @@ class Part:
         numbers: of each charge among all that are asked.
         keys: of all.
         charges: packed.
-        untold: how many of them are not told of.
+        untold: how many of them are not told of; they come first.
+        settled: how many of the keys and of the bytes are theirs.
         is_owned: they are of an account.
     """
 
@@ -194,7 +205,20 @@ class Part:
     keys: list[bytes] = field(default_factory=list)
     charges: bytes = b""
     untold: int = 0
+    settled: tuple[int, int] = 0, 0
     is_owned: bool = False
+
+    def told(self) -> Part:
+        """Return it without the charges that are not told of."""
+        keys, charges = self.settled
+        return replace(
+            self,
+            numbers=self.numbers[self.untold :],
+            keys=self.keys[keys:],
+            charges=self.charges[charges:],
+            untold=0,
+            settled=(0, 0),
+        )
 
 
 class Answer(NamedTuple):

@@ -66,8 +66,8 @@ class RedisAsk:
 
     On one server it is one script, and one step: the version of the blocks, all
     charges, the copy. Charges with an owner are taken only if the copy is good; with
-    them refused or left out, the others are taken all or none as ever. A miss brings
-    the lease along.
+    them left out, the others are taken all or none as ever. A miss brings the lease
+    along.
 
     On a cluster the question is split by slot, and all parts are sent at the same time:
     the copy and the charges of its owner are one step, each other budget is one of its

@@ -110,12 +110,24 @@ local function take_rate(state, raw, amount, period, at_once)
   return left, nil, arrival + step - ahead - now
 end
 
--- Takes all charges or none. Returns the index of the one that refuses or -1, whether
--- it is held, its wait, what the scarcest has left, and which that is.
+local function keep_all(states, ends)
+  for state, value in pairs(states) do
+    keep(state, value, ends[state])
+  end
+end
+
+-- Takes all charges or none; those before told_from for themselves: who is refused
+-- further on has been at the door all the same. Returns the index of the one that
+-- refuses or -1, whether it is held, its wait, what the scarcest has left, and which
+-- that is.
 local function take(charges, at, key, with_owner, told_from)
   local states, ends = {}, {}
   local least, scarcest, index = math.huge, 0, 0
   while at <= #charges do
+    if index == told_from then
+      keep_all(states, ends)
+      states, ends = {}, {}
+    end
     local flags, levels, amount, period, burst
     flags, levels, amount, period, burst, at = struct.unpack('<BBddd', charges, at)
     local lengths, state = at, KEYS[key]
@@ -143,8 +155,6 @@ local function take(charges, at, key, with_owner, told_from)
     end
     index = index + 1
   end
-  for state, value in pairs(states) do
-    keep(state, value, ends[state])
-  end
+  keep_all(states, ends)
   return -1, 0, 0, least, scarcest
 end
