@@ -233,6 +233,31 @@ async def test_a_server_that_hangs_costs_no_more_than_the_deadline(
 
 
 @DRIVERS
+async def test_one_connection_that_is_silent_stands_for_all(database, proxy, driver):
+    """A firewall that has forgotten one has forgotten all of them, and nobody else has
+    to wait to find that out."""
+    async with with_ann(through(database, proxy, driver, "timeout=0.3")) as stores:
+        proxy.pause()
+        with pytest.raises(StoreError):
+            await stores.sessions.read(TOKEN)
+        proxy.resume()
+        before = len(proxy.links)
+        assert await comes_back(lambda: stores.accounts.by_id("id-ann"))
+        assert len(proxy.links) > before
+
+
+@DRIVERS
+async def test_an_idle_connection_shows_signs_of_life(database, proxy, driver):
+    """Firewalls and load balancers forget those that show none, after some minutes."""
+    async with (
+        opened(through(database, proxy, driver)) as stores,
+        stores._database.reading() as connection,
+    ):
+        shown = await connection.exec_driver_sql("SHOW tcp_keepalives_idle")
+        assert int(shown.scalar_one()) == 60
+
+
+@DRIVERS
 async def test_calls_that_are_cancelled_lose_no_connection(database, proxy, driver):
     """Clients that hang up while the server hangs: the one connection of the pool is
     there again, and nobody waits for longer than anybody else."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal, NoReturn
 from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlencode, urlsplit
 
-from ringfence.errors import SettingsError, StoreError
+from ringfence.errors import SettingsError
 from ringfence.secrets.private_file import read_private
 
 DriverName = Literal["psycopg", "asyncpg"]
@@ -74,7 +74,7 @@ class PostgresAddress:
         there is no such file.
 
         Raises:
-            StoreError: it cannot be read, or others could read it.
+            OSError: it cannot be read, or others could read it.
         """
         if self.password_file is None:
             return None
@@ -86,9 +86,9 @@ class PostgresAddress:
             )
             return raw.decode().rstrip("\r\n")
         except UnicodeDecodeError:  # shows what it could not read
-            raise StoreError(f"the {name} {self.password_file} is no UTF-8") from None
+            raise OSError(f"the {name} {self.password_file} is no UTF-8") from None
         except SettingsError as error:
-            raise StoreError(str(error)) from error
+            raise OSError(str(error)) from error
 
 
 def parse_address(url: str) -> PostgresAddress:

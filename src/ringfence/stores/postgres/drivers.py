@@ -44,12 +44,16 @@ class Driver(Protocol):
 
 def server_settings(address: PostgresAddress) -> dict[str, str]:
     """Return what the server enforces by itself. It gives up a little before we do, so
-    that it can say why; and it frees what a client that was lost has locked."""
+    that it can say why; and it frees what a client that was lost has locked. What is
+    idle shows a sign of life once a minute: firewalls and load balancers forget others
+    after some minutes, and the first request of the morning would wait in vain."""
     milliseconds = int(address.timeout * 1000)
     return {
         "statement_timeout": str(milliseconds * 4 // 5),
         "lock_timeout": str(milliseconds * 3 // 5),
         "idle_in_transaction_session_timeout": str(milliseconds * 2),
+        "tcp_keepalives_idle": "60",
+        "tcp_keepalives_interval": "10",
     }
 
 

@@ -132,6 +132,9 @@ class ReadLanes:
                 asked, rows = steady(), await lane.fetch(keys, until)
             except ConnectionResetError as error:
                 if loop.time() >= until:
+                    # As silent as this connection may be all others: a firewall that
+                    # has forgotten one has forgotten them.
+                    self._dial.drop()
                     raise StoreError("the database did not answer in time") from error
                 asked, rows = steady(), await lane.fetch(keys, until)
         except ConnectionResetError as error:
