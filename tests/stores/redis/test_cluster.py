@@ -5,11 +5,12 @@ import time
 
 import pytest
 from redis.crc import key_slot
-from tests.servers.valkey import running_cluster
+from tests.servers.valkey import running_cluster, running_valkey
 from tests.stores.redis.keyspaces import COUNT, ECHO, answers, opened, outcome, until
 
 from ringfence.errors import StoreError
 from ringfence.stores.redis import cluster as room
+from ringfence.stores.redis.address import Address
 from ringfence.stores.redis.failures import DownError, LostError, RefusedError
 from ringfence.stores.redis.scripts import Script
 from ringfence.stores.redis.server import open_keyspace
@@ -61,6 +62,27 @@ async def test_any_node_knows_the_others(valkey_cluster):
         for number in range(20):
             key = b"k%d" % number
             assert await keyspace.call(key, b"INCR", key) == 1
+
+
+async def test_a_node_that_has_lost_its_disk_makes_nobody_blind(
+    valkey_cluster, monkeypatch
+):
+    """It comes back at its address as a cluster of its own, which has no slots: whoever
+    believed it would know of no node any more."""
+    with running_valkey("--cluster-enabled", "yes") as stranger:
+        nodes = valkey_cluster.url.partition("://")[2]
+        url = f"redis+cluster://127.0.0.1:{stranger.port},{nodes}"
+        async with opened(url) as keyspace:
+            assert await answers(keyspace)
+            keyspace._node(Address("127.0.0.1", stranger.port))
+            known = keyspace._nodes.values()
+
+            async def are_open():
+                return all(one.identity for one in known)
+
+            await until(are_open)
+            monkeypatch.setattr(room.random, "sample", lambda nodes, _: nodes[::-1])
+            assert None not in await keyspace._ask_anybody()
 
 
 async def test_keys_of_several_slots_are_the_caller_s_mistake(keyspace):

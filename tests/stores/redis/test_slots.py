@@ -31,6 +31,11 @@ def test_what_is_no_table_is_refused(answer):
         read_slots(answer, ASKED)
 
 
+def test_a_node_that_knows_of_nobody_says_nothing():
+    with pytest.raises(ValueError, match="no slots"):
+        read_slots([], ASKED)
+
+
 def test_redirections():
     assert redirection("3999 127.0.0.1:6381", ASKED) == Address("127.0.0.1", 6381)
     assert redirection("3999 :6381", ASKED) == Address("seed", 6381)

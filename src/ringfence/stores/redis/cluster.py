@@ -242,17 +242,25 @@ class ClusterKeyspace:
             if holders := await self._ask_anybody():
                 self._learn(holders)
             await asyncio.sleep(random.uniform(*PAUSE))  # noqa: S311 - spreads attempts, guards nothing
-            if not all(node.identity for node in self._nodes.values()):
+            is_whole = None not in self._table
+            if not (is_whole and all(node.identity for node in self._nodes.values())):
                 self._stale.set()
 
     async def _ask_anybody(self) -> list[Address | None]:
-        """Return who holds each slot, nothing if nobody says it."""
+        """Return who holds each slot, as one says who knows it of all of them, else who
+        knows it of most; nothing if nobody says it."""
+        best: list[Address | None] = []
         known = [node for node in self._nodes.values() if node.identity]
         for node in random.sample(known, len(known)):
             try:
-                return read_slots(await node.submit(CLUSTER_SLOTS), node.address)
+                said = read_slots(await node.submit(CLUSTER_SLOTS), node.address)
             except (StoreError, ValueError):
                 continue
+            if None not in said:
+                return said
+            best = min(best or said, said, key=lambda table: table.count(None))
+        if best:
+            return best
         try:
             return await self._ask_seeds()
         except StoreError:

@@ -23,7 +23,8 @@ def read_slots(answer: Sequence[Any], asked: Address) -> list[Address | None]:
         The primary of each slot, ``None`` where there is none.
 
     Raises:
-        ValueError: it is no such answer.
+        ValueError: it is no such answer, or of a node that knows of nobody: one that
+            has lost its disk is a cluster of its own.
     """
     table: list[Address | None] = [None] * SLOTS
     try:
@@ -33,6 +34,8 @@ def read_slots(answer: Sequence[Any], asked: Address) -> list[Address | None]:
             table[first : last + 1] = [holder] * (last - first + 1)
     except (TypeError, AttributeError) as error:
         raise ValueError("an answer to CLUSTER SLOTS that is none") from error
+    if not answer:
+        raise ValueError("a node that knows of no slots")
     return table
 
 
