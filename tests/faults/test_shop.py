@@ -17,7 +17,8 @@ from tests.attacks.serving import (
     free_port,
     running,
 )
-from tests.faults.traffic import Line, Paths, Traffic, Visitor
+from tests.faults.traffic import Paths, Traffic
+from tests.faults.visitors import Line, Visitor
 from tests.servers.valkey import await_true
 
 PATHS = Paths("/api/products", "/auth/me", "/api/orders", {"product_id": "kale"})

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import json
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
+
+from tests.faults.visitors import UNANSWERED, Answer, Line, Visitor
 
 DEADLINE = 3.0
 """Seconds that any request may take, on a machine that does other things too. What the
@@ -20,55 +21,6 @@ _PATIENCE = 20.0  # seconds for a condition of a test to hold
 _TICK = 0.01
 _BETWEEN = 0.01  # seconds between two requests of one visitor
 _AGAIN = 0.05  # seconds until a visitor who was refused insists
-_UNANSWERED = 0
-_PASSWORD = "a long pass phrase of "
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What came back.
-
-    Args:
-        status: 0 if the connection ended instead.
-        took: seconds.
-    """
-
-    what: str
-    status: int
-    took: float
-    headers: dict[str, str] = field(default_factory=dict)
-    cookies: dict[str, str] = field(default_factory=dict)
-    body: bytes = b""
-
-    @property
-    def is_refusal(self) -> bool:
-        """Whether it says to come back later, and when."""
-        return self.status in {429, 503} and self.headers["retry-after"].isdigit()
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.body)
-
-
-@dataclass(slots=True)
-class Visitor:
-    """One browser: what it sends by itself.
-
-    Args:
-        name: of its account.
-        cookies: by name.
-        token: against forged requests.
-        is_leaving: it has asked to be signed out, and may be.
-    """
-
-    name: str = ""
-    cookies: dict[str, str] = field(default_factory=dict)
-    token: str = ""
-    is_leaving: bool = False
-
-    @property
-    def account(self) -> dict[str, str]:
-        return {"email": f"{self.name}@example.com", "password": _PASSWORD + self.name}
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,68 +51,6 @@ class Place(Protocol):
 
     def orders(self) -> list[str]:
         """Return the numbers of all that were kept."""
-
-
-class Line:
-    """A connection that is kept open, and made anew when it has ended."""
-
-    def __init__(self, port: int) -> None:
-        self._port = port
-        self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
-
-    async def ask(
-        self, method: str, path: str, visitor: Visitor, body: object = None
-    ) -> Answer:
-        """Send a request once and return what came of it."""
-        started = time.monotonic()
-        what = f"{method} {path}"
-        try:
-            async with asyncio.timeout(_PATIENCE):
-                status, lines, text = await self._exchange(method, path, visitor, body)
-        except (OSError, EOFError, TimeoutError):
-            self.close()
-            return Answer(what, _UNANSWERED, time.monotonic() - started)
-        took = time.monotonic() - started
-        headers = dict(lines)
-        cookies = dict(
-            value.partition(";")[0].split("=", 1)
-            for name, value in lines
-            if name == "set-cookie"
-        )
-        if headers.get("connection") == "close":
-            self.close()
-        return Answer(what, status, took, headers, cookies, text)
-
-    def close(self) -> None:
-        if self._streams is not None:
-            self._streams[1].close()
-            self._streams = None
-
-    async def _exchange(
-        self, method: str, path: str, visitor: Visitor, body: object
-    ) -> tuple[int, list[tuple[str, str]], bytes]:
-        if self._streams is None or self._streams[0].at_eof():
-            self.close()
-            self._streams = await asyncio.open_connection("127.0.0.1", self._port)
-        reader, writer = self._streams
-        writer.write(self._request(method, path, visitor, body))
-        head = await reader.readuntil(b"\r\n\r\n")
-        first, *rest = head.decode("latin-1").split("\r\n")[:-2]
-        lines = [(n.lower(), v) for n, _, v in (row.partition(": ") for row in rest)]
-        length = int(dict(lines).get("content-length", "0"))
-        return int(first.split()[1]), lines, await reader.readexactly(length)
-
-    def _request(self, method: str, path: str, visitor: Visitor, body: object) -> bytes:
-        lines = [f"{method} {path} HTTP/1.1", f"Host: 127.0.0.1:{self._port}"]
-        sent = b"" if body is None else json.dumps(body).encode()
-        if method != "GET":
-            lines += ["Content-Type: application/json", f"Content-Length: {len(sent)}"]
-        if visitor.cookies:
-            pairs = "; ".join("=".join(pair) for pair in visitor.cookies.items())
-            lines.append(f"Cookie: {pairs}")
-        if visitor.token:
-            lines.append(f"X-CSRF-Token: {visitor.token}")
-        return "\r\n".join((*lines, "", "")).encode() + sent
 
 
 @dataclass(slots=True)
@@ -202,7 +92,7 @@ class Traffic:
         self.answers.append(answer)
         if answer.took > self.deadline:
             self.wrong.append(f"{answer.what} took {answer.took:.1f} s")
-        if answer.status == _UNANSWERED:
+        if answer.status == UNANSWERED:
             if not self.cut:
                 self.wrong.append(f"{answer.what} was cut")
         elif not (answer.is_refusal or answer.status < 300 or answer.status == 401):
@@ -244,7 +134,7 @@ class Traffic:
         while True:
             answer = await self.ask(line, "POST", path, visitor, body)
             is_late = time.monotonic() > end
-            if _kind(answer) == "answered" or self._stopping or is_late:
+            if answer.kind == "answered" or self._stopping or is_late:
                 return answer
             await asyncio.sleep(_AGAIN)
 
@@ -358,7 +248,7 @@ class Traffic:
         """Ask for what is open to all: nothing but limits stands before it."""
         answer = await self.ask(line, "GET", self.paths.open, Visitor())
         # A clock that is set back makes one charge too many look as if it were.
-        is_allowed = answer.status in {200, _UNANSWERED} or self.forgets
+        is_allowed = answer.status in {200, UNANSWERED} or self.forgets
         if not is_allowed:
             self.wrong.append(f"a stranger was refused: {answer.status}")
 
@@ -366,7 +256,7 @@ class Traffic:
 
     def count(self) -> Counter[str]:
         """Return how many requests were answered, refused and cut so far."""
-        return Counter(map(_kind, self.answers))
+        return Counter(answer.kind for answer in self.answers)
 
     async def until(self, kind: str, more: int) -> None:
         """Return when so many more answers are of this kind."""
@@ -427,12 +317,6 @@ class Traffic:
         for ghost in self.ended:
             if (status := await self._haunt(line, ghost)) != 401:
                 yield f"end of a session, {ghost.name}: {status}"
-
-
-def _kind(answer: Answer) -> str:
-    if answer.status == _UNANSWERED:
-        return "cut"
-    return "refused" if answer.is_refusal else "answered"
 
 
 async def hit(port: int, path: str, times: int, *, at_once: int = 50) -> Counter[int]:
