@@ -1,4 +1,4 @@
-"""Visitors of the yard, who remember what they were told, and ask for it afterwards."""
+"""Visitors of an application, who remember what they were told, and ask for it afterwards."""
 
 from __future__ import annotations
 
