@@ -1,4 +1,4 @@
-"""Visitors of an application, who remember what they were told, and ask for it afterwards."""
+"""Visitors of an application, who remember what they were told and ask for it later."""
 
 from __future__ import annotations
 
