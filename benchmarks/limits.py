@@ -141,7 +141,6 @@ def peers() -> dict[str, Measured]:
 
 def awaited() -> dict[str, tuple[Wait, Sequence[Any]]]:
     """The same where a store may have to be waited for."""
-    take, clock = MemoryCounters().take, system_clock
     item = RateLimitItemPerMinute(RATE)
     window = aio.strategies.FixedWindowRateLimiter(aio.storage.MemoryStorage())
     moving = aio.strategies.MovingWindowRateLimiter(aio.storage.MemoryStorage())
@@ -152,7 +151,7 @@ def awaited() -> dict[str, tuple[Wait, Sequence[Any]]]:
     )
     charges = [(_charge(client, RATE),) for client in CLIENTS]
     return {
-        "ringfence GCRA, awaited": (lambda charge: take(charge, clock()), charges),
+        "ringfence GCRA, awaited": (MemoryCounters().take, charges),
         "limits fixed window, awaited": (partial(window.hit, item), CLIENTS),
         "limits moving window, awaited": (partial(moving.hit, item), CLIENTS),
         "throttled-py GCRA, awaited": (throttled.limit, CLIENTS),

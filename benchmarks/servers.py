@@ -74,8 +74,13 @@ def serving(
                 server.process.wait()
 
 
+def data_of(target: str, folder: Path) -> Path:
+    """Return where a target writes."""
+    return folder / re.sub(r"\W+", "-", target)
+
+
 def _start(target: str, folder: Path, settings: Mapping[str, str]) -> Server:
-    data = folder / re.sub(r"\W+", "-", target)
+    data = data_of(target, folder)
     data.mkdir(exist_ok=True)
     with socket.create_server(("127.0.0.1", 0)) as listening:
         port = listening.getsockname()[1]

@@ -26,6 +26,7 @@ from benchmarks.report import Figure, Section
 
 from ringfence.exchange import Exchange
 from ringfence.identity.session_cookie import SessionCookie
+from ringfence.identity.session_hint import SessionHints
 from ringfence.identity.sessions import Lifetime, Sessions
 from ringfence.stores.contracts import AccountRecord, SessionRecord, Stores
 from ringfence.stores.memory import MemoryStores
@@ -149,6 +150,7 @@ async def measure_stage(stores: Stores) -> float:
     sessions = Sessions(
         stores.sessions,
         SessionCookie(development=False),
+        SessionHints(lambda: (b"a key of this benchmark only",), written=False),
         Lifetime(idle=1800, absolute=43200),
         record=lambda event: None,
         clock=time.time,

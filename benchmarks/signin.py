@@ -23,7 +23,7 @@ from pathlib import Path
 
 import uvloop
 from benchmarks.report import Figure, Section
-from benchmarks.servers import Server, serving
+from benchmarks.servers import Server, data_of, serving
 from benchmarks.visitor import PASSWORD, visits
 
 from ringfence.identity.passwords.calibrate import FILE, UNMEASURED, calibrate
@@ -132,7 +132,7 @@ async def measure(server: Server, rounds: int, seconds: float) -> Seen:
 
 async def told_by_time(server: Server, folder: Path) -> list[str]:
     """Return a table: how long a refusal takes, by what is kept of the account."""
-    database = folder / TARGET.replace(" ", "-") / "ringfence.db"
+    database = data_of(TARGET, folder) / "ringfence.db"
     kept = {
         "Argon2id, calibrated": None,
         "no such account": None,
