@@ -251,7 +251,7 @@ def _prepare(folder: Path, *, is_calibrated: bool) -> str:
     """Write down a cost for the server, or none; return it in words."""
     found = UNMEASURED
     if is_calibrated:
-        path = folder / TARGET.replace(" ", "-") / FILE
+        path = data_of(TARGET, folder) / FILE
         found = calibrate(path, target_ms=250, memory_kib=MEMORY_KIB, now=time.time())
     memory = found.cost.memory_kib // 1024
     return f"{memory} MiB x {found.cost.passes}, {found.seconds * 1000:.0f} ms"
