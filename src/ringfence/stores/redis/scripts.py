@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from functools import cache
-from importlib.resources import files
 from typing import Final
 
 from redis.crc import key_slot
@@ -35,13 +33,6 @@ class Script:
         # SHA-1 because EVALSHA asks for it; it names the script and protects nothing.
         name = hashlib.sha1(self.text, usedforsecurity=False).hexdigest()
         object.__setattr__(self, "sha", name.encode())
-
-    @staticmethod
-    @cache
-    def named(name: str) -> Script:
-        """Return the script in ``scripts/<name>.lua``."""
-        folder = files("ringfence.stores.redis") / "scripts"
-        return Script((folder / f"{name}.lua").read_bytes(), name)
 
 
 _END: Final = b"\r\n"  # of the first line, which says how many words there are

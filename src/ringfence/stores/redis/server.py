@@ -47,7 +47,7 @@ class Keyspace(Protocol):
         """Send a script likewise.
 
         Args:
-            script: from ``Script.named``.
+            script: from ``composed.compose``.
             keys: at least one; on a cluster all in one slot.
             args: the others. One that equals ``identity`` of these keys is replaced by
                 that of another server if the call has to go there instead.
