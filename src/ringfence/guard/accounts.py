@@ -10,7 +10,7 @@ from ringfence.errors import SettingsError
 from ringfence.identity.accounts import Accounts
 from ringfence.identity.open import open_identity
 from ringfence.secrets.keyring import Keyring
-from ringfence.settings import Settings
+from ringfence.settings import Settings, refuse_open_ways
 from ringfence.stores.open import open_shared
 
 
@@ -21,7 +21,8 @@ async def open_accounts(settings: Settings) -> AsyncIterator[Accounts]:
     The application may be running meanwhile: what is changed here holds there at once.
 
     Raises:
-        SettingsError: the settings cannot be used.
+        SettingsError: the settings cannot be used, or in production name a store that
+            is not reached over checked TLS.
         StoreError: the database or the store cannot be used.
     """
     if settings.database.startswith("memory:"):
@@ -41,6 +42,7 @@ async def open_accounts(settings: Settings) -> AsyncIterator[Accounts]:
         data=settings.data,
         copies=shared.copies,
     )
+    refuse_open_ways(settings)
     async with AsyncExitStack() as opened:
         audit.start()
         opened.callback(audit.close)

@@ -47,6 +47,29 @@ def refuse_unsafe(settings: Settings, *, debug: bool = False) -> None:
     raise SettingsError(f"not safe for {settings.env}:{listed}\n{cure.lstrip('; ')}")
 
 
+def refuse_open_ways(settings: Settings) -> None:
+    """Stop a command in production that would reach a store on another machine without
+    a certificate that is checked: with the password of whoever may change its tables.
+
+    Args:
+        settings: as loaded; their URLs have been read, so that none shows a password
+            where a host belongs.
+
+    Raises:
+        SettingsError: what is to be written instead.
+
+    Source: ASVS 5.0 V12.3.1; CWE-295, CWE-319.
+    """
+    if settings.development:
+        return
+    found = [
+        *_wrong_way_to("store", settings.store),
+        *_wrong_way_to("database", settings.database),
+    ]
+    if found:
+        raise SettingsError("; and ".join(found))
+
+
 def _wrong_anywhere(settings: Settings) -> Iterator[str]:
     days = (settings.dry_run_ends - time.time()) / _DAY
     if days > _LONGEST_DRY_RUN:
