@@ -1,9 +1,12 @@
+import asyncio
 import json
 
 import pytest
 
 from ringfence.denial import Answer, Denial
-from ringfence.errors import SettingsError
+from ringfence.errors import SettingsError, StoreError
+from ringfence.exchange import Exchange, step_of
+from ringfence.stores.contracts import Block, Blocks, Reply, Told, Verdict
 from ringfence.testing import FakeClock
 from ringfence.traffic.blocklist import Blocklist
 from ringfence.traffic.client_ip import locate
@@ -14,6 +17,16 @@ pytestmark = pytest.mark.anyio
 SETTINGS = TrafficSettings(
     proxies=("10.0.0.0/24", "2001:db8:ffff::/48"), blocked=("198.51.100.0/24",)
 )
+
+
+SCOPE = {
+    "type": "http",
+    "method": "GET",
+    "path": "/",
+    "raw_path": b"/",
+    "query_string": b"",
+    "headers": [],
+}
 
 
 class Ledger(list):
@@ -38,6 +51,105 @@ def blocklist(clock, ledger):
 
 def names(blocklist):
     return [str(entry.network) for entry in blocklist.list()]
+
+
+class Shared:
+    """A list that other processes write to, and that takes a turn to be read."""
+
+    def __init__(self):
+        self.version, self.changed, self.reads = 1, [], 0
+        self.failure = None
+
+    def block(self, network):
+        self.version += 1
+        self.changed = [*self.changed, Block(network, 60.0, "scans")]
+
+    async def since(self, version):
+        self.reads += 1
+        found = Blocks(self.version, self.changed, complete=True)
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        if self.failure is not None:
+            raise self.failure
+        return found
+
+
+@pytest.fixture
+async def shared(blocklist):
+    shared = Shared()
+    await blocklist.start(shared)
+    shared.reads = 0
+    yield shared
+    await blocklist.stop()
+
+
+def told(version, address="203.0.113.7"):
+    """Return a request that the store has told which version is the newest."""
+    exchange = Exchange(SCOPE, None)
+    exchange.client = exchange.network = address
+    exchange.reply = Reply(Verdict(-1, 0.0, 1), Told(""), version, settled=True)
+    return exchange
+
+
+async def test_of_many_requests_one_reads_what_is_new(blocklist, shared):
+    """CWE-400: a long list, read by each of them, takes the store longer than it has;
+    so nobody comes to know it, and the next ones begin anew."""
+    stage = step_of(blocklist.news())
+    shared.block("203.0.113.7")
+    found = await asyncio.gather(*(stage(told(shared.version)) for _ in range(50)))
+    assert {denial.code for denial in found[:1]} == {"traffic.blocked"}
+    assert shared.reads == 1
+
+
+async def test_what_was_asked_too_early_is_asked_again(blocklist, shared):
+    """A request does not make do with what another has read before its turn."""
+    stage = step_of(blocklist.news())
+    shared.block("203.0.113.8")
+    early = asyncio.ensure_future(stage(told(shared.version)))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert shared.reads == 1
+    shared.block("203.0.113.7")
+    assert (await stage(told(shared.version))).code == "traffic.blocked"
+    await early
+    assert shared.reads == 2
+
+
+async def test_a_reading_that_fails_fails_everybody_and_is_tried_again(
+    blocklist, shared
+):
+    shared.block("203.0.113.7")
+    shared.failure = StoreError("away")
+    found = await asyncio.gather(
+        blocklist.refresh(), blocklist.refresh(), return_exceptions=True
+    )
+    assert [type(one) for one in found] == [StoreError, StoreError]
+    shared.failure = None
+    await blocklist.refresh()
+    assert blocklist.find("203.0.113.7")
+
+
+async def test_who_hangs_up_ends_nobody_else_s_reading(blocklist, shared):
+    shared.block("203.0.113.7")
+    gone = asyncio.ensure_future(blocklist.refresh())
+    stays = asyncio.ensure_future(blocklist.refresh())
+    await asyncio.sleep(0)
+    gone.cancel()
+    await stays
+    assert blocklist.find("203.0.113.7")
+
+
+async def test_a_long_list_is_taken_in_parts(blocklist, shared):
+    shared.changed = [
+        Block(f"203.0.{n // 256}.{n % 256}/32", 60.0, "") for n in range(3_000)
+    ]
+    shared.version += 1
+    turns = 0
+    reading = asyncio.ensure_future(blocklist.refresh())
+    while not reading.done():
+        turns += 1
+        await asyncio.sleep(0)
+    assert turns >= 6
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,15 @@ from ringfence.audit.events import AddressBlocked, AddressUnblocked, Event
 from ringfence.clock import Clock, system_clock
 from ringfence.denial import Answer, Denial
 from ringfence.errors import StoreError
-from ringfence.exchange import End, Exchange, Stage, at_once, settle, step_of
+from ringfence.exchange import (
+    End,
+    Exchange,
+    Stage,
+    at_once,
+    own_work,
+    settle,
+    step_of,
+)
 from ringfence.stores.contracts import Block, BlockStore, Reply
 from ringfence.traffic.addresses import Network, parse_network
 from ringfence.traffic.networks import NetworkMap
@@ -26,6 +34,7 @@ from ringfence.traffic.settings import TrafficSettings, why_not_blocked
 _MOST = 100_000  # networks added while running; some 40 MB
 _SECONDS_BETWEEN_ENTRIES = 1.0  # of one network in the ledger
 _SECONDS_BETWEEN_LOOKS = 1.0  # at what other processes block
+_TAKEN_AT_ONCE = 1_000  # networks, some 10 ms, until others have their turn
 _SPARE = 64  # outdated entries of the queue that are not worth clearing up
 
 _BLOCKED = Denial(403, "traffic.blocked", "Requests from this address are refused.")
@@ -140,6 +149,7 @@ class Blocklist:
         self._store: BlockStore | None = None
         self._version = 0
         self._follower: asyncio.Task[None] | None = None
+        self._reading: asyncio.Task[None] | None = None
         self._permanent = tuple(map(self._parse, settings.blocked))
         for network in self._permanent:
             blocked = Blocked(network, math.inf, "traffic.blocked")
@@ -161,10 +171,11 @@ class Blocklist:
 
     async def stop(self) -> None:
         """Share no more. Idempotent."""
-        follower, self._follower, self._store = self._follower, None, None
-        if follower is not None:
-            follower.cancel()
-            await asyncio.wait((follower,))
+        tasks = [one for one in (self._follower, self._reading) if one is not None]
+        self._follower = self._reading = self._store = None
+        for task in tasks:
+            task.cancel()
+            await asyncio.wait((task,))
 
     async def _follow(self) -> None:
         while True:
@@ -176,17 +187,39 @@ class Blocklist:
     async def refresh(self) -> None:
         """Read what other processes have blocked or let in since the last time.
 
+        Whoever asks meanwhile waits for the same reading: if each request read a long
+        list for itself, the store could not answer any of them in time, nor the next.
+
         Raises:
             StoreError: the store cannot be read.
         """
         if self._store is None:
             return
-        found = await self._store.since(self._version)
-        changed = {self._parse(block.network): block for block in found.changed}
+        if self._reading is None:
+            self._reading = asyncio.create_task(self._read(self._store))
+            self._reading.add_done_callback(self._has_read)
+        await asyncio.shield(self._reading)
+
+    def _has_read(self, reading: asyncio.Task[None]) -> None:
+        if self._reading is reading:
+            self._reading = None
+        if not reading.cancelled():
+            reading.exception()  # whoever has waited for it may have gone
+
+    async def _read(self, store: BlockStore) -> None:
+        own_work.set(True)  # for many requests at once, and for none of them
+        found = await store.since(self._version)
+        changed: dict[Network, Block] = {}
+        for number, block in enumerate(found.changed, 1):
+            if number % _TAKEN_AT_ONCE == 0:
+                await asyncio.sleep(0)
+            changed[self._parse(block.network)] = block
         if found.complete:
             for network in [one for one in self._added if one not in changed]:
                 self._drop(network)
-        for network, block in changed.items():
+        for number, (network, block) in enumerate(changed.items(), 1):
+            if number % _TAKEN_AT_ONCE == 0:
+                await asyncio.sleep(0)
             if network in self._permanent or why_not_blocked(network, self._proxies):
                 continue  # another process may stand behind other proxies
             if block.seconds > 0:
@@ -295,16 +328,18 @@ class Blocklist:
         soon as the shared store says in passing that there is something new."""
         look = step_of(self.stage())
 
-        async def catch_up(exchange: Exchange) -> End | None:
+        async def catch_up(exchange: Exchange, version: int) -> End | None:
             with suppress(StoreError):  # it has answered a moment ago
-                await self.refresh()
+                for _ in range(2):  # the first may have been asked before that
+                    if self._version != version:
+                        await self.refresh()
             return await settle(look(exchange))
 
         def blocklist(exchange: Exchange) -> Awaitable[End | None] | None:
             reply = exchange.reply
             if not isinstance(reply, Reply) or reply.blocks in {-1, self._version}:
                 return None
-            return catch_up(exchange)
+            return catch_up(exchange, reply.blocks)
 
         return at_once(blocklist)
 
