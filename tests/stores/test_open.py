@@ -146,14 +146,12 @@ def test_a_database_is_a_store_that_processes_share(url):
     """Nothing is sent before the start."""
     shared = open_shared(url)
     assert isinstance(shared, SqlShared)
-    assert shared.is_shared
 
 
 @pytest.mark.parametrize("url", ["", "memory://"])
 def test_counters_are_in_memory_unless_told_otherwise(url):
     shared = open_shared(url)
     assert isinstance(shared.counters("limits"), MemoryCounters)
-    assert not shared.is_shared
 
 
 @pytest.mark.parametrize(
@@ -170,7 +168,6 @@ def test_redis_is_a_store_that_processes_share(url):
     """Nothing is sent before the start."""
     shared = open_shared(url)
     assert isinstance(shared, RedisShared)
-    assert shared.is_shared
 
 
 @pytest.mark.parametrize(

@@ -66,8 +66,7 @@ async def rows(shared):
         return (await connection.execute(query)).scalar_one()
 
 
-async def test_it_is_shared_and_says_so(shared):
-    assert shared.is_shared
+async def test_the_database_is_as_near_as_a_copy_would_be(shared):
     assert shared.copies is None
     assert shared.ask is None
 

@@ -14,7 +14,6 @@ class MemoryShared:
         clock: tells the time.
     """
 
-    is_shared = False
     blocks: BlockStore | None = None
     copies: CopyStore | None = None
     ask: Ask | None = None

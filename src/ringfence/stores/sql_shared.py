@@ -35,7 +35,6 @@ class SqlShared:
         ticking: tells counters the time where the database does not.
     """
 
-    is_shared = True
     copies: CopyStore | None = None
     ask: Ask | None = None
 

@@ -33,15 +33,20 @@ class AccountRecord:
 
 
 class AccountStore(Protocol):
-    """Accounts. Every method may raise ``StoreError``."""
+    """Accounts. Every method may raise ``StoreError``.
+
+    Source: CWE-613, CWE-367; ASVS 5.0 V7.4.2, V7.4.3.
+    """
 
     async def add(self, account: AccountRecord) -> bool:
         """Add an account; return ``False`` if its ``email_key`` is taken. Writes to
         the disk in both cases, so that the time does not tell which it was."""
 
-    async def by_email(self, email_key: str) -> AccountRecord | None: ...
+    async def by_email(self, email_key: str) -> AccountRecord | None:
+        """Return the account with this folded address, disabled or not."""
 
-    async def by_id(self, account_id: str) -> AccountRecord | None: ...
+    async def by_id(self, account_id: str) -> AccountRecord | None:
+        """Return the account, disabled or not."""
 
     async def set_password(
         self, account_id: str, password_hash: str, *, epoch: int
@@ -63,7 +68,12 @@ class AccountStore(Protocol):
         whether there is an account."""
 
     async def page(self, *, after: str, limit: int) -> list[AccountRecord]:
-        """Return up to ``limit`` accounts ordered by id, beginning after ``after``."""
+        """Return accounts, ordered by id.
+
+        Args:
+            after: begin after this id; empty for the first.
+            limit: how many at most, 1 or more.
+        """
 
     async def remove(self, account_id: str) -> bool:
         """Remove the account and its sessions; return whether there was one."""

@@ -43,21 +43,35 @@ class CopyStore(Protocol):
     which may bring back what was deleted, all of them are void.
 
     Source: CWE-613, CWE-672; ASVS 5.0 V7.4.1.
+
+    Not covered: what is changed in the database past the stores, by hand in SQL or from
+    a backup: a copy may say the old for five minutes.
     """
 
     async def read(self, name: bytes, owner: str) -> Told:
-        """Return what is known; ``Told.lease`` allows to ``keep`` an answer."""
+        """Return what is known; ``Told.lease`` allows to ``keep`` an answer.
+
+        Args:
+            name: of the copy, the hash of a session's token say.
+            owner: id of the account whose copy it is.
+        """
 
     async def keep(self, name: bytes, told: Told, copy: bytes, epoch: int) -> bool:
-        """Keep a copy of what the database has said after ``told``; return whether it
-        was kept. Kept for five minutes at most."""
+        """Keep a copy for five minutes at most; return whether it was kept.
+
+        Args:
+            name: as it was read.
+            told: what ``read`` has returned; a lease is good for one copy.
+            copy: what the database has said since then.
+            epoch: of the account, as the database has said with it.
+        """
 
     async def drop(self, name: bytes, owner: str) -> None:
         """Forget one copy, which is no longer up to date but not wrong either."""
 
     async def hold(self, owner: str) -> None:
-        """Void all copies of an owner, and keep none until ``release``, at most for
-        half a minute."""
+        """Void all copies of an owner, and keep none until ``release``, for 30 seconds
+        at most: whoever holds may have died."""
 
     async def release(self, owner: str) -> None:
         """End one ``hold``; after the last, copies are allowed again. What was leased

@@ -87,12 +87,21 @@ class CounterStore(Protocol):
     next time costs the next hold, as long as the last one is remembered: after its end
     for as long again as it lasted, and for one ``period`` at least. So a hold grows,
     ends, and is forgotten after a while of good conduct; none is permanent.
+
+    Source: CWE-307, CWE-770, CWE-799; ASVS 5.0 V2.4.1, V6.3.1.
+
+    Not covered: a store that forgets (a restart without persistence, a failover) opens
+    what was used up, for one ``period``, and ends holds early.
     """
 
     async def take(self, charges: Sequence[Charge]) -> Verdict:
         """Take all charges or none, atomically: a refused request costs nothing in the
         budgets that would have allowed it. They are asked in order, and only the first
-        that refuses is held."""
+        that refuses is held.
+
+        Raises:
+            StoreError: nobody knows whether they were taken; do not take them again.
+        """
 
     async def give_back(self, charges: Sequence[Charge], at: float) -> None:
         """Return what ``take`` took, for an attempt that turned out to be honest.
@@ -111,6 +120,11 @@ class CounterStore(Protocol):
 
         Shows what single budgets cannot: one network that tries each of many accounts
         only once or twice. Exact up to a bound of the store, from there on the bound.
+
+        Args:
+            key: made by ``counter_key``.
+            member: what is counted, of any length.
+            period: seconds, more than 0.
         """
 
 

@@ -68,7 +68,10 @@ class Use(NamedTuple):
 
 
 class SessionStore(Protocol):
-    """Sessions. Every method may raise ``StoreError``."""
+    """Sessions. Every method may raise ``StoreError``.
+
+    Source: CWE-613; ASVS 5.0 V7.4.1, V7.4.2.
+    """
 
     async def read(
         self, token_hash: bytes, told: Told | None = None
@@ -120,11 +123,17 @@ class SessionStore(Protocol):
         """End one session of this account; return whether it had such a session."""
 
     async def end_all(self, account_id: str, *, keep: bytes | None) -> int:
-        """End the account's sessions but ``keep``; return how many."""
+        """End the account's sessions; return how many.
+
+        Args:
+            account_id: whose.
+            keep: hash of the token of one that goes on, ``None`` for none.
+        """
 
     async def end_token(self, token_hash: bytes, account_id: str) -> bool:
         """End the session with this token, which is this account's; return whether
         there was one."""
 
     async def forget_expired(self, *, created_before: float, seen_before: float) -> int:
-        """Delete what was made or seen before these times; return how many."""
+        """Delete what was made or last seen before these times (Unix seconds); return
+        how many."""

@@ -21,19 +21,24 @@ class Stores(Protocol):
     """The open shelves of one database: what must not be lost."""
 
     @property
-    def accounts(self) -> AccountStore: ...
+    def accounts(self) -> AccountStore:
+        """Who there is."""
 
     @property
-    def sessions(self) -> SessionStore: ...
+    def sessions(self) -> SessionStore:
+        """Who is signed in."""
 
     @property
-    def tickets(self) -> TicketStore: ...
+    def tickets(self) -> TicketStore:
+        """What may be used once."""
 
     @property
-    def replays(self) -> ReplayStore: ...
+    def replays(self) -> ReplayStore:
+        """What was seen, and must not be seen again."""
 
     @property
-    def revocations(self) -> RevocationStore: ...
+    def revocations(self) -> RevocationStore:
+        """Signed tokens that were taken back."""
 
     @property
     def clock(self) -> Clock:
@@ -128,10 +133,6 @@ class Reply(NamedTuple):
 
 class SharedStore(Protocol):
     """What must be fast, and may be lost: counters, blocks and copies."""
-
-    @property
-    def is_shared(self) -> bool:
-        """Whether other processes see it."""
 
     def counters(self, shelf: str) -> CounterStore:
         """Return the counters of a shelf: whoever fills one leaves the others as they

@@ -29,11 +29,19 @@ class TicketStore(Protocol):
     """Single-use tokens. Every method may raise ``StoreError``.
 
     Authoritative in the database: what was used stays used.
+
+    Source: CWE-640, CWE-367.
     """
 
     async def issue(self, ticket: Ticket, seconds: float, *, most: int = 16) -> bool:
-        """Keep a ticket for so long; ``False`` if the account is gone, disabled or no
-        longer at its epoch. Of one kind an account has ``most``; the oldest goes."""
+        """Keep a ticket; return ``False`` and keep nothing if the account is gone,
+        disabled or no longer at its epoch.
+
+        Args:
+            ticket: to be kept.
+            seconds: for how long, more than 0.
+            most: how many of one kind an account has, 1 or more; the oldest goes.
+        """
 
     async def redeem(self, kind: str, token_hash: bytes) -> Ticket | None:
         """Use a ticket: of several at once exactly one gets it. ``None`` if it is
@@ -45,7 +53,10 @@ class TicketStore(Protocol):
 
 class ReplayStore(Protocol):
     """What was seen once and must not be seen again: the ids of signed proofs, the
-    time steps of one-time codes. Every method may raise ``StoreError``."""
+    time steps of one-time codes. Every method may raise ``StoreError``.
+
+    Source: CWE-294; RFC 6238 section 5.2, RFC 9449 section 11.1.
+    """
 
     async def first(self, key: bytes, seconds: float) -> bool:
         """Return whether ``key`` was not seen in the last ``seconds``, and remember it
@@ -60,10 +71,19 @@ class ReplayStore(Protocol):
 class RevocationStore(Protocol):
     """Single signed tokens that were taken back. Every method may raise
     ``StoreError``. Everything of an account is taken back by its epoch
-    (``AccountStore.raise_epoch``)."""
+    (``AccountStore.raise_epoch``).
+
+    Source: CWE-613; ASVS 5.0 V7.4.1.
+    """
 
     async def revoke(self, token_id: bytes, account_id: str, seconds: float) -> None:
-        """Take a token back, and remember it for so long."""
+        """Take a token back.
+
+        Args:
+            token_id: of the token.
+            account_id: whose it is.
+            seconds: for how long that is remembered: until the token has expired.
+        """
 
     async def standing(
         self, token_id: bytes, account_id: str, told: Told | None = None

@@ -27,8 +27,6 @@ class RedisShared:
         time: see ``compose``; for tests.
     """
 
-    is_shared = True
-
     def __init__(
         self, keyspace: Keyspace, prefix: bytes = PREFIX, *, time: bytes = b""
     ) -> None:
