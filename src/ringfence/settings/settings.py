@@ -45,7 +45,8 @@ class Settings:
     the ledger."""
 
     database: str = field(default="", repr=False)
-    """URL of the database with accounts and sessions; unset means the file
+    """URL of what must last: accounts, sessions, tickets that may be used once.
+    ``sqlite:///`` or ``postgresql://`` (see the guide to stores); unset means the file
     ``ringfence.db`` in the data directory. Not shown: it may hold a password."""
 
     store: str = field(default="", repr=False)
