@@ -4,17 +4,19 @@ import asyncio
 import subprocess
 import sys
 
+import msgspec
 import psycopg
 import pytest
 from sqlalchemy import func, select
 from tests.servers.tables import empty
 
 from ringfence.errors import StoreError
+from ringfence.stores import sql_counters
 from ringfence.stores.contracts import Block, Charge, counter_key
 from ringfence.stores.open import open_shared
 from ringfence.stores.schema import counters
 from ringfence.stores.sql_blocks import SqlBlocks
-from ringfence.stores.sql_counters import SqlCounters
+from ringfence.stores.sql_counters import Shelf, SqlCounters
 
 pytestmark = pytest.mark.anyio
 
@@ -115,6 +117,47 @@ async def test_members_are_bounded(shared):
     key = counter_key("spray")
     tried = (counted.distinct(key, b"%d" % number, HOUR) for number in range(1100))
     assert max(await asyncio.gather(*tried)) == 1024
+
+
+async def test_members_of_one_key_drive_out_nobody_else_s():
+    """CWE-307: nine networks that try many accounts at once hide none of them."""
+    keys = [counter_key("spray", f"192.0.2.{n}") for n in range(10)]
+    clock = asyncio.get_running_loop().time()
+    states = {
+        key: b"m" + msgspec.msgpack.encode(dict.fromkeys(range(1024), clock))
+        for key in keys[:9]
+    }
+    shelf = Shelf(clock, states | {keys[9]: b""})
+    for name in (b"ann", b"bob"):
+        await shelf.distinct(keys[9], name, HOUR)
+    for key in keys[:9]:
+        assert await shelf.distinct(key, b"new", HOUR) == 1_024
+    kept = {key: state for key, state, _ in shelf.changed()}
+    again = Shelf(clock, {keys[9]: kept[keys[9]]})
+    assert await again.distinct(keys[9], b"ann", HOUR) == 2
+
+
+async def test_a_decision_that_has_waited_too_long_is_given_up(shared, monkeypatch):
+    """The database answers each one in time, but not all that wait."""
+    counted = shared.counters("limits")
+    decide, go_on = counted._decided, asyncio.Event()
+
+    async def slow(connection, batch):
+        await go_on.wait()
+        return await decide(connection, batch)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(counted, "_decided", slow)
+        first = asyncio.create_task(counted.take([exact()]))
+        await asyncio.sleep(0)
+        patch.setattr(sql_counters, "_LONGEST_WAIT", -1.0)
+        late = asyncio.create_task(counted.take([exact()]))
+        await asyncio.sleep(0)
+        go_on.set()
+        assert (await first).refused == -1
+        with pytest.raises(StoreError, match="too slow"):
+            await late
+    assert (await counted.take([exact()])).remaining == 8
 
 
 async def test_what_is_over_is_forgotten(shared):

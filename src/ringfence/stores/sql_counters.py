@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from hashlib import sha256
@@ -24,6 +25,9 @@ from ringfence.stores.sql import Database
 
 _MOST_AT_ONCE = 64  # decisions in one transaction
 _MOST_WAITING = 4_096
+_LONGEST_WAIT = 5.0
+"""Seconds for which a decision may wait for its turn: where the database is slow, but
+answers, those behind would wait for minutes, and nobody for them any more."""
 _MOST_MEMBERS = 1_024
 _SWEEP_SECONDS = 10.0
 _SWEPT = 1_000  # rows that are forgotten at once
@@ -31,6 +35,7 @@ _SHORT = 7  # bytes of a member's digest: what Python hashes to itself
 _OF_BUDGET, _OF_MEMBERS = b"b", b"m"  # what a state begins with
 _MEMBERS = "members"
 _GIVEN_UP = "the decision was given up"
+_LATE = "the database is too slow for all decisions that wait for it"
 
 _LOCK = text("""
     INSERT INTO ringfence_counters (key, state, expires)
@@ -130,7 +135,8 @@ class SqlCounters:
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[Any] = loop.create_future()
         names = {key: self._digest(key) for key in keys}
-        self._waiting.append(_Waiting(names, step, answer))
+        until = loop.time() + _LONGEST_WAIT
+        self._waiting.append(_Waiting(names, step, answer, until))
         if self._running is None:
             self._running = loop.create_task(self._run())
         return await answer
@@ -141,11 +147,15 @@ class SqlCounters:
             while self._waiting:
                 some = self._waiting[:_MOST_AT_ONCE]
                 del self._waiting[:_MOST_AT_ONCE]
-                await self._answer([one for one in some if not one.answer.done()])
-                await self._sweep()
+                now = asyncio.get_running_loop().time()
+                late = [one for one in some if one.until < now]
+                _fail(late, _LATE)
+                if batch := [one for one in some if not one.answer.done()]:
+                    await self._answer(batch)
+                    await self._sweep()
         finally:
             self._running = None
-            _fail(self._waiting, StoreError(_GIVEN_UP))
+            _fail(self._waiting, _GIVEN_UP)
             self._waiting.clear()
 
     async def _answer(self, batch: Sequence[_Waiting]) -> None:
@@ -222,12 +232,13 @@ class _Waiting(NamedTuple):
     names: dict[bytes, bytes]
     step: Step
     answer: asyncio.Future[Any]
+    until: float
 
 
-def _fail(batch: Iterable[_Waiting], error: StoreError) -> None:
+def _fail(batch: Iterable[_Waiting], why: object) -> None:
     for one in batch:
         if not one.answer.done():
-            one.answer.set_exception(StoreError(str(error)))
+            one.answer.set_exception(StoreError(str(why)))
 
 
 class Shelf:
@@ -242,13 +253,16 @@ class Shelf:
         self._now = now
         self._before = states
         self._counters = MemoryCounters(clock=lambda: now)
-        self._seen = Distinct(8 * _MOST_MEMBERS)
+        # Each key by itself: they must not drive out one another's members.
+        self._seen: defaultdict[bytes, Distinct] = defaultdict(
+            lambda: Distinct(8 * _MOST_MEMBERS)
+        )
         self._periods: dict[bytes, float] = {}
         for key, state in states.items():
             if state[:1] == _OF_BUDGET:
                 self._counters.restore(key, _unpack(state[1:]))
             elif state[:1] == _OF_MEMBERS:
-                self._seen.restore(key, _unpack_members(state[1:]))
+                self._seen[key].restore(key, _unpack_members(state[1:]))
         self.take = self._counters.take
         self.give_back = self._counters.give_back
         self.lift = self._counters.lift
@@ -257,13 +271,13 @@ class Shelf:
         """See ``CounterStore``."""
         digest = int.from_bytes(sha256(member).digest()[:_SHORT], "big")
         self._periods[key] = period
-        return self._seen.count(key, digest, period, self._now)
+        return self._seen[key].count(key, digest, period, self._now)
 
     def changed(self) -> Iterator[tuple[bytes, bytes, float]]:
         """Yield what is to be kept: key, state, and until when."""
         for key, before in self._before.items():
             if key in self._periods:
-                members = _OF_MEMBERS + _pack(self._seen.members(key))
+                members = _OF_MEMBERS + _pack(self._seen[key].members(key))
                 yield key, members, self._now + self._periods[key]
             elif before[:1] != _OF_MEMBERS:
                 kept = self._counters.kept(key)
