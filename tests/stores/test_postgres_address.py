@@ -71,6 +71,17 @@ def test_a_plus_is_a_plus():
     assert "host=%2Frun%2Fa%2Bb" in address.dsn.replace("/", "%2F")
 
 
+@pytest.mark.parametrize("driver", ["psycopg", "asyncpg"])
+def test_the_system_is_trusted_where_its_authorities_are(monkeypatch, tmp_path, driver):
+    """The OpenSSL of psycopg's wheel has none, and asyncpg knows no such word."""
+    (tmp_path / "authorities.pem").touch()
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "authorities.pem"))
+    address = parse_address(f"postgresql+{driver}://db/shop?sslrootcert=system")
+    said = conninfo_to_dict(address.dsn)
+    assert said["sslrootcert"] == str(tmp_path / "authorities.pem")
+    assert said["sslmode"] == "verify-full"
+
+
 @pytest.mark.parametrize(
     ("url", "said"),
     [
@@ -89,6 +100,7 @@ def test_a_plus_is_a_plus():
         ("postgresql://db/shop?pool_size=0", "pool_size"),
         ("postgresql://db/shop?pool_size=1e3", "pool_size"),
         ("postgresql://db/shop?max_overflow=99999", "max_overflow"),
+        ("postgresql://db/s?sslrootcert=system&sslmode=verify-ca", "verify-full"),
         ("postgresql://db/shop?timeout=0", "timeout"),
         ("postgresql://db/shop?timeout=nan", "timeout"),
         ("postgresql://db/shop?timeout=forever", "timeout"),

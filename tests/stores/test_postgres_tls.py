@@ -191,6 +191,17 @@ async def test_the_server_is_checked_and_the_password_comes_from_a_file(
 
 
 @DRIVERS
+async def test_a_server_is_checked_with_the_authorities_of_the_system(
+    database, files, driver, tmp_path, monkeypatch
+):
+    """As the start-up asks for it where somebody has forgotten to."""
+    write_password(tmp_path, PASSWORD)
+    more = f"sslmode=verify-full&sslrootcert=system&password_file={tmp_path}/password"
+    monkeypatch.setenv("SSL_CERT_FILE", str(files / "ca.pem"))
+    assert await works(url(database, driver, more))
+
+
+@DRIVERS
 async def test_a_connection_over_tls_is_used_again(
     database, files, driver, tmp_path, front
 ):

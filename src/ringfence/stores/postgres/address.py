@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import ssl
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
@@ -139,6 +140,8 @@ def parse_address(url: str) -> PostgresAddress:
             "target_session_attrs allows a server that is behind",
             "write read-write, or leave it out",
         )
+    if given.get("sslrootcert") == "system":
+        _trust_the_system(given)
     database = given.get("dbname") or unquote(parts.path[1:])
     where = hosts or given.get("host", "")
     return PostgresAddress(
@@ -173,6 +176,21 @@ def _refuse_misread(user_info: str, hosts: str, path: str) -> None:
 
 def _refuse(what: str, instead: str) -> NoReturn:
     raise SettingsError(f"the URL of PostgreSQL cannot be used: {what}; {instead}")
+
+
+def _trust_the_system(given: dict[str, str]) -> None:
+    """Name the file with the authorities of this machine: the wheel of psycopg brings
+    an OpenSSL of its own, which looks for them where there are none, and asyncpg takes
+    ``system`` for the name of a file.
+
+    Any of them would sign for anybody's name: so that has to be compared, too.
+    """
+    if given.setdefault("sslmode", "verify-full") != "verify-full":
+        _refuse(
+            "sslrootcert=system trusts whoever has a certificate of any name",
+            "write sslmode=verify-full with it",
+        )
+    given["sslrootcert"] = ssl.get_default_verify_paths().cafile or "system"
 
 
 def _written(given: dict[str, str]) -> str:
