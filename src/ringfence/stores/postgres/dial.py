@@ -128,4 +128,6 @@ class Dial:
         """Return what is told of an error: the driver's first line, which shows no
         values and no password."""
         said = str(error).partition("\n")[0] or type(error).__name__
+        if isinstance(error, TimeoutError):
+            said = "no answer in time (timeout and connect_timeout in its URL)"
         return StoreError(f"the database {self._address.place} {what}: {said}")
