@@ -8,6 +8,7 @@ from ringfence.errors import SettingsError, StoreError
 from ringfence.exchange import settle, step_of
 from ringfence.marks import marks_of
 from ringfence.principal import Principal
+from ringfence.stores.contracts import Reply, Told, Verdict
 from ringfence.stores.memory_counters import MemoryCounters
 from ringfence.testing import FakeClock
 from ringfence.traffic.addresses import network_of
@@ -452,3 +453,23 @@ async def test_a_flood_from_one_address_does_not(exchange_of, clock):
         clock.advance(1)
     assert through[0] == pytest.approx(3000, abs=1)
     assert through[1:] == pytest.approx([50] * 9, abs=1)
+
+
+async def test_while_the_node_of_a_budget_is_away_it_counts_in_process(
+    limits_of, exchange_of
+):
+    """On a cluster; who is asked for may still be known then."""
+    limits = limits_of(limits_address="2/hour", limits_account="1/hour")
+    one_go = limits.in_one_go((), "")
+    found = []
+    for _ in range(3):
+        exchange = exchange_of()
+        exchange.network = "192.0.2.1"
+        exchange.principal = Principal("ann")
+        exchange.reply = Reply(
+            Verdict(-1, 0.0, 9), Told("ann"), -1, settled=False, failure=StoreError("")
+        )
+        stages = (one_go.judge(), one_go.rest())
+        found.append([await settle(step_of(one)(exchange)) for one in stages])
+    names = [[one and one.private.split()[0] for one in ends] for ends in found]
+    assert names == [[None, None], [None, "account"], ["address", "account"]]

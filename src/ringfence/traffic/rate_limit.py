@@ -255,7 +255,7 @@ class RouteLimits:
             reply = exchange.reply
             if reply is None:
                 return None
-            if isinstance(reply, StoreError):
+            if isinstance(reply, StoreError) or reply.failure is not None:
                 return self._count_here(exchange)
             return self._judge(reply.verdict, exchange, settled=_is_settled(reply))
 

@@ -627,7 +627,7 @@ async def test_a_part_that_fails_gives_the_others_back(make):
     counters = shared.counters("limits")
     keyspace.broken = counters.packed(ADDRESS).keys
     for ask in (
-        lambda: shared.ask(Question((EVERYBODY, ADDRESS), NAME, ANN)),
+        lambda: shared.ask(Question((EVERYBODY, ADDRESS))),
         lambda: counters.take([EVERYBODY, ADDRESS]),
         lambda: counters.take([EVERYBODY, ADDRESS._replace(holds=(9.0,))]),
     ):
@@ -703,6 +703,22 @@ async def test_an_owner_whose_node_is_away_costs_the_others_nothing(make):
     with pytest.raises(StoreError, match="away"):
         await shared.ask(Question(CHARGES, NAME, ANN))
     assert await left(shared, ADDRESS) == 9
+
+
+@cluster
+async def test_a_budget_whose_node_is_away_makes_nobody_a_stranger(make):
+    """Else everybody with one dead node among their budgets' would be told that nobody
+    can say who they are."""
+    shared, keyspace = twisted(make)
+    await sign_in(shared)
+    keyspace.broken = shared.counters("limits").packed(ADDRESS).keys
+    reply = await shared.ask(Question(CHARGES, NAME, ANN))
+    assert reply.told.copy == b"copy"
+    assert isinstance(reply.failure, StoreError)
+    assert not reply.settled
+    keyspace.broken = ()
+    assert await left(shared, ACCOUNT) == 5
+    assert await left(shared, EVERYBODY) == 900
 
 
 @both

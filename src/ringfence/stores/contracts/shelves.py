@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Sequence
 from typing import NamedTuple, Protocol
 
 from ringfence.clock import Clock
+from ringfence.errors import StoreError
 from ringfence.stores.contracts.accounts import AccountStore
 from ringfence.stores.contracts.copies import CopyStore, Told
 from ringfence.stores.contracts.counters import Charge, CounterStore, Verdict
@@ -123,12 +124,15 @@ class Reply(NamedTuple):
         blocks: version of the list of blocked networks, -1 where the store cannot say
             it in passing.
         settled: whether charges with an owner were asked, too.
+        failure: why ``verdict`` says nothing and nothing was taken, where a store of
+            several nodes could not ask all of them; ``told`` holds.
     """
 
     verdict: Verdict
     told: Told
     blocks: int
     settled: bool
+    failure: StoreError | None = None
 
 
 class SharedStore(Protocol):

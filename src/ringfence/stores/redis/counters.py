@@ -8,7 +8,7 @@ import struct
 import sys
 from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from ringfence.errors import StoreError
 from ringfence.stores.contracts import Charge, Verdict
@@ -19,7 +19,7 @@ from ringfence.stores.redis.server import Keyspace
 
 _MOST_MEMBERS = 4_096
 
-_NOTHING_ASKED = Verdict(-1, 0.0, sys.maxsize)
+NOTHING_ASKED: Final = Verdict(-1, 0.0, sys.maxsize)
 
 _pack_start = struct.Struct("<H").pack
 _pack_moment = struct.Struct("<d").pack
@@ -62,7 +62,7 @@ class RedisCounters:
     async def take(self, charges: Sequence[Charge]) -> Verdict:
         """Take all charges or none."""
         if not charges:
-            return _NOTHING_ASKED
+            return NOTHING_ASKED
         parts = self.parts(charges)
         if len(parts) > 1 and any(charge.holds for charge in charges):
             return await self._take_in_turn(parts)
@@ -292,7 +292,7 @@ def _judged(answers: Sequence[Answer]) -> Verdict:
     if refusals:
         return min(refusals, key=lambda one: one.refused)
     if not verdicts:
-        return _NOTHING_ASKED
+        return NOTHING_ASKED
     _, _, number = min(
         (_unpack_verdict(raw)[_LEFT], verdicts[number].scarcest, number)
         for number, (_, raw, _) in enumerate(answers)

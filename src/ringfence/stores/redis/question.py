@@ -7,10 +7,16 @@ import struct
 import sys
 from typing import NamedTuple
 
+from ringfence.errors import StoreError
 from ringfence.stores.contracts import Question, Reply, Told, Verdict
 from ringfence.stores.redis.composed import Scripts
 from ringfence.stores.redis.copies import RedisCopies, told
-from ringfence.stores.redis.counters import Part, RedisCounters, gathered
+from ringfence.stores.redis.counters import (
+    NOTHING_ASKED,
+    Part,
+    RedisCounters,
+    gathered,
+)
 from ringfence.stores.redis.scripts import Prepared
 from ringfence.stores.redis.server import Keyspace
 
@@ -73,9 +79,10 @@ class RedisAsk:
     the copy and the charges of its owner are one step, each other budget is one of its
     own. If one refuses or cannot be asked, what the others took is given back; who asks
     does not wait for that. So never do more pass than are allowed, but what one refused
-    request has taken for a moment may refuse another. The version of the blocks is not
-    asked there (``Reply.blocks`` is -1): it would cost each request one more call, and
-    one node all of them; ask ``Blocks.since`` once a second.
+    request has taken for a moment may refuse another. Where the node of a budget is
+    away, that of the copy still says what it knows (``Reply.failure``). The version of
+    the blocks is not asked there (``Reply.blocks`` is -1): it would cost each request
+    one more call, and one node all of them; ask ``Blocks.since`` once a second.
 
     Args:
         keyspace: of the server.
@@ -163,7 +170,13 @@ class RedisAsk:
             if known.copy is None:  # they were left out: nothing to give back
                 answers[0] = answers[0]._replace(part=Part(apart.parts[0].place))
         is_settled = not apart.is_owned or (known.copy is not None and apart.is_whole)
-        return Reply(self._counters.settle(answers), known, -1, is_settled)
+        try:
+            return Reply(self._counters.settle(answers), known, -1, is_settled)
+        except StoreError as error:
+            if apart.of_owner is None or answers[0].failure is not None:
+                raise
+            # A budget's node is away: that is no reason to know nobody any more.
+            return Reply(NOTHING_ASKED, known, -1, settled=False, failure=error)
 
     def _prepare_apart(self, question: Question) -> _Apart:
         charges, name, owner, told_from = question
