@@ -442,10 +442,12 @@ async def test_many_starts_at_once_migrate_once(fresh):
     await asyncio.gather(*(stores.stop() for stores in both))
 
 
-async def test_a_start_without_a_server_is_a_store_error():
+@DRIVERS
+async def test_a_start_without_a_server_is_a_store_error(driver):
     """It names the place, and neither user nor password."""
-    stores = open_stores("postgresql://ann:wonderland@127.0.0.1:1/shop")
-    with pytest.raises(StoreError) as caught:
+    stores = open_stores(f"postgresql+{driver}://ann:wonderland@127.0.0.1:1/shop")
+    refused = "refused|nobody listens there; is it running"
+    with pytest.raises(StoreError, match=refused) as caught:
         await stores.start()
     assert "127.0.0.1:1/shop" in str(caught.value)
     error = caught.value

@@ -244,8 +244,9 @@ async def test_a_file_that_is_no_database_stops_the_start(path):
     path.parent.mkdir()
     path.write_bytes(b"These are my tax returns of last year. " * 50)
     before = path.read_bytes()
-    with pytest.raises(StoreError, match=r"store\.db cannot be used"):
+    with pytest.raises(StoreError, match=r"store\.db cannot be used") as caught:
         await open_stores(f"sqlite:///{path}").start()
+    assert "\n" not in str(caught.value)
     assert path.read_bytes() == before
 
 

@@ -427,7 +427,8 @@ def _store_errors() -> Iterator[None]:
 
 
 def _unusable(path: Path, error: Exception) -> StoreError:
+    said = str(getattr(error, "orig", None) or error)  # SQLAlchemy's has several lines
     return StoreError(
-        f"the database {path} cannot be used ({error}); is its folder writable, and "
+        f"the database {path} cannot be used ({said}); is its folder writable, and "
         "is the file one that ringfence made?"
     )

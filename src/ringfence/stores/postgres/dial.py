@@ -130,4 +130,6 @@ class Dial:
         said = str(error).partition("\n")[0] or type(error).__name__
         if isinstance(error, TimeoutError):
             said = "no answer in time (timeout and connect_timeout in its URL)"
+        if isinstance(error, ConnectionRefusedError):  # asyncpg's
+            said = "nobody listens there; is it running, on this port?"
         return StoreError(f"the database {self._address.place} {what}: {said}")
