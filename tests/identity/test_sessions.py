@@ -359,6 +359,19 @@ async def test_a_request_that_a_new_token_overtakes_ends_no_cookie(house):
     assert later.response_headers[0][1].startswith(b"session-8000=; Max-Age=0")
 
 
+async def test_a_script_that_another_process_overtakes_ends_no_cookie(house):
+    """Which of several workers has replaced the token the others do not know: a poll
+    that is on its way during a confirmation signed its owner out."""
+    planted = await sign_in(house)
+    await sign_in(house, came_with=planted)
+    house.sessions._replaced.clear()  # as in another worker
+    for mode, count in [(b"cors", 0), (b"same-origin", 0), (b"navigate", 1)]:
+        late = request(planted, (b"sec-fetch-mode", mode))
+        await house.identity.authenticate(late)
+        assert late.principal is None
+        assert len(late.response_headers) == count
+
+
 async def test_what_is_known_beyond_the_store_is_bounded(house, monkeypatch):
     monkeypatch.setattr("ringfence.identity.sessions._REMEMBERED", 2)
     tokens = [await sign_in(house) for _ in range(5)]

@@ -307,11 +307,23 @@ class Sessions:
             return unavailable(str(error))
         if known is not None:
             self._let_pass(known, exchange, now)
-        elif now - self._replaced.get(token_hash, -inf) > _OVERLAP_SECONDS:
+        elif not self._may_be_overtaken(token_hash, exchange, now):
             self._cookie.expire(exchange)
-        # Else the browser has a new token by now: ending the cookie, which has the same
-        # name, would sign out whoever has just signed in or confirmed.
         return None
+
+    def _may_be_overtaken(
+        self, token_hash: bytes, exchange: Exchange, now: float
+    ) -> bool:
+        """Return whether the browser may have a new token by now: ending the cookie,
+        which has the same name, would sign out whoever has just signed in or confirmed.
+
+        What was replaced here is known. What another process has replaced a moment ago
+        is not; but it is what scripts and pictures ask for that is on its way meanwhile
+        (Fetch Metadata says so), and the next page ends the cookie as well.
+        """
+        is_beside = exchange.headers.get(b"sec-fetch-mode", b"navigate") != b"navigate"
+        passed = now - self._replaced.get(token_hash, -inf)
+        return is_beside or passed <= _OVERLAP_SECONDS
 
     async def _read(
         self, token_hash: bytes, told: Told | None, now: float
