@@ -9,6 +9,7 @@ from tests.contracts.shared_stores import REDIS, in_redis
 
 from ringfence.errors import StoreError
 from ringfence.stores.contracts import Block
+from ringfence.stores.redis import blocks as module
 from ringfence.stores.redis.blocks import RedisBlocks
 
 pytestmark = pytest.mark.anyio
@@ -97,6 +98,24 @@ async def test_a_server_that_has_lost_its_memory_uses_no_version_again(make):
     found = await shared.blocks.since(before)
     assert found.complete, "what was before is no longer blocked"
     assert [one.network for one in found.changed] == ["192.0.2.2/32"]
+
+
+async def test_a_long_list_can_be_read_though_others_were_forgotten(
+    make, clock, monkeypatch
+):
+    """Else no worker could start any more once one network is free again that was
+    blocked after the first thousand."""
+    monkeypatch.setattr(module, "_AT_ONCE", 3)
+    blocks = make(clock).blocks
+    for number in range(8):
+        await blocks.put(Block(f"192.0.2.{number}/32", 60.0, ""))
+    early = (await blocks.since(0)).version
+    await blocks.put(Block("198.51.100.1/32", 1.0, "for a moment"))
+    clock.now += 2.0
+    for version in (0, early):
+        found = await blocks.since(version)
+        assert found.complete
+        assert len(found.changed) == 8
 
 
 async def test_the_list_ends_when_nothing_is_blocked_any_more(make):

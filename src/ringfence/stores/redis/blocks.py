@@ -64,7 +64,9 @@ class RedisBlocks:
         is_complete = False
         for _ in range(_MOST_ANSWERS):
             newest, is_whole, now, networks, details = await self._keyspace.run(
-                self._scripts.blocks_since, self._keys, (version, _AT_ONCE)
+                self._scripts.blocks_since,
+                self._keys,
+                (version, _AT_ONCE, int(is_complete)),
             )
             if is_whole:
                 changed, is_complete = {}, True
