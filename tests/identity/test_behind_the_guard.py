@@ -1,5 +1,6 @@
 """Identity behind the real guard: what the two promise together."""
 
+import time
 from contextlib import asynccontextmanager
 
 import httpx2
@@ -10,6 +11,7 @@ from starlette.routing import Route
 from tests.identity.gatehouse import EMAIL, HTML, PASSWORD
 
 from ringfence import Guard, Settings, access, current
+from ringfence.stores.memory import MemoryStores
 
 pytestmark = pytest.mark.anyio
 
@@ -22,10 +24,19 @@ async def whoami(request):
     return JSONResponse({"id": current.principal().id})
 
 
+@access.require(access.fresh(minutes=5))
+async def transfer(request):
+    return JSONResponse({})
+
+
 @asynccontextmanager
 async def guarded(data, **settings):
     """A browser without Fetch-Metadata, before a guarded application."""
-    app = Starlette(routes=[Route("/whoami", whoami, methods=["GET", "POST"])])
+    routes = [
+        Route("/whoami", whoami, methods=["GET", "POST"]),
+        Route("/transfer", transfer),
+    ]
+    app = Starlette(routes=routes)
     settings = Settings.load(environ={}, env="development", data=data, **settings)
     guard = Guard(app, settings)
     await guard._open()
@@ -62,6 +73,25 @@ async def test_memory_does_what_the_database_does(tmp_path, settings):
         client.cookies.update(cookies)
         assert (await client.get("/whoami")).status_code == 401
     assert (tmp_path / "ringfence.db").exists() is ("identity" in settings)
+
+
+@pytest.mark.parametrize("minutes", [-10, 10])
+async def test_a_proof_is_fresh_by_the_clock_that_it_was_written_by(
+    tmp_path, monkeypatch, minutes
+):
+    """The database's: on a machine whose clock is ahead nothing would ever be fresh, on
+    one whose clock is behind everything would be for longer than was said."""
+    moved = [minutes * 60]
+
+    def database(*_, **__):
+        return MemoryStores(clock=lambda: time.time() + moved[0])
+
+    monkeypatch.setattr("ringfence.identity.open.open_stores", database)
+    async with guarded(tmp_path) as client:
+        await client.post("/auth/login", json=BODY)
+        assert (await client.get("/transfer")).status_code == 200
+        moved[0] += 301
+        assert (await client.get("/transfer")).status_code == 401
 
 
 async def test_the_token_of_a_sign_in_works_at_once(client):

@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ringfence.access.policy import AllOf, Hierarchy, Policy
+from ringfence.clock import Clock, system_clock
 from ringfence.denial import Denial
 from ringfence.errors import OutsideRequestError
 from ringfence.exchange import active
@@ -24,16 +25,18 @@ class Permit:
     Args:
         asked: the policies that all had to allow.
         hierarchy: roles with what they include, expanded.
+        clock: tells how old a proof is.
     """
 
     asked: frozenset[Policy]
     hierarchy: Hierarchy
+    clock: Clock = system_clock
 
     def refuses(self, policy: Policy, principal: Principal | None) -> Denial | None:
         """Return why ``policy`` refuses, if it does and was not asked before."""
         if parts_of(policy) <= self.asked:
             return None
-        return policy.compile(self.hierarchy)(principal)
+        return policy.compile(self.hierarchy, self.clock)(principal)
 
 
 class Lock:

@@ -4,20 +4,26 @@ from __future__ import annotations
 
 from ringfence.access.permit import Permit, parts_of
 from ringfence.access.policy import Hierarchy, Policy
+from ringfence.clock import Clock, system_clock
 from ringfence.denial import Denial
 from ringfence.exchange import Exchange, Stage, at_once
 
 
-def enforce(policy: Policy, hierarchy: Hierarchy) -> Stage:
+def enforce(policy: Policy, hierarchy: Hierarchy, clock: Clock = system_clock) -> Stage:
     """Return the stage that lets only those through whom ``policy`` allows.
 
     Stops broken function-level authorization (BFLA): ``GET /admin/users`` by somebody
     who is not an admin.
 
+    Args:
+        policy: of the route.
+        hierarchy: roles with what they include, expanded.
+        clock: tells how old a proof is; the one by which it was written down.
+
     Source: ASVS 5.0 V8.3.1; CWE-285.
     """
-    decide = policy.compile(hierarchy)
-    permit = Permit(parts_of(policy), hierarchy)
+    decide = policy.compile(hierarchy, clock)
+    permit = Permit(parts_of(policy), hierarchy, clock)
 
     def access_policy(exchange: Exchange) -> Denial | None:
         denial = decide(exchange.principal)

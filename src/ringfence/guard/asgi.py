@@ -151,6 +151,7 @@ class Guard:
             blocklist=rooms.blocklist,
             dry_run=self._dry_run,
             inquiry=None if ask is None else Inquiry(ask, rooms.named),
+            clock=rooms.clock,
         )
         self._nowhere = nowhere_plan(self._maker)
         self._end_of_dry_run: asyncio.TimerHandle | None = None

@@ -9,6 +9,7 @@ from ringfence.audit.events import Stopped
 from ringfence.audit.log import AuditLog, open_log
 from ringfence.audit.redact import install_log_redaction
 from ringfence.browser.cors import cors
+from ringfence.clock import system_clock
 from ringfence.identity.open import Identity, open_identity
 from ringfence.secrets.keyring import Keyring
 from ringfence.settings import Settings
@@ -34,6 +35,8 @@ class Rooms:
         self.shared = open_shared(settings.store)
         self.counters = self.shared.counters("limits")
         self.identity = self._identity(settings) if settings.identity.enabled else None
+        # A proof was written down by the database's clock, and by no other is it fresh.
+        self.clock = system_clock if self.identity is None else self.identity.clock
         self.named = None if self.identity is None else self.identity.sessions.named
         self._restore_logging: Callable[[], None] | None = None
 

@@ -17,6 +17,7 @@ from ringfence.access.stage import enforce
 from ringfence.browser.cors import Sharing, share, sharing_of, tell
 from ringfence.browser.csrf import protect
 from ringfence.browser.fetch_metadata import SAFE_METHODS, same_origin
+from ringfence.clock import Clock, system_clock
 from ringfence.denial import Denial
 from ringfence.exchange import Exchange, Stage
 from ringfence.guard.dry_run import DryRun
@@ -97,6 +98,7 @@ class StageMaker:
         blocklist: who is turned away.
         dry_run: which checks only watch.
         inquiry: asks a store in the network; ``None`` where everything is near.
+        clock: by which sign-ins are written down, the database's.
     """
 
     settings: Settings
@@ -107,6 +109,7 @@ class StageMaker:
     blocklist: Blocklist
     dry_run: DryRun
     inquiry: Inquiry | None = None
+    clock: Clock = system_clock
 
     def stages(  # noqa: PLR0913 - all that is declared beside a route
         self,
@@ -147,7 +150,7 @@ class StageMaker:
             watch(
                 "limits", limits.rest() if limits else self.limits.route(marks, route)
             ),
-            enforce(policy, self.hierarchy),
+            enforce(policy, self.hierarchy, self.clock),
             watch("csrf", self._protect(sharing)),
             check_input(intake, kind=kind, settings=settings.interpreters),
         )

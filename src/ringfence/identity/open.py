@@ -43,6 +43,7 @@ class Identity:
         attempts: decides how often a password may be tried.
         devices: recognises the devices that accounts have signed in from.
         app: answers the addresses under ``/auth``.
+        clock: tells the time by which all this is judged.
     """
 
     def __init__(  # noqa: PLR0913 - its parts, each by its name
@@ -55,6 +56,7 @@ class Identity:
         attempts: Attempts,
         devices: KnownDevices,
         app: Router,
+        clock: Clock,
     ) -> None:
         self._stores = stores
         self._passwords = passwords
@@ -63,6 +65,7 @@ class Identity:
         self.attempts = attempts
         self.devices = devices
         self.app = app
+        self.clock = clock
         self.authenticate = at_once(sessions.authenticate)  # the session stage
         self.watch = sessions.live.watch  # for what stays open
 
@@ -199,4 +202,5 @@ def open_identity(  # noqa: PLR0913 - the settings, and what stands below this r
         attempts=attempts,
         devices=devices,
         app=gatehouse.app(),
+        clock=clock,
     )
