@@ -335,7 +335,9 @@ async def test_a_store_that_is_down_does_not_switch_limits_off(ask, clock):
     counters.is_down = True
     assert await passed(ask, stage, 5) == 2
     counters.is_down = False
-    assert await passed(ask, stage, 5) == 2
+    assert await passed(ask, stage, 5) == 0, "who was over stays so until their time"
+    assert await passed(ask, stage, 5, "192.0.2.2") == 2
+    assert counters.asked
 
 
 async def test_all_charges_of_a_request_are_one_question(ask, clock):
@@ -453,6 +455,17 @@ async def test_a_flood_from_one_address_does_not(exchange_of, clock):
         clock.advance(1)
     assert through[0] == pytest.approx(3000, abs=1)
     assert through[1:] == pytest.approx([50] * 9, abs=1)
+
+
+async def test_who_is_over_costs_a_database_nothing(clock, limits_of, ask):
+    """CWE-400: a flood of one address would make a decision of each of its requests."""
+    counters = Awaited(clock)
+    stage = limits_of(counters, limits_address="2/minute").street()
+    assert await passed(ask, stage, 9) == 2
+    assert counters.asked == 3
+    assert await passed(ask, stage, 1, "192.0.2.2") == 1
+    clock.advance(60)
+    assert await passed(ask, stage, 9) == 2
 
 
 async def test_while_the_node_of_a_budget_is_away_it_counts_in_process(

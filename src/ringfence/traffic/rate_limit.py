@@ -11,7 +11,7 @@ from typing import NamedTuple
 from ringfence.clock import Clock, system_clock
 from ringfence.denial import Denial
 from ringfence.errors import StoreError
-from ringfence.exchange import Exchange, Stage, at_once
+from ringfence.exchange import End, Exchange, Stage, at_once, step_of
 from ringfence.marks import Mark
 from ringfence.stores.contracts import (
     Charge,
@@ -90,9 +90,29 @@ class Limits:
         if not self.street_budgets:
             return None
         of_network = self.of_network
+        if not isinstance(self.counters, ImmediateCounters):
+            return self._street_far_away()
         return self._stage(
             lambda exchange: of_network(exchange.network), self.street_budgets
         )
+
+    def _street_far_away(self) -> Stage:
+        """Return the stage of the street for counters that have to be waited for: who
+        is known to be over is refused without asking them."""
+        of_network, over = self.of_network, self._over
+        refuse = step_of(over.stage(of_network))
+
+        async def ask(exchange: Exchange) -> Denial | None:
+            charges = of_network(exchange.network)
+            verdict = await self.take(charges)
+            if verdict.refused < 0:
+                return None
+            return over.refuse(charges[verdict.refused], verdict)
+
+        def rate_limit(exchange: Exchange) -> End | Awaitable[End | None] | None:
+            return refuse(exchange) or ask(exchange)
+
+        return at_once(rate_limit)
 
     def over(self) -> Stage | None:
         """Return the stage that turns away, without asking the store again, who has
