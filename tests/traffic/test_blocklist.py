@@ -139,6 +139,15 @@ async def test_who_hangs_up_ends_nobody_else_s_reading(blocklist, shared):
     assert blocklist.find("203.0.113.7")
 
 
+async def test_what_is_no_network_is_passed_over(blocklist, shared):
+    """CWE-20: one that somebody has written into the store would end the reading of all
+    others, for good."""
+    for network in ("", "anywhere", "203.0.113.7/99", "203.0.113.7"):
+        shared.block(network)
+    await blocklist.refresh()
+    assert names(blocklist) == ["203.0.113.7/32", "198.51.100.0/24"]
+
+
 async def test_a_long_list_is_taken_in_parts(blocklist, shared):
     shared.changed = [
         Block(f"203.0.{n // 256}.{n % 256}/32", 60.0, "") for n in range(3_000)

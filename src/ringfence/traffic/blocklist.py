@@ -213,7 +213,9 @@ class Blocklist:
         for number, block in enumerate(found.changed, 1):
             if number % _TAKEN_AT_ONCE == 0:
                 await asyncio.sleep(0)
-            changed[self._parse(block.network)] = block
+            # What somebody else has written there must not end our reading for good.
+            with suppress(ValueError):
+                changed[self._parse(block.network)] = block
         if found.complete:
             for network in [one for one in self._added if one not in changed]:
                 self._drop(network)

@@ -144,6 +144,18 @@ async def test_a_network_of_which_nothing_is_known_is_let_in(make):
     assert list((await shared.blocks.since(version)).changed) == []
 
 
+async def test_what_somebody_else_has_written_is_let_in(make):
+    blocks = make().blocks
+    for name in ("192.0.2.1/32", "192.0.2.2/32"):
+        version = await blocks.put(Block(name, 60.0, ""))
+    details, changed = blocks._keys[2:4]
+    call = blocks._keyspace.call
+    await call(details, b"HSET", details, b"192.0.2.1/32", b"short")
+    await call(changed, b"ZADD", changed, version + 1, b"\xff")
+    found = await blocks.since(0)
+    assert [one.network for one in found.changed] == ["192.0.2.2/32"]
+
+
 async def test_a_long_reason_is_cut(make):
     blocks = make().blocks
     await blocks.put(Block("192.0.2.1/32", 60.0, "ü" * 10_000))

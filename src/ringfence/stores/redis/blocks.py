@@ -73,7 +73,7 @@ class RedisBlocks:
             (moment,) = _unpack_moment(now)
             names = networks[::2]
             for name, detail in zip(names, details, strict=True):
-                network = name.decode()
+                network = name.decode("utf-8", "replace")
                 changed[network] = _block(network, detail, moment)
             if len(names) < _AT_ONCE:
                 return Blocks(
@@ -86,7 +86,7 @@ class RedisBlocks:
 
 
 def _block(network: str, detail: bytes | None, now: float) -> Block:
-    if detail is None:
+    if detail is None or len(detail) < _MOMENT:
         return Block(network, 0.0, "")
     (finish,) = _unpack_moment(detail)
     return Block(network, finish - now, detail[_MOMENT:].decode("utf-8", "replace"))
