@@ -7,6 +7,7 @@ from tests.attacks.serving import free_port
 from tests.servers.valkey import running_sentinel
 from tests.stores.redis.keyspaces import answers, opened, until
 
+from ringfence.stores.redis.address import Address
 from ringfence.stores.redis.failures import DownError
 from ringfence.stores.redis.server import open_keyspace
 
@@ -52,9 +53,32 @@ async def test_no_sentinel_is_told():
         await keyspace.start()
 
 
+async def test_a_sentinel_here_leads_nowhere_else_in_clear_text():
+    """The start-up lets clear text pass where the URL names this machine only; a
+    sentinel may name any (CWE-319)."""
+    with running_sentinel() as sentinel:
+        with sentinel.watcher.client() as client:
+            client.execute_command("SENTINEL", "REMOVE", "main")
+            client.execute_command("SENTINEL", "MONITOR", "main", "192.0.2.1", 6379, 1)
+        with pytest.raises(DownError, match=r"192.0.2.1:6379 .*needs TLS"):
+            await open_keyspace(sentinel.url).start()
+
+
+@pytest.mark.parametrize(
+    ("text", "is_here"),
+    [
+        *(("127.0.0.1", True), ("127.9.9.9:1", True), ("[::1]:6379", True)),
+        *(("localhost", True), ("redis.localhost:1", True)),
+        *(("192.0.2.1", False), ("[2001:db8::1]", False), ("localhost.example", False)),
+    ],
+)
+async def test_what_is_on_this_machine(text, is_here):
+    assert Address.parse(text, 6379).is_here is is_here
+
+
 async def test_a_server_is_no_sentinel(valkey):
     url = valkey.url.replace("redis://", "redis+sentinel://").replace("/0", "/main")
-    with pytest.raises(DownError, match="unknown command .*is it a sentinel"):
+    with pytest.raises(DownError, match=r"unknown command .*is it a sentinel"):
         await open_keyspace(url).start()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from dataclasses import dataclass
 from typing import Self
 
@@ -38,6 +39,16 @@ class Address:
         if not is_sound or any(letter.isspace() for letter in host):
             raise ValueError("an address that is not host:port")
         return cls(host, _port(port) if colon else default_port)
+
+    @property
+    def is_here(self) -> bool:
+        """Whether it is of this machine for sure."""
+        if self.path:
+            return True
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host.rpartition(".")[2] == "localhost"
 
     def __str__(self) -> str:
         if self.path:

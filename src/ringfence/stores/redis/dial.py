@@ -69,6 +69,9 @@ class Dialler:
 
     def __init__(self, target: Target) -> None:
         self._target = target
+        self._stays_here = target.tls is None and all(
+            one.is_here for one in target.addresses
+        )
         self._tls: ssl.SSLContext | None = None
         self._tls_read = 0.0
 
@@ -95,6 +98,7 @@ class Dialler:
         Raises:
             DownError: likewise.
         """
+        self._refuse_elsewhere(address)
         wire = await self._wire(address, credentials, db)
         try:
             async with asyncio.timeout(self._target.connect_timeout):
@@ -106,6 +110,17 @@ class Dialler:
             await wire.disconnect(nowait=True)
             raise
         return wire
+
+    def _refuse_elsewhere(self, address: Address) -> None:
+        """Stay on this machine if the URL does: sentinels and nodes name others, and
+        the start-up has let clear text pass for this machine only (CWE-319)."""
+        if self._stays_here and not address.is_here:
+            message = (
+                f"Redis at {address} is named by one on this machine, and is not on it "
+                "itself: what goes there needs TLS; write rediss+... for redis+..., or "
+                "have 127.0.0.1 announced if it is this machine"
+            )
+            raise DownError(message)
 
     async def ask(self, wire: AbstractConnection, packed: bytes) -> Any:
         """Send one command and return its reply, in time."""
