@@ -16,6 +16,15 @@
 \set owner_password `cat "$RINGFENCE_OWNER_PASSWORD_FILE"`
 \set app_password `cat "$RINGFENCE_APP_PASSWORD_FILE"`
 
+-- The server's log must not show the passwords (CWE-532). Only a superuser may say so;
+-- whoever is none looks at log_statement first.
+SELECT rolsuper AS may_hush FROM pg_roles WHERE rolname = CURRENT_USER \gset
+\if :may_hush
+SET log_statement = 'none';
+SET log_min_duration_statement = -1;
+SET log_min_error_statement = 'panic';
+\endif
+
 -- PostgreSQL takes an empty password for none.
 SELECT '' IN (:'owner_password', :'app_password') AS empty \gset
 \if :empty

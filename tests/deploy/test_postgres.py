@@ -5,6 +5,7 @@ from pathlib import Path
 import anyio
 import psycopg
 import pytest
+from psycopg import sql
 from tests.contracts.records import NOW, account, session
 from tests.deploy.described import DEPLOY
 from tests.deploy.roles import as_role, run_roles
@@ -40,6 +41,25 @@ def migrated(prepared):
 
     anyio.run(migrate)
     return prepared
+
+
+def test_the_log_of_the_server_shows_no_password(postgres_server, tmp_path):
+    """Though it is told to log all statements (CWE-532)."""
+    with postgres_server.database() as database:
+        with psycopg.connect(database.dsn, autocommit=True) as connection:
+            for name, value in [
+                ("log_statement", "'all'"),
+                ("log_min_duration_statement", "0"),
+            ]:
+                connection.execute(
+                    sql.SQL("ALTER DATABASE {} SET {} = {}").format(
+                        sql.Identifier(database.name), sql.SQL(name), sql.SQL(value)
+                    )
+                )
+        assert run_roles(database, tmp_path).returncode == 0
+    log = postgres_server.log.read_text()
+    assert "may_hush" in log
+    assert "$word" not in log
 
 
 def execute(database, role, statement):
