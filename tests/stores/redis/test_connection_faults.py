@@ -172,6 +172,19 @@ async def test_a_server_that_is_gone_fails_at_once_and_is_found_again(victim):
         assert keyspace.identity(b"k") != before
 
 
+async def test_an_outage_is_told_in_the_log_once(victim, caplog):
+    """Limits go on in process then, which no visitor sees and an operator must know."""
+    async with opened(victim.url) as keyspace:
+        victim.kill()
+        await until(lambda: is_down(keyspace))
+        down = [*caplog.messages]
+        await asyncio.to_thread(victim.start)
+        await until(lambda: answers(keyspace))
+    place = f"Redis at 127.0.0.1:{victim.port} is"
+    assert [one.startswith(f"{place} down: cannot be") for one in down] == [True]
+    assert caplog.messages == [*down, f"{place} back"]
+
+
 async def test_it_comes_back_without_being_asked(victim):
     """Nobody's request has to find out that the server is back."""
     async with opened(victim.url) as keyspace:

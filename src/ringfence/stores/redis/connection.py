@@ -7,6 +7,7 @@ order, so that a queue of futures is all that is needed to tell them apart.
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 from collections import deque
 from collections.abc import Callable, Coroutine
@@ -22,6 +23,8 @@ from ringfence.stores.redis.dial import BROKEN, Dial, Dialled
 from ringfence.stores.redis.failures import DownError, LostError, RefusedError
 from ringfence.stores.redis.inspection import INFO, Facts
 from ringfence.stores.redis.replies import replies_of
+
+logger = logging.getLogger("ringfence.stores")
 
 QUEUE: Final = 10_000
 """Calls under way at once, far more than a worker serves within one timeout."""
@@ -98,6 +101,7 @@ class SharedConnection:
         self._on_down = on_down
         self.address = Address("?")
         self._why = "is not connected yet"
+        self._is_missed = False
         self._is_open = False
         self._out: list[Entry] = []
         self._sent: deque[Entry] = deque()
@@ -193,7 +197,7 @@ class SharedConnection:
             if dialled is None:
                 got = await self._attempt()
                 if isinstance(got, BaseException):
-                    self._close(f"is down: {got}")
+                    self._miss(got)
                     self._on_down()
                     await asyncio.sleep(random.uniform(*PAUSE))  # noqa: S311 - spreads attempts, guards nothing
                     continue
@@ -225,6 +229,18 @@ class SharedConnection:
             self._fail_waiting("is another server, or has been restarted")
         self.identity, self.address = identity, dialled.address
         self._is_open = True
+        if self._is_missed:
+            logger.warning("Redis at %s is back", self.address)
+        self._is_missed = False
+
+    def _miss(self, error: BaseException) -> None:
+        """Take no calls from a server that is down; say so in the log, once: while it
+        is, each process counts limits by itself, and no visitor sees that."""
+        reason = str(error).removeprefix(f"Redis at {self.address} ")
+        self._close(f"is down: {reason}")
+        if not self._is_missed:
+            logger.warning("Redis at %s is down: %s", self.address, reason)
+        self._is_missed = True
 
     def _close(self, why: str) -> None:
         """Take no calls, until there is a connection."""
