@@ -11,6 +11,7 @@ from tests.contracts.clocks import TIME, ClockedKeyspace
 from tests.servers.tables import empty
 
 from ringfence.stores.clock import StoreClock
+from ringfence.stores.contracts import Charge
 from ringfence.stores.postgres.address import parse_address
 from ringfence.stores.postgres.database import PostgresDatabase
 from ringfence.stores.postgres.dial import Dial, open_driver
@@ -22,6 +23,9 @@ from ringfence.stores.sqlite import SQLiteFile
 
 REDIS = {"redis": "valkey_server", "redis-cluster": "valkey_nodes"}
 """Kinds, and the fixtures that serve them."""
+
+EVERYWHERE = tuple(Charge(b"%d" % number, 1, 1.0) for number in range(50))
+"""Budgets of which there are some on each node."""
 
 _NUMBERS = count()
 
@@ -39,6 +43,8 @@ async def in_redis(server):
         return RedisShared(ClockedKeyspace(wrap(keyspace), clock), prefix, time=TIME)
 
     try:
+        # To a node that does not know its script yet it comes a round trip later.
+        await make().counters("limits").give_back(EVERYWHERE, 0.0)
         yield make
     finally:
         await keyspace.stop()
