@@ -176,7 +176,7 @@ async def test_an_outage_is_told_in_the_log_once(victim, caplog):
     """Limits go on in process then, which no visitor sees and an operator must know."""
     async with opened(victim.url) as keyspace:
         victim.kill()
-        await until(lambda: is_down(keyspace))
+        await until(lambda: says(keyspace, "is down"))
         down = [*caplog.messages]
         await asyncio.to_thread(victim.start)
         await until(lambda: answers(keyspace))
