@@ -38,12 +38,12 @@ def open_memory_beside(request):
 
 def open_psycopg(request):
     """A real PostgreSQL, through psycopg."""
-    return open_stores(request.getfixturevalue("emptied").url("psycopg"))
+    return open_stores(patient(request, "psycopg"))
 
 
 def open_asyncpg(request):
     """The same through asyncpg."""
-    return open_stores(request.getfixturevalue("emptied").url("asyncpg"))
+    return open_stores(patient(request, "asyncpg"))
 
 
 def open_redis(request):
@@ -61,8 +61,15 @@ def open_redis_and_postgres(request):
     return HintedStores(open_psycopg(request), shared_at(request, "valkey"))
 
 
+def patient(request, driver):
+    """Return the URL of an empty PostgreSQL that is waited for: what is tested is not
+    how busy the machine is."""
+    url = request.getfixturevalue("emptied").url(driver)
+    return f"{url}&timeout=20&connect_timeout=20"
+
+
 def shared_at(request, server):
-    # Patient: what is tested is not how busy the machine is.
+    # Patient, too.
     return open_shared(request.getfixturevalue(server).url + "?timeout=10")
 
 
@@ -132,8 +139,7 @@ def in_file(request, clock):
 
 
 def in_postgres(request, clock):
-    url = request.getfixturevalue("emptied").url("psycopg")
-    return PostgresStores(parse_address(url), clock)
+    return PostgresStores(parse_address(patient(request, "psycopg")), clock)
 
 
 TIMED = {
