@@ -1,9 +1,12 @@
 """Passwords, rights and TLS: who we are to the server, and who it is to us."""
 
+import asyncio
 import datetime as dt
+import gc
 import ipaddress
 import re
 import ssl
+import threading
 from pathlib import Path
 
 import pytest
@@ -298,6 +301,27 @@ async def test_tls_of_a_known_authority(tls_port, papers):
     async with opened(url) as keyspace:
         for number in range(1, 4):
             assert await keyspace.call(b"tls", b"INCR", b"tls") >= number
+
+
+def test_nobody_waits_for_a_goodbye(valkey_server, papers):
+    """A server that has hung keeps no connection open that we have ended."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(papers / "server.pem", papers / "server.key")
+    hung = threading.Event()
+
+    async def come_and_go(proxy):
+        url = f"rediss://127.0.0.1:{proxy.port}?ca_file={papers / 'authority.pem'}"
+        keyspace = open_keyspace(f"{url}&connect_timeout=10")
+        await keyspace.start()
+        proxy._loop.call_soon_threadsafe(hung.wait)
+        await keyspace.stop()
+
+    with running_proxy(valkey_server.port, tls=context) as proxy:
+        try:
+            asyncio.run(come_and_go(proxy))
+            gc.collect()  # what is open still says so now
+        finally:
+            hung.set()
 
 
 async def test_a_certificate_of_our_own(mutual_port, papers):

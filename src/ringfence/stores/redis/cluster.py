@@ -18,7 +18,7 @@ from ringfence.stores.redis.connection import (
     SharedConnection,
     expire_at,
 )
-from ringfence.stores.redis.dial import BROKEN, Dialled, Dialler
+from ringfence.stores.redis.dial import BROKEN, Dialled, Dialler, hang_up
 from ringfence.stores.redis.failures import DownError, RefusedError
 from ringfence.stores.redis.inspection import PROBE, PROBE_KEY
 from ringfence.stores.redis.packing import Word, pack
@@ -291,7 +291,7 @@ class ClusterKeyspace:
             )
             raise DownError(message) from error
         finally:
-            await wire.disconnect(nowait=True)
+            await hang_up(wire)
 
     def _learn(self, holders: list[Address | None]) -> None:
         """Use a new table; let go of nodes that hold nothing any more."""

@@ -19,7 +19,7 @@ from redis.exceptions import RedisError
 from ringfence.errors import StoreBusyError, StoreError
 from ringfence.exchange import own_work
 from ringfence.stores.redis.address import Address
-from ringfence.stores.redis.dial import BROKEN, Dial, Dialled
+from ringfence.stores.redis.dial import BROKEN, Dial, Dialled, hang_up
 from ringfence.stores.redis.failures import DownError, LostError, RefusedError
 from ringfence.stores.redis.inspection import INFO, Facts
 from ringfence.stores.redis.replies import replies_of
@@ -217,7 +217,7 @@ class SharedConnection:
         except asyncio.CancelledError:
             await asyncio.wait([dialling])
             if dialling.exception() is None:
-                await dialling.result().wire.disconnect(nowait=True)
+                await hang_up(dialling.result().wire)
             raise
         return dialling.exception() or dialling.result()
 
@@ -273,7 +273,7 @@ class SharedConnection:
             try:
                 await asyncio.wait(tasks)
             finally:
-                await wire.disconnect(nowait=True)
+                await hang_up(wire)
 
     def _lose(self, why: str) -> None:
         """End the connection: nobody knows what became of what was sent."""

@@ -86,7 +86,7 @@ class Dialler:
         try:
             facts = await self._inspect(wire, address)
         except BaseException:
-            await wire.disconnect(nowait=True)
+            await hang_up(wire)
             raise
         return Dialled(wire, facts, address)
 
@@ -104,10 +104,10 @@ class Dialler:
             async with asyncio.timeout(self._target.connect_timeout):
                 await wire.connect()  # type: ignore[no-untyped-call]  # redis-py's own
         except BROKEN as error:
-            await wire.disconnect(nowait=True)
+            await hang_up(wire)
             raise DownError(self._sentence(address, error)) from error
         except BaseException:
-            await wire.disconnect(nowait=True)
+            await hang_up(wire)
             raise
         return wire
 
@@ -179,6 +179,15 @@ class Dialler:
     def _sentence(self, address: Address, error: Exception) -> str:
         """Say what has gone wrong, and the likely way out."""
         return f"Redis at {address} {_reason(error, tls=self._target.tls is not None)}"
+
+
+async def hang_up(wire: AbstractConnection) -> None:
+    """Close a connection at once. TLS would say goodbye first, and stay open for as
+    long as a server that is busy or gone does not."""
+    stream: asyncio.StreamWriter | None = getattr(wire, "_writer", None)
+    await wire.disconnect(nowait=True)
+    if stream is not None:
+        stream.transport.abort()
 
 
 class _Password(CredentialProvider):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ringfence.stores.redis.address import Address
-from ringfence.stores.redis.dial import BROKEN, Dialled, Dialler
+from ringfence.stores.redis.dial import BROKEN, Dialled, Dialler, hang_up
 from ringfence.stores.redis.failures import DownError
 from ringfence.stores.redis.packing import pack
 from ringfence.stores.redis.single import SingleKeyspace
@@ -56,7 +56,7 @@ class Watchers:
             )
             raise DownError(message) from error
         finally:
-            await wire.disconnect(nowait=True)
+            await hang_up(wire)
         if not found:
             message = (
                 f"the sentinel at {sentinel} knows no service {service!r}; the name is "
