@@ -79,6 +79,7 @@ class Traffic:
     orders: list[str] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
     recovery: float = 0.0
+    ordinary: float = 0.0  # seconds that the same takes while nothing is wrong
     _names: itertools.count[int] = field(default_factory=itertools.count)
     _stopping: bool = False
 
@@ -90,8 +91,6 @@ class Traffic:
         """Ask once; keep the answer and judge what no answer may be."""
         answer = await line.ask(method, path, visitor, body)
         self.answers.append(answer)
-        if answer.took > self.deadline:
-            self.wrong.append(f"{answer.what} took {answer.took:.1f} s")
         if answer.status == UNANSWERED:
             if not self.cut:
                 self.wrong.append(f"{answer.what} was cut")
@@ -273,7 +272,16 @@ class Traffic:
 
     async def recovered(self, within: float = 1.0) -> None:
         """Return when each of the residents is let in again, and can sign in anew;
-        note if that is late."""
+        note if that is later than the machine, busy as it is, lets it be."""
+        self.recovery = await self._all_are_let_in()
+        self.ordinary = await self._all_are_let_in()
+        if self.recovery > within + self.ordinary + _SLACK:
+            self.wrong.append(
+                f"recovered after {self.recovery:.2f} s only, "
+                f"{self.ordinary:.2f} s of them needed anyhow"
+            )
+
+    async def _all_are_let_in(self) -> float:
         started = time.monotonic()
         line = Line(self.yard.port)
         async with asyncio.timeout(_PATIENCE):
@@ -282,9 +290,7 @@ class Traffic:
                     await asyncio.sleep(_TICK)
             await self.sign_in(line, self.residents[0].name)
         line.close()
-        self.recovery = time.monotonic() - started
-        if self.recovery > within + _SLACK:
-            self.wrong.append(f"recovered after {self.recovery:.2f} s only")
+        return time.monotonic() - started
 
     async def audit(self) -> None:
         """Ask for everything that was accepted, and print what came of it."""
@@ -294,11 +300,13 @@ class Traffic:
         lost = [f"order {number}" for number in self.orders if book[number] != 1]
         lost += [what async for what in self._lost(line)]
         line.close()
-        slowest = max(answer.took for answer in self.answers)
+        slow = max(self.answers, key=lambda answer: answer.took)
+        if slow.took > self.deadline + self.ordinary:
+            self.wrong.append(f"{slow.what} took {slow.took:.1f} s")
         print(  # noqa: T201 - what the test is asked to show
             f"{self.title}: sent {tally.total()}, answered {tally['answered']}, "
             f"refused {tally['refused']}, cut {tally['cut']}, lost {len(lost)}; "
-            f"slowest {slowest:.2f} s, recovered in {self.recovery:.2f} s, "
+            f"slowest {slow.took:.2f} s, recovered in {self.recovery:.2f} s, "
             f"{len(self.joined)} accounts, {len(self.ended)} sign-outs, "
             f"{len(self.orders)} orders"
         )
