@@ -91,6 +91,15 @@ app = Guard(Starlette(routes=routes), settings)
 """
 
 
+@pytest.fixture(scope="module", autouse=True)
+def hears_terminals():
+    """What is started here hears SIGHUP, also where nohup has started the tests: what
+    is ignored is inherited, what is handled is not."""
+    before = signal.signal(signal.SIGHUP, lambda *_: None)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
 @pytest.fixture
 def folder(tmp_path):
     (tmp_path / "garden.py").write_text(APPLICATION)
@@ -154,7 +163,7 @@ class Served:
             text=True,
             start_new_session=True,
         )
-        self.guillotine = threading.Timer(3 * DEADLINE, self.process.kill)
+        self.guillotine = threading.Timer(10 * DEADLINE, self.process.kill)
         self.guillotine.start()
         self.said, self.log = [], []
         self.readers = [
