@@ -98,13 +98,19 @@ class Dial:
         finally:
             for one in attempts:
                 one.cancel()
+            if attempts:  # each closes what it has opened, while there is a loop
+                await asyncio.wait(attempts)
 
     async def _attempt(self) -> None:
         try:
             async with asyncio.timeout(self._address.connect_timeout):
                 connection = await self.driver.connect()
                 self._is_down = False
-                await self.driver.close(connection)
+                try:
+                    await self.driver.close(connection)
+                except BaseException:  # cancelled on the way, say
+                    self.driver.cut(connection)
+                    raise
         except self.driver.errors as error:
             self._note(error)
 
