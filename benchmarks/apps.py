@@ -44,16 +44,16 @@ def bare() -> ASGIApp:
 def stack() -> ASGIApp:
     """The five packages that are put together today, each with its defaults."""
     from secure.middleware import SecureASGIMiddleware  # noqa: PLC0415 - this target's
-    from slowapi import Limiter  # noqa: PLC0415 - same
-    from slowapi.middleware import SlowAPIASGIMiddleware  # noqa: PLC0415 - same
-    from slowapi.util import get_remote_address  # noqa: PLC0415 - same
-    from starlette_csrf import CSRFMiddleware  # noqa: PLC0415 - same
-    from starsessions import (  # noqa: PLC0415 - same
+    from slowapi import Limiter  # noqa: PLC0415 - this target's
+    from slowapi.middleware import SlowAPIASGIMiddleware  # noqa: PLC0415 - this target's
+    from slowapi.util import get_remote_address  # noqa: PLC0415 - this target's
+    from starlette_csrf import CSRFMiddleware  # noqa: PLC0415 - this target's
+    from starsessions import (  # noqa: PLC0415 - this target's
         InMemoryStore,
         SessionAutoloadMiddleware,
         SessionMiddleware,
     )
-    from starsessions.stores.redis import RedisStore  # noqa: PLC0415 - same
+    from starsessions.stores.redis import RedisStore  # noqa: PLC0415 - this target's
 
     redis = os.environ.get(REDIS)
 
@@ -118,7 +118,7 @@ def selecting() -> ASGIApp:
         insert,
         select,
     )
-    from sqlalchemy.ext.asyncio import create_async_engine  # noqa: PLC0415 - same
+    from sqlalchemy.ext.asyncio import create_async_engine  # noqa: PLC0415 - this target's
 
     engine = create_async_engine(
         os.environ[POSTGRES], isolation_level="AUTOCOMMIT", pool_size=8

@@ -286,7 +286,7 @@ class Traffic:
         line = Line(self.yard.port)
         async with asyncio.timeout(_PATIENCE):
             for resident in self.residents:
-                while await self.look(line, resident) != 200:  # noqa: ASYNC110 - the same
+                while await self.look(line, resident) != 200:  # noqa: ASYNC110 - of a process
                     await asyncio.sleep(_TICK)
             await self.sign_in(line, self.residents[0].name)
         line.close()

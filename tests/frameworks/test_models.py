@@ -181,7 +181,7 @@ def litestar(*handlers):
     return Litestar(list(handlers), openapi_config=None, logging_config=None)
 
 
-def test_litestars_layers_and_ways_to_send_are_read():  # noqa: C901 - the same
+def test_litestars_layers_and_ways_to_send_are_read():  # noqa: C901 - a handler each
     async def needs(data: JSONBody[Struct]) -> Any:
         return data
 

@@ -290,7 +290,7 @@ async def test_while_the_store_is_down(remote, valkey):
         finally:
             valkey.restart()
         async with asyncio.timeout(5):
-            while (await client.get("/mine")).status_code != 200:  # noqa: ASYNC110 - asks
+            while (await client.get("/mine")).status_code != 200:  # noqa: ASYNC110 - of a server
                 await asyncio.sleep(0.02)
 
 

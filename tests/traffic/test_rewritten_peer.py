@@ -1,4 +1,6 @@
 import pytest
+from granian.utils.proxies import wrap_asgi_with_proxy_headers
+from hypercorn.middleware.proxy_fix import ProxyFixMiddleware
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from ringfence.exchange import Exchange
@@ -57,14 +59,12 @@ def test_a_deep_stack_is_not_searched_for_ever():
 
 async def test_hypercorn_s_middleware_is_seen_at_the_start():
     """It rewrites the Host header besides."""
-    hypercorn = pytest.importorskip("hypercorn.middleware.proxy_fix")
-    [fault] = await found_by(hypercorn.ProxyFixMiddleware)
+    [fault] = await found_by(ProxyFixMiddleware)
     assert "ProxyFixMiddleware" in fault
 
 
 async def test_granian_s_wrapper_is_seen_on_a_request(exchange_of):
     """It has left the stack by the time that the guard starts, and leaves no port."""
-    granian = pytest.importorskip("granian.utils.proxies")
     found = []
     stage = locate(TrafficSettings(proxies=("none",)), development=False)
 
@@ -74,7 +74,7 @@ async def test_granian_s_wrapper_is_seen_on_a_request(exchange_of):
     scope = exchange_of(
         client=("127.0.0.1", 4711), headers=[("x-forwarded-for", "6.6.6.6")]
     ).scope
-    await granian.wrap_asgi_with_proxy_headers(app)(scope, None, None)
+    await wrap_asgi_with_proxy_headers(app)(scope, None, None)
     assert [denial.code for denial in found] == ["traffic.peer_rewritten"]
 
 

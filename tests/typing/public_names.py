@@ -72,7 +72,7 @@ answer = read_order("1")  # type: ignore[arg-type]  # an order is an int here
 assert_type(access.public | access.signed_in, Policy)
 assert_type(access.role("admin") & access.fresh(minutes=5), Policy)
 access.require("admin")  # type: ignore[arg-type]  # a name is no policy
-access.guard("admin")  # type: ignore[arg-type]  # same
+access.guard("admin")  # type: ignore[arg-type]  # a name is no policy
 
 # Routes come back as what they were.
 assert_type(access.routes([Route("/", read_order)], access.public), list[Route])

@@ -30,7 +30,7 @@ async def convert(request: Request) -> Response:
 
 async def convert_by_system(request: Request) -> Response:
     filename = await _filename(request)
-    code = os.system(  # noqa: ASYNC221 - same
+    code = os.system(  # noqa: ASYNC221 - the loop waits here, too
         f'ffmpeg -i input.mp4 "{filename}"'
     )
     return _told(code)

@@ -39,7 +39,7 @@ async def unzip(request: Request) -> Response:
         for member in archive.infolist():
             path = f"{folder}/{member.filename}"
             Path(path).parent.mkdir(parents=True, exist_ok=True)
-            with open(path, "wb") as file:  # noqa: ASYNC230, PTH123 - same
+            with open(path, "wb") as file:  # noqa: ASYNC230, PTH123 - careless
                 file.write(archive.read(member))
         return PlainTextResponse(f"{len(archive.infolist())} files")
 

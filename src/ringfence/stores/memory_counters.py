@@ -108,7 +108,7 @@ class MemoryCounters:
             else:
                 arrival = arrivals.get(key)
                 if arrival is None:
-                    key = self._rates.place(charges[index], now)  # noqa: PLW2901 - same
+                    key = self._rates.place(charges[index], now)  # noqa: PLW2901 - where it counts
                     arrival = arrivals[key]
                 if arrival < now:  # noqa: PLR1730 - a third of the time of max()
                     arrival = now

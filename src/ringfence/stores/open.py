@@ -95,7 +95,7 @@ def open_postgres(database: str, sessions: str) -> Stores:
         raise SettingsError(message)
     try:
         from ringfence.stores.postgres.address import parse_address  # noqa: PLC0415 - late: picks a backend
-        from ringfence.stores.postgres.stores import PostgresStores  # noqa: PLC0415 - same
+        from ringfence.stores.postgres.stores import PostgresStores  # noqa: PLC0415 - late: picks a backend
 
         return PostgresStores(parse_address(database))
     except ImportError as error:
@@ -143,7 +143,7 @@ def open_redis(store: str) -> SharedStore:
     """Return what must be fast, in Redis or Valkey: see ``open_shared``."""
     try:
         from ringfence.stores.redis.server import open_keyspace  # noqa: PLC0415 - late: picks a backend
-        from ringfence.stores.redis.shared import RedisShared  # noqa: PLC0415 - same
+        from ringfence.stores.redis.shared import RedisShared  # noqa: PLC0415 - late: picks a backend
     except ImportError as error:
         raise MissingExtraError(
             error.name or "redis", "redis", "share limits and copies in Redis or Valkey"
@@ -159,8 +159,8 @@ def open_shared_sql(store: str, clock: Clock) -> SharedStore:
             from ringfence.stores.sqlite import new_shared_file  # noqa: PLC0415 - late: picks a backend
 
             return new_shared_file(sqlite_path(store), clock)
-        from ringfence.stores.postgres.address import parse_address  # noqa: PLC0415 - same
-        from ringfence.stores.postgres.stores import new_shared  # noqa: PLC0415 - same
+        from ringfence.stores.postgres.address import parse_address  # noqa: PLC0415 - late: picks a backend
+        from ringfence.stores.postgres.stores import new_shared  # noqa: PLC0415 - late: picks a backend
 
         return new_shared(parse_address(store))
     except ImportError as error:

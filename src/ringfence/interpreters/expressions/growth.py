@@ -10,7 +10,7 @@ _MANY = 64  # a repeat that goes further counts as one without an end
 
 # Python's own parser, by the names under which ``re`` keeps it since 3.11.
 _parser: Any = re._parser  # type: ignore[attr-defined]  # noqa: SLF001 - no public name
-_constants: Any = re._constants  # type: ignore[attr-defined]  # noqa: SLF001 - same
+_constants: Any = re._constants  # type: ignore[attr-defined]  # noqa: SLF001 - nor here
 
 _REPEATS = frozenset({_constants.MAX_REPEAT, _constants.MIN_REPEAT})
 _POSSESSIVE = _constants.POSSESSIVE_REPEAT

@@ -30,7 +30,7 @@ def open_driver(
         from ringfence.stores.postgres.asyncpg import Asyncpg  # noqa: PLC0415 - late: picks a backend
 
         return Asyncpg(address, settings or {})
-    from ringfence.stores.postgres.psycopg import Psycopg  # noqa: PLC0415 - same
+    from ringfence.stores.postgres.psycopg import Psycopg  # noqa: PLC0415 - late: picks a backend
 
     return Psycopg(address, settings or {})
 
