@@ -66,7 +66,7 @@ LIBRARIES = {
     "starlette": (
         "frameworks/",
         "console/",
-        "identity/routes.py",
+        "identity/routes/",
         "identity/open.py",  # makes the router of these routes
     ),
     "fastapi": ("frameworks/", "console/", "access/marks.py"),
@@ -618,7 +618,7 @@ def test_sound_house_passes(tmp_path):
         "stores/open.py": "def open_store():\n"
         "    from ringfence.stores.sqlite import Database",
         "access/marks.py": "def depends():\n    from fastapi.params import Depends",
-        "identity/routes.py": "from starlette.routing import Route",
+        "identity/routes/desk.py": "from starlette.routing import Route",
         "identity/open.py": "from ringfence.stores.open import open_store\n"
         "def open_identity():\n    from ringfence.identity import routes",
         "guard/asgi.py": "from ringfence.access import marks",

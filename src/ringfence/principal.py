@@ -15,6 +15,9 @@ class Principal:
         factors: how the identity was proved, for instance ``{"password"}``.
         signed_in_at: Unix time of the last proof, in seconds: the sign-in, or a
             confirmation since then; 0 where none counts any more.
+        scopes: what a program that works for the account may do with it; ``None``: all
+            that the account may.
+        credential: what was shown: ``session``, ``token`` or ``api-key``.
 
     Not covered: what the principal may do. That is ``access``.
     """
@@ -23,3 +26,5 @@ class Principal:
     roles: frozenset[str] = frozenset()
     factors: frozenset[str] = frozenset()
     signed_in_at: float = 0.0
+    scopes: frozenset[str] | None = None
+    credential: str = "session"

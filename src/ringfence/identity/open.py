@@ -13,9 +13,11 @@ from ringfence.errors import MissingExtraError
 from ringfence.exchange import at_once
 from ringfence.identity.accounts import Accounts
 from ringfence.identity.attempts import Attempts
+from ringfence.identity.entrance import Entrance
 from ringfence.identity.known_device import KnownDevices
 from ringfence.identity.passwords.open import open_passwords
 from ringfence.identity.passwords.passwords import Passwords
+from ringfence.identity.pending import PendingSignIns
 from ringfence.identity.session_cookie import SessionCookie
 from ringfence.identity.session_hint import SessionHints
 from ringfence.identity.sessions import Lifetime, Sessions
@@ -27,7 +29,7 @@ from ringfence.stores.open import open_stores
 if TYPE_CHECKING:
     from starlette.routing import Router
 
-    from ringfence.identity.routes import IdentityRoute
+    from ringfence.identity.routes.route import IdentityRoute
 
 _IDENTIFIER_BYTES = 16
 
@@ -129,7 +131,12 @@ def open_identity(  # noqa: PLR0913 - the settings, and what stands below this r
     """
     try:
         from ringfence.identity.pages.render import Pages  # noqa: PLC0415 - late: optional jinja2
-        from ringfence.identity.routes import Gatehouse  # noqa: PLC0415 - late: optional starlette
+        from ringfence.identity.routes.account import AccountRoutes  # noqa: PLC0415 - late: optional starlette
+        from ringfence.identity.routes.assets import AssetRoutes  # noqa: PLC0415 - late: optional starlette
+        from ringfence.identity.routes.desk import Desk  # noqa: PLC0415 - late: optional starlette
+        from ringfence.identity.routes.gatehouse import gatehouse  # noqa: PLC0415 - late: optional starlette
+        from ringfence.identity.routes.sessions import SessionRoutes  # noqa: PLC0415 - late: optional starlette
+        from ringfence.identity.routes.sign_in import SignInRoutes  # noqa: PLC0415 - late: optional starlette
     except ImportError as error:
         raise MissingExtraError(
             error.name or "starlette", "identity", "serve accounts and sign-in"
@@ -186,13 +193,24 @@ def open_identity(  # noqa: PLR0913 - the settings, and what stands below this r
         clock=clock,
         ended=sessions.live.end_account,
     )
-    gatehouse = Gatehouse(
-        accounts,
-        sessions,
-        devices,
+    pending = PendingSignIns(
+        partial(keyring.derive_all, "identity.pending"),
+        stores.replays,
+        development=development,
+        clock=clock,
+    )
+    entrance = Entrance(stores.accounts, stores.factors, sessions, devices, pending)
+    desk = Desk(
         Pages(site_name=settings.site_name, templates=settings.templates),
         after_sign_in=settings.after_sign_in,
         registration=settings.registration,
+        shortest_password=accounts.shortest_password,
+    )
+    subjects = (
+        SignInRoutes(desk, accounts, sessions, entrance),
+        AccountRoutes(desk, accounts, sessions, entrance),
+        SessionRoutes(desk, sessions),
+        AssetRoutes(desk),
     )
     return Identity(
         stores,
@@ -201,6 +219,6 @@ def open_identity(  # noqa: PLR0913 - the settings, and what stands below this r
         sessions=sessions,
         attempts=attempts,
         devices=devices,
-        app=gatehouse.app(),
+        app=gatehouse(subjects),
         clock=clock,
     )

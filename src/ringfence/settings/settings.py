@@ -14,6 +14,8 @@ from ringfence.access.settings import AccessSettings
 from ringfence.audit.settings import AuditSettings
 from ringfence.browser.settings import BrowserSettings
 from ringfence.errors import SettingsError
+from ringfence.identity.mail.settings import MailSettings
+from ringfence.identity.openid.settings import OpenIdSettings
 from ringfence.identity.settings import IdentitySettings
 from ringfence.interpreters.settings import InterpretersSettings
 from ringfence.settings.load import load
@@ -84,6 +86,12 @@ class Settings:
 
     identity: IdentitySettings = field(default_factory=IdentitySettings)
     """Settings of the gatehouse."""
+
+    mail: MailSettings = field(default_factory=MailSettings)
+    """Settings of the mail that owners get."""
+
+    openid: OpenIdSettings = field(default_factory=OpenIdSettings)
+    """Settings of the sign-in with another provider."""
 
     access: AccessSettings = field(default_factory=AccessSettings)
     """Settings of the doors."""
