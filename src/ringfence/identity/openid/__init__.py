@@ -1,0 +1,1 @@
+"""Signing in with another provider: OpenID Connect, as its client."""

@@ -1,0 +1,21 @@
+"""An address, and who may use it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Literal
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from ringfence.exchange import Exchange
+
+Access = Literal["public", "signed_in"]
+Handler = Callable[[Request, Exchange], Awaitable[Response]]
+
+
+class IdentityRoute(Route):
+    """A route that says who may use it. The guard makes its policy of it."""
+
+    identity_access: Access
