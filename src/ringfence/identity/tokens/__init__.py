@@ -1,0 +1,1 @@
+"""Access tokens: signed, short-lived, and still revocable."""
