@@ -24,6 +24,10 @@ class HintedStores:
         self.tickets = self._stores.tickets
         self.replays = self._stores.replays
         self.revocations = self._stores.revocations
+        self.factors = self._stores.factors
+        self.grants = self._stores.grants
+        self.api_keys = self._stores.api_keys
+        self.links = self._stores.links
         self.clock = self._stores.clock
 
     async def start(self):

@@ -247,12 +247,12 @@ async def test_keys_of_any_length_are_told_apart(stores):
 async def test_a_revoked_token_has_no_standing(stores, clock):
     """Until it would have expired anyway."""
     await of_ann(stores)
-    assert await stores.revocations.standing(b"jti", "id-ann") == 0
+    assert await stores.revocations.standing((b"jti",), "id-ann") == 0
     await stores.revocations.revoke(b"jti", "id-ann", HOUR)
-    assert await stores.revocations.standing(b"jti", "id-ann") is None
-    assert await stores.revocations.standing(b"other", "id-ann") == 0
+    assert await stores.revocations.standing((b"jti",), "id-ann") is None
+    assert await stores.revocations.standing((b"other",), "id-ann") == 0
     clock.now += HOUR
-    assert await stores.revocations.standing(b"jti", "id-ann") == 0
+    assert await stores.revocations.standing((b"jti",), "id-ann") == 0
 
 
 async def test_a_revocation_is_never_shortened(stores, clock):
@@ -261,7 +261,7 @@ async def test_a_revocation_is_never_shortened(stores, clock):
     await stores.revocations.revoke(b"jti", "id-ann", HOUR)
     await stores.revocations.revoke(b"jti", "id-ann", 1.0)
     clock.now += 2
-    assert await stores.revocations.standing(b"jti", "id-ann") is None
+    assert await stores.revocations.standing((b"jti",), "id-ann") is None
 
 
 async def test_nobody_revokes_the_tokens_of_another(stores):
@@ -269,14 +269,14 @@ async def test_nobody_revokes_the_tokens_of_another(stores):
     for name in ("ann", "bob"):
         await stores.accounts.add(account(name))
     await stores.revocations.revoke(b"jti", "id-bob", HOUR)
-    assert await stores.revocations.standing(b"jti", "id-ann") == 0
+    assert await stores.revocations.standing((b"jti",), "id-ann") == 0
 
 
 async def test_standing_follows_the_account(stores):
     """Its epoch, and whether it may be used at all."""
-    assert await stores.revocations.standing(b"jti", "id-ann") is None
+    assert await stores.revocations.standing((b"jti",), "id-ann") is None
     await of_ann(stores)
     await stores.accounts.raise_epoch("id-ann")
-    assert await stores.revocations.standing(b"jti", "id-ann") == 1
+    assert await stores.revocations.standing((b"jti",), "id-ann") == 1
     await stores.accounts.set_disabled("id-ann", disabled=True)
-    assert await stores.revocations.standing(b"jti", "id-ann") is None
+    assert await stores.revocations.standing((b"jti",), "id-ann") is None

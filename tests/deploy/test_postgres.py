@@ -101,7 +101,7 @@ async def ask_everything(stores, once):
     assert await tickets.withdraw("id-ann", "reset") == 0
     assert await replays.first(once, 60.0)
     await revocations.revoke(b"token", "id-ann", 60.0)
-    assert await revocations.standing(b"another", "id-ann") == 0
+    assert await revocations.standing((b"another",), "id-ann") == 0
     assert await accounts.epoch("id-ann") == 0
     assert await accounts.raise_epoch("id-ann") == 1
     assert await accounts.set_password("id-ann", "new", epoch=1) == 2

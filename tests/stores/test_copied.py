@@ -83,6 +83,10 @@ class Interleaved:
             revocations=gated(database.revocations, self.steps, "standing", "revoke"),
             tickets=database.tickets,
             replays=database.replays,
+            factors=database.factors,
+            grants=database.grants,
+            api_keys=database.api_keys,
+            links=database.links,
             clock=database.clock,
             stop=self._nothing,
         )
@@ -203,7 +207,7 @@ async def test_tokens_are_revoked_in_every_order():
         tokens = world.stores.revocations
 
         async def stands(tokens=tokens):
-            return await tokens.standing(TOKEN_ID, "id-ann")
+            return await tokens.standing((TOKEN_ID,), "id-ann")
 
         await world.steps.start("reader", stands())
         revoking = world.another_process().revocations
@@ -256,7 +260,7 @@ async def state(database):
     return (
         await database.accounts.by_id("id-ann"),
         await database.sessions.of_account("id-ann"),
-        await database.revocations.standing(TOKEN_ID, "id-ann"),
+        await database.revocations.standing((TOKEN_ID,), "id-ann"),
     )
 
 
@@ -266,15 +270,15 @@ async def test_a_change_holds_at_once(stores, copies, database, change):
     other = CopiedStores(database, copies, keys)
     for each in (stores, other):
         assert await asked(each, copies) == ONE
-        assert await each.revocations.standing(TOKEN_ID, "id-ann") == 0
+        assert await each.revocations.standing((TOKEN_ID,), "id-ann") == 0
     copies.asked.clear()
     assert (await CHANGES[change](stores)) is not False
     assert named(copies, "hold", "release") == ["hold", "release"]
     for each in (stores, other):
         assert await asked(each, copies) == await database.sessions.read(TOKEN)
         assert await each.revocations.standing(
-            TOKEN_ID, "id-ann"
-        ) == await database.revocations.standing(TOKEN_ID, "id-ann")
+            (TOKEN_ID,), "id-ann"
+        ) == await database.revocations.standing((TOKEN_ID,), "id-ann")
 
 
 @pytest.mark.parametrize("change", CHANGES)
@@ -374,7 +378,7 @@ async def test_no_other_copy_passes_for_this_one(stores, copies, database):
             changed = told._replace(**changes)
             assert sessions.recall(TOKEN, changed) in {None, *known(sessions, changes)}
     standing = other.revocations
-    assert await standing.standing(TOKEN, "id-ann", told._replace(epoch=7)) == 0
+    assert await standing.standing((TOKEN,), "id-ann", told._replace(epoch=7)) == 0
 
 
 def known(sessions, changes):
@@ -446,26 +450,26 @@ async def test_keys_of_copies_rotate(stores, copies, database):
 
 async def test_a_token_that_stands_is_copied_with_its_epoch(stores, copies, database):
     await database.accounts.raise_epoch("id-ann")
-    assert await stores.revocations.standing(TOKEN_ID, "id-ann") == 1
+    assert await stores.revocations.standing((TOKEN_ID,), "id-ann") == 1
     await database.stop()
     told = await copies.read(TOKEN_ID, "id-ann")
-    assert await stores.revocations.standing(TOKEN_ID, "id-ann", told) == 1
+    assert await stores.revocations.standing((TOKEN_ID,), "id-ann", told) == 1
     with pytest.raises(StoreError):
-        await stores.revocations.standing(b"other", "id-ann", told)
+        await stores.revocations.standing((b"other",), "id-ann", told)
     for other in (told._replace(epoch=2), Told("")):
         with pytest.raises(StoreError):
-            await stores.revocations.standing(TOKEN_ID, "id-ann", other)
+            await stores.revocations.standing((TOKEN_ID,), "id-ann", other)
 
 
 async def test_a_copy_of_anothers_token_says_nothing(stores, copies, database):
     """What stands for Bob is not what was revoked for Ann."""
     await database.accounts.add(account("bob"))
     await stores.revocations.revoke(TOKEN_ID, "id-ann", 60.0)
-    assert await stores.revocations.standing(TOKEN_ID, "id-bob") == 0
+    assert await stores.revocations.standing((TOKEN_ID,), "id-bob") == 0
     bobs = await copies.read(TOKEN_ID, "id-bob")
     assert bobs.copy is not None
-    assert await stores.revocations.standing(TOKEN_ID, "id-bob", bobs) == 0
-    assert await stores.revocations.standing(TOKEN_ID, "id-ann", bobs) is None
+    assert await stores.revocations.standing((TOKEN_ID,), "id-bob", bobs) == 0
+    assert await stores.revocations.standing((TOKEN_ID,), "id-ann", bobs) is None
 
 
 async def test_an_answer_that_cannot_be_copied_is_an_answer(
@@ -476,7 +480,7 @@ async def test_an_answer_that_cannot_be_copied_is_an_answer(
 
     monkeypatch.setattr(copies, "keep", full)
     assert await asked(stores, copies) == ONE
-    assert await stores.revocations.standing(TOKEN_ID, "id-ann") == 0
+    assert await stores.revocations.standing((TOKEN_ID,), "id-ann") == 0
     assert caplog.text.count("out of memory") == 2
 
 

@@ -143,11 +143,11 @@ async def test_the_read_is_by_primary_key(stores, path):
 
 async def test_many_role_sets_stay_within_bounds(stores):
     """The reader remembers decoded roles, but not without limit."""
-    reader = stores.sessions._rows
+    names = stores.sessions._rows._names
     for number in range(3000):
-        reader._remember(f'["role-{number}"]')
-    assert len(reader._names) <= 1024
-    assert reader._remember("[]") == frozenset()
+        assert names[f'["role-{number}"]']
+    assert len(names._known) <= 1024
+    assert names["[]"] == frozenset()
 
 
 async def test_a_lock_held_too_long_is_a_store_error(stores, path, monkeypatch):

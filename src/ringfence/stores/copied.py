@@ -7,18 +7,24 @@ nobody has changed it since, and spares it the question.
 from __future__ import annotations
 
 import logging
+from typing import NamedTuple
 
 from ringfence.clock import Clock
 from ringfence.errors import StoreError
 from ringfence.stores.contracts import (
     AccountStore,
+    ApiKeyStore,
     CopyStore,
+    FactorStore,
+    GrantStore,
+    LinkStore,
     ReplayStore,
     RevocationStore,
     SessionStore,
     Stores,
     TicketStore,
     Told,
+    counter_key,
 )
 from ringfence.stores.copied_sessions import CopiedSessions
 from ringfence.stores.held import HeldChanges
@@ -26,7 +32,8 @@ from ringfence.stores.seal import CopySeal, Keys
 
 logger = logging.getLogger("ringfence.stores")
 
-_STANDING = b"standing 1"  # what copies of tokens say: that they were not revoked
+_STANDING = b"standing 2 "  # before the names of tokens that were not revoked
+_REMEMBERED = 16_384  # about 8 MB
 
 
 class CopiedStores:
@@ -55,6 +62,11 @@ class CopiedStores:
         # What is used once is asked for once: there is nothing to copy.
         self.tickets: TicketStore = database.tickets
         self.replays: ReplayStore = database.replays
+        # What is read seldom, or changes with each use, is asked of the database.
+        self.factors: FactorStore = database.factors
+        self.grants: GrantStore = database.grants
+        self.api_keys: ApiKeyStore = database.api_keys
+        self.links: LinkStore = database.links
 
     @property
     def clock(self) -> Clock:
@@ -83,9 +95,11 @@ class CopiedAccounts:
     def __init__(self, database: AccountStore, held: HeldChanges) -> None:
         self._database = database
         self._held = held
-        # Copies hold neither an account that is new, nor the hash of a password.
+        # Copies hold neither an account that is new, nor the hash of a password, nor
+        # whether an address was proved.
         self.add = database.add
         self.upgrade_hash = database.upgrade_hash
+        self.verify = database.verify
         self.by_email = database.by_email
         self.by_id = database.by_id
         self.page = database.page
@@ -126,6 +140,13 @@ class CopiedAccounts:
         )
 
 
+class _Known(NamedTuple):
+    """A copy that was opened: as its store has it, with its generation and epoch."""
+
+    sealed: bytes
+    told: tuple[bytes, int]
+
+
 class CopiedRevocations:
     """Revoked tokens, with copies that say which are not. See
     ``contracts.RevocationStore``.
@@ -148,6 +169,7 @@ class CopiedRevocations:
         self._copies = copies
         self._seal = seal
         self._held = held
+        self._known: dict[tuple[tuple[bytes, ...], str], _Known] = {}
 
     async def revoke(self, token_id: bytes, account_id: str, seconds: float) -> None:
         """See ``contracts.RevocationStore``."""
@@ -155,21 +177,63 @@ class CopiedRevocations:
             lambda: self._database.revoke(token_id, account_id, seconds), account_id
         )
 
+    def recall(
+        self, token_ids: tuple[bytes, ...], account_id: str, told: Told | None = None
+    ) -> int | None:
+        """See ``contracts.RevocationStore``."""
+        if told is None or told.owner != account_id:
+            return self._database.recall(token_ids, account_id)
+        sealed = told.copy
+        if sealed is None:
+            return None
+        known = self._known.get((token_ids, account_id))
+        if (
+            known is not None
+            and known.sealed == sealed
+            and known.told == (told.generation, told.epoch)
+            and self._seal.is_fresh(sealed)
+        ):
+            return told.epoch
+        if self._seal.open(token_ids[0], told) != _content(token_ids):
+            return None
+        return self._remember(token_ids, sealed, told, told.epoch)
+
     async def standing(
-        self, token_id: bytes, account_id: str, told: Told | None = None
+        self, token_ids: tuple[bytes, ...], account_id: str, told: Told | None = None
     ) -> int | None:
         """See ``contracts.RevocationStore``."""
         if told is None:
-            told = await self._copies.read(token_id, account_id)
+            told = await self._copies.read(token_ids[0], account_id)
         if told.owner != account_id:
-            return await self._database.standing(token_id, account_id)
-        if self._seal.open(token_id, told) == _STANDING:
-            return told.epoch
-        epoch = await self._database.standing(token_id, account_id)
-        if epoch is not None and told.lease:
-            sealed = self._seal.seal(token_id, told, _STANDING, epoch)
-            try:
-                await self._copies.keep(token_id, told, sealed, epoch)
-            except StoreError as error:
-                logger.warning("a token was found good but not copied: %s", error)
+            return await self._database.standing(token_ids, account_id)
+        epoch = self.recall(token_ids, account_id, told)
+        return await self._fill(token_ids, told) if epoch is None else epoch
+
+    async def _fill(self, token_ids: tuple[bytes, ...], told: Told) -> int | None:
+        """Ask the database, and keep a copy of what it says."""
+        epoch = await self._database.standing(token_ids, told.owner, told)
+        if epoch is None or not told.lease:
+            return epoch
+        name = token_ids[0]
+        sealed = self._seal.seal(name, told, _content(token_ids), epoch)
+        try:
+            await self._copies.keep(name, told, sealed, epoch)
+        except StoreError as error:
+            logger.warning("a token was found good but not copied: %s", error)
+        return self._remember(token_ids, sealed, told, epoch)
+
+    def _remember(
+        self, token_ids: tuple[bytes, ...], sealed: bytes, told: Told, epoch: int
+    ) -> int:
+        """Open each copy once: a seal takes longer to check than all the rest."""
+        if len(self._known) >= _REMEMBERED:
+            self._known.clear()
+        known = _Known(sealed, (told.generation, epoch))
+        self._known[token_ids, told.owner] = known
         return epoch
+
+
+def _content(token_ids: tuple[bytes, ...]) -> bytes:
+    """Return what a copy says: that none of these was revoked. All of them: the first
+    alone, whose name it has, may stand where another one does not."""
+    return _STANDING + counter_key(*token_ids)

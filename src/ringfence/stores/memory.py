@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Protocol
+from typing import Literal, Protocol
 
 from ringfence.clock import Clock, system_clock
 from ringfence.errors import StoreError
 from ringfence.stores.contracts import AccountRecord, AccountStore, Stores
+from ringfence.stores.memory_api_keys import MemoryApiKeyStore
+from ringfence.stores.memory_factors import MemoryFactorStore
+from ringfence.stores.memory_grants import MemoryGrantStore
+from ringfence.stores.memory_links import MemoryLinkStore
 from ringfence.stores.memory_sessions import (
     MOST_SESSIONS,
     MemorySessionStore,
@@ -35,6 +39,14 @@ class MemoryStores:
         self.tickets = MemoryTicketStore(self._kept, clock)
         self.replays = MemoryReplayStore(clock)
         self.revocations = MemoryRevocationStore(self._kept, clock)
+        self.factors = MemoryFactorStore(self._kept)
+        self.grants = MemoryGrantStore(self._kept)
+        self.api_keys = MemoryApiKeyStore(self._kept)
+        self.links = MemoryLinkStore(self._kept)
+        self._kept.tell(self.grants.end_now, "password", "access", "removal")
+        self._kept.tell(self.api_keys.end_now, "access", "removal")
+        self._kept.tell(self.factors.forget, "removal")
+        self._kept.tell(self.links.forget, "removal")
         self.sessions = MemorySessionStore(self._kept, most)
         self.accounts: AccountStore = AccountsOverSessions(self._kept, self.sessions)
 
@@ -47,6 +59,9 @@ class MemoryStores:
         """Close. See ``contracts.Stores``."""
         self.sessions.close()
         self._kept.close()
+
+
+_Change = Literal["password", "access", "removal"]
 
 
 class StandingStores(Stores, Protocol):
@@ -71,6 +86,10 @@ class SessionsInMemory:
         self.tickets = database.tickets
         self.replays = database.replays
         self.revocations = database.revocations
+        self.factors = database.factors
+        self.grants = database.grants
+        self.api_keys = database.api_keys
+        self.links = database.links
         self.sessions = MemorySessionStore(database.standings, most)
         self.accounts: AccountStore = AccountsOverSessions(
             database.accounts, self.sessions
@@ -104,6 +123,7 @@ class AccountsOverSessions:
         self.by_email = accounts.by_email
         self.by_id = accounts.by_id
         self.upgrade_hash = accounts.upgrade_hash
+        self.verify = accounts.verify
         self.page = accounts.page
         self.epoch = accounts.epoch
 
@@ -155,7 +175,23 @@ class MemoryAccountStore:
     def __init__(self) -> None:
         self._by_id: dict[str, AccountRecord] = {}
         self._by_email: dict[str, str] = {}
+        self._told: dict[_Change, list[Callable[[str], object]]] = {}
         self._open = False
+
+    def tell(self, ending: Callable[[str], object], *changes: _Change) -> None:
+        """Have something of an account ended with its changes.
+
+        Args:
+            ending: is told the id of the account, in the same step.
+            changes: ``password``: it is another. ``access``: the account was disabled,
+                or all that was decided for it is void. ``removal``: it is gone.
+        """
+        for change in changes:
+            self._told.setdefault(change, []).append(ending)
+
+    def _end(self, account_id: str, change: _Change) -> None:
+        for ending in self._told.get(change, ()):
+            ending(account_id)
 
     def open(self) -> None:
         """Begin to answer; what was kept before is still there."""
@@ -172,6 +208,16 @@ class MemoryAccountStore:
     async def standing(self, account_id: str) -> AccountRecord | None:
         """See ``Standings``."""
         return self._opened().get(account_id)
+
+    def present(self, account_id: str) -> AccountRecord | None:
+        """See ``memory_single_use.PresentAccounts``."""
+        account = self._opened().get(account_id)
+        return None if account is None or account.disabled else account
+
+    def is_at(self, account_id: str, epoch: int) -> bool:
+        """See ``memory_single_use.PresentAccounts``."""
+        account = self.present(account_id)
+        return account is not None and account.epoch == epoch
 
     async def add(self, account: AccountRecord) -> bool:
         """See ``contracts.AccountStore``."""
@@ -199,7 +245,16 @@ class MemoryAccountStore:
         self._by_id[account_id] = replace(
             account, password_hash=password_hash, epoch=epoch + 1
         )
+        self._end(account_id, "password")
         return epoch + 1
+
+    async def verify(self, account_id: str, email_key: str, at: float) -> bool:
+        """See ``contracts.AccountStore``."""
+        account = self._opened().get(account_id)
+        if account is None or account.email_key != email_key:
+            return False
+        self._by_id[account_id] = replace(account, verified=at)
+        return True
 
     async def upgrade_hash(self, account_id: str, old: str, new: str) -> None:
         """See ``contracts.AccountStore``."""
@@ -213,7 +268,10 @@ class MemoryAccountStore:
 
     async def set_disabled(self, account_id: str, *, disabled: bool) -> bool:
         """See ``contracts.AccountStore``."""
-        return self._change(account_id, lambda old: replace(old, disabled=disabled))
+        found = self._change(account_id, lambda old: replace(old, disabled=disabled))
+        if disabled:
+            self._end(account_id, "access")
+        return found
 
     def _change(
         self, account_id: str, change: Callable[[AccountRecord], AccountRecord]
@@ -226,13 +284,15 @@ class MemoryAccountStore:
 
     async def raise_epoch(self, account_id: str) -> int:
         """See ``contracts.AccountStore``."""
-        raised = self._change(account_id, lambda old: old)
-        return self._opened()[account_id].epoch if raised else 0
+        if not self._change(account_id, lambda old: old):
+            return 0
+        self._end(account_id, "access")
+        return self._opened()[account_id].epoch
 
     async def epoch(self, account_id: str) -> int | None:
         """See ``contracts.AccountStore``."""
-        account = self._opened().get(account_id)
-        return None if account is None or account.disabled else account.epoch
+        account = self.present(account_id)
+        return None if account is None else account.epoch
 
     async def page(self, *, after: str, limit: int) -> list[AccountRecord]:
         """See ``contracts.AccountStore``."""
@@ -245,6 +305,7 @@ class MemoryAccountStore:
         if account is None:
             return False
         del self._by_email[account.email_key]
+        self._end(account_id, "removal")
         return True
 
     def _opened(self) -> dict[str, AccountRecord]:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Hashable
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from ringfence.clock import Clock
 from ringfence.errors import StoreBusyError
-from ringfence.stores.contracts import Ticket, Told, counter_key
-from ringfence.stores.memory_sessions import Standings
+from ringfence.stores.contracts import AccountRecord, Ticket, Told, counter_key
 
 MOST_REMEMBERED = 100_000
 _LOOKED_AT = 8  # entries that each new one looks at, to forget what has expired
@@ -17,6 +16,24 @@ _COME_AGAIN = 60  # seconds
 
 _Name = tuple[str, bytes]
 Kept = TypeVar("Kept", bound=Hashable)
+
+
+class PresentAccounts(Protocol):
+    """What accounts may be now, told at once."""
+
+    def present(self, account_id: str) -> AccountRecord | None:
+        """Return an account that may be used.
+
+        Raises:
+            StoreError: the accounts are not open.
+        """
+
+    def is_at(self, account_id: str, epoch: int) -> bool:
+        """Return whether an account may be used and is at an epoch.
+
+        Raises:
+            StoreError: the accounts are not open.
+        """
 
 
 class MemoryTicketStore:
@@ -29,7 +46,7 @@ class MemoryTicketStore:
     """
 
     def __init__(
-        self, accounts: Standings, clock: Clock, most: int = MOST_REMEMBERED
+        self, accounts: PresentAccounts, clock: Clock, most: int = MOST_REMEMBERED
     ) -> None:
         self._accounts = accounts
         self._clock = clock
@@ -40,7 +57,7 @@ class MemoryTicketStore:
     async def issue(self, ticket: Ticket, seconds: float, *, most: int = 16) -> bool:
         """See ``contracts.TicketStore``."""
         name = (ticket.kind, ticket.token_hash)
-        if name in self._tickets or not await self._usable(ticket):
+        if name in self._tickets or not self._is_usable(ticket):
             return False
         for expired in self._expiries.take_expired():
             self._drop(expired)
@@ -57,7 +74,7 @@ class MemoryTicketStore:
         name = (kind, token_hash)
         standing = self._expiries.holds(name)
         ticket = self._take(name)
-        if ticket is None or not standing or not await self._usable(ticket):
+        if ticket is None or not standing or not self._is_usable(ticket):
             return None
         return ticket
 
@@ -68,13 +85,8 @@ class MemoryTicketStore:
             self._take(name)
         return len(mine)
 
-    async def _usable(self, ticket: Ticket) -> bool:
-        account = await self._accounts.standing(ticket.account_id)
-        return (
-            account is not None
-            and not account.disabled
-            and account.epoch == ticket.epoch
-        )
+    def _is_usable(self, ticket: Ticket) -> bool:
+        return self._accounts.is_at(ticket.account_id, ticket.epoch)
 
     def _take(self, name: _Name) -> Ticket | None:
         self._expiries.forget(name)
@@ -124,7 +136,7 @@ class MemoryRevocationStore:
     """
 
     def __init__(
-        self, accounts: Standings, clock: Clock, most: int = MOST_REMEMBERED
+        self, accounts: PresentAccounts, clock: Clock, most: int = MOST_REMEMBERED
     ) -> None:
         self._accounts = accounts
         self._revoked: Expiries[bytes] = Expiries(clock, most)
@@ -135,13 +147,24 @@ class MemoryRevocationStore:
         self._revoked.put(counter_key(account_id, token_id), seconds)
 
     async def standing(
-        self, token_id: bytes, account_id: str, told: Told | None = None
+        self, token_ids: tuple[bytes, ...], account_id: str, told: Told | None = None
     ) -> int | None:
         """See ``contracts.RevocationStore``."""
-        if self._revoked.holds(counter_key(account_id, token_id)):
+        return self.recall(token_ids, account_id)
+
+    def recall(
+        self, token_ids: tuple[bytes, ...], account_id: str, told: Told | None = None
+    ) -> int | None:
+        """See ``contracts.RevocationStore``."""
+        account = self._accounts.present(account_id)
+        if account is None:
             return None
-        account = await self._accounts.standing(account_id)
-        return None if account is None or account.disabled else account.epoch
+        if self._revoked and any(
+            self._revoked.holds(counter_key(account_id, token_id))
+            for token_id in token_ids
+        ):
+            return None
+        return account.epoch
 
 
 class Expiries(Generic[Kept]):

@@ -33,6 +33,7 @@ accounts = Table(
     Column("disabled", Boolean(create_constraint=False), nullable=False),
     Column("created", Double, nullable=False),
     Column("epoch", Integer, nullable=False),
+    Column("verified", Double, nullable=False),  # 0 if the address never was
     sqlite_with_rowid=False,
 )
 
@@ -122,5 +123,95 @@ block_versions = Table(
     Column("list", Integer, primary_key=True, autoincrement=False),  # there is one
     Column("version", BigInteger, nullable=False),
     Column("floor", BigInteger, nullable=False),  # what came before it was forgotten
+    sqlite_with_rowid=False,
+)
+
+factors = Table(
+    "ringfence_factors",
+    metadata,
+    Column("kind", String(32), primary_key=True),
+    Column("id", LargeBinary(1023), primary_key=True),
+    Column(
+        "account_id",
+        String(64),
+        ForeignKey("ringfence_accounts.id", ondelete="CASCADE"),
+        nullable=False,
+        index=True,
+    ),
+    Column("secret", LargeBinary, nullable=False),
+    Column("counter", BigInteger, nullable=False),
+    Column("label", String(64), nullable=False),
+    Column("created", Double, nullable=False),
+    Column("used", Double, nullable=False),
+    Column("details", LargeBinary, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+grants = Table(
+    "ringfence_grants",
+    metadata,
+    Column("id", LargeBinary(16), primary_key=True),
+    Column(
+        "account_id",
+        String(64),
+        ForeignKey("ringfence_accounts.id", ondelete="CASCADE"),
+        nullable=False,
+        index=True,
+    ),
+    Column("token_hash", LargeBinary(32), nullable=False),
+    Column("generation", BigInteger, nullable=False),
+    Column("created", Double, nullable=False),
+    Column("used", Double, nullable=False),
+    Column("expires", Double, nullable=False, index=True),
+    Column("ends", Double, nullable=False),
+    Column("factors", String, nullable=False),  # a JSON array, sorted
+    Column("proved", Double, nullable=False),
+    Column("key", String(64), nullable=False),
+    Column("address", String(64), nullable=False),
+    Column("device", String(128), nullable=False),
+    # Of the last rotation: what it has replaced, and what it has answered to whom.
+    Column("previous_hash", LargeBinary(32), nullable=False),
+    Column("answer", LargeBinary, nullable=False),
+    Column("binding", LargeBinary, nullable=False),
+    Column("repeat_until", Double, nullable=False),
+    Column("is_repeated", Boolean(create_constraint=False), nullable=False),
+    sqlite_with_rowid=False,
+)
+
+api_keys = Table(
+    "ringfence_api_keys",
+    metadata,
+    Column("token_hash", LargeBinary(32), primary_key=True),
+    Column("id", String(64), nullable=False),
+    Column(
+        "account_id",
+        String(64),
+        ForeignKey("ringfence_accounts.id", ondelete="CASCADE"),
+        nullable=False,
+        index=True,
+    ),
+    Column("label", String(64), nullable=False),
+    Column("hint", String(64), nullable=False),
+    Column("scopes", String, nullable=False),  # a JSON array, sorted
+    Column("created", Double, nullable=False),
+    Column("expires", Double, nullable=False, index=True),
+    Column("used", Double, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+links = Table(
+    "ringfence_links",
+    metadata,
+    Column("issuer", String(512), primary_key=True),
+    Column("subject", String(255), primary_key=True),
+    Column(
+        "account_id",
+        String(64),
+        ForeignKey("ringfence_accounts.id", ondelete="CASCADE"),
+        nullable=False,
+        index=True,
+    ),
+    Column("email", String, nullable=False),
+    Column("created", Double, nullable=False),
     sqlite_with_rowid=False,
 )

@@ -12,7 +12,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ringfence.stores.contracts import AccountRecord, SessionRecord, Told, Use
-from ringfence.stores.schema import accounts, sessions
+from ringfence.stores.schema import accounts, api_keys, grants, sessions
 
 _READ_AT_ONCE = 500  # values in one statement; databases allow 999 and more
 
@@ -83,8 +83,17 @@ class SqlAccountStore:
         async with self._database.writing() as connection:
             if not (await connection.execute(change)).rowcount:
                 return 0
-            await connection.execute(_sessions_of(account_id))
+            await _end_sign_ins(connection, account_id)
         return epoch + 1
+
+    async def verify(self, account_id: str, email_key: str, at: float) -> bool:
+        change = (
+            update(accounts)
+            .where(accounts.c.id == account_id, accounts.c.email_key == email_key)
+            .values(verified=at)
+        )
+        async with self._database.writing() as connection:
+            return bool((await connection.execute(change)).rowcount)
 
     async def upgrade_hash(self, account_id: str, old: str, new: str) -> None:
         change = (
@@ -113,7 +122,7 @@ class SqlAccountStore:
         async with self._database.writing() as connection:
             found = bool((await connection.execute(change)).rowcount)
             if disabled:
-                await connection.execute(_sessions_of(account_id))
+                await _end_everything(connection, account_id)
         return found
 
     async def page(self, *, after: str, limit: int) -> list[AccountRecord]:
@@ -136,7 +145,7 @@ class SqlAccountStore:
         async with self._database.writing() as connection:
             if not (await connection.execute(change)).rowcount:
                 return 0
-            await connection.execute(_sessions_of(account_id))
+            await _end_everything(connection, account_id)
             return int((await connection.execute(now)).scalar_one())
 
     async def epoch(self, account_id: str) -> int | None:
@@ -150,7 +159,9 @@ class SqlAccountStore:
 
     async def remove(self, account_id: str) -> bool:
         removal = delete(accounts).where(accounts.c.id == account_id)
-        async with self._database.writing() as connection:  # its sessions go with it
+        async with (
+            self._database.writing() as connection
+        ):  # all of its own goes with it
             return bool((await connection.execute(removal)).rowcount)
 
 
@@ -300,21 +311,26 @@ def can_be_kept(name: str) -> bool:
     return "\0" not in name and not any("\ud800" <= one <= "\udfff" for one in name)
 
 
-def account_at(account_id: str, epoch: int) -> Select[Any]:
+def account_at(account_id: str, epoch: int, *, is_counted: bool = False) -> Select[Any]:
     """Return the query for an account that may be used and is at ``epoch``.
 
     Its row is locked until the commit, where the database has rows to lock: no change
     of password can slip between this look and what is written next.
+
+    Args:
+        account_id: of the account.
+        epoch: that it must be at.
+        is_counted: nobody else may lock it either, so that what an account has can be
+            counted and added to.
     """
-    return (
-        select(accounts.c.id)
-        .where(
-            accounts.c.id == account_id,
-            accounts.c.epoch == epoch,
-            accounts.c.disabled.is_(False),
-        )
-        .with_for_update(read=True)
+    query = select(accounts.c.id).where(
+        accounts.c.id == account_id,
+        accounts.c.epoch == epoch,
+        accounts.c.disabled.is_(False),
     )
+    if is_counted:
+        return query.with_for_update(key_share=True)
+    return query.with_for_update(read=True)
 
 
 def encode_names(names: Iterable[str]) -> str:
@@ -325,6 +341,18 @@ def encode_names(names: Iterable[str]) -> str:
 def decode_names(text: str) -> frozenset[str]:
     """Return the names that a column holds."""
     return frozenset(msgspec.json.decode(text, type=list[str]))
+
+
+async def _end_sign_ins(connection: AsyncConnection, account_id: str) -> None:
+    await connection.execute(_sessions_of(account_id))
+    await connection.execute(delete(grants).where(grants.c.account_id == account_id))
+
+
+async def _end_everything(connection: AsyncConnection, account_id: str) -> None:
+    await _end_sign_ins(connection, account_id)
+    await connection.execute(
+        delete(api_keys).where(api_keys.c.account_id == account_id)
+    )
 
 
 def _sessions_of(account_id: str) -> Any:
@@ -345,6 +373,7 @@ def _account_values(account: AccountRecord) -> dict[str, Any]:
         "disabled": account.disabled,
         "created": account.created,
         "epoch": account.epoch,
+        "verified": account.verified,
     }
 
 
@@ -358,6 +387,7 @@ def _account(row: Row[Any]) -> AccountRecord:
         disabled=row.disabled,
         created=row.created,
         epoch=row.epoch,
+        verified=row.verified,
     )
 
 

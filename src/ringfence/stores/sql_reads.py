@@ -1,12 +1,12 @@
-"""The read of a session, which every request makes: without SQLAlchemy, whose price is
-ten times that of the read. One copy of the statement for all databases."""
+"""The reads that requests make: of a session, of an API key. Without SQLAlchemy, whose
+price is ten times that of the read. One copy of each statement for all databases."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
-from ringfence.stores.contracts import SessionRecord
+from ringfence.stores.contracts import ApiKeyRecord, SessionRecord
 from ringfence.stores.sql import decode_names
 
 # Whole, and not put together: a constant of the code is known to be static, and is not
@@ -20,32 +20,73 @@ READ_SESSION = """
     WHERE s.token_hash = ?
 """
 
+READ_API_KEY = """
+    SELECT k.token_hash, k.id, k.account_id, k.label, k.hint, k.scopes, k.created,
+           k.expires, k.used, a.roles
+    FROM ringfence_api_keys AS k
+    JOIN ringfence_accounts AS a ON a.id = k.account_id AND NOT a.disabled
+    WHERE k.token_hash = ?
+"""
+
 _NAMES_REMEMBERED = 1024
 _COLUMNS = len(SessionRecord._fields)
 
 
-class SessionReader:
-    """Makes sessions of rows, and decodes each combination of names once; an
-    application has a handful of them."""
+class _Names:
+    """Decodes each combination of names once; an application has a handful of them."""
 
     def __init__(self) -> None:
-        self._names: dict[str, frozenset[str]] = {}
+        self._known: dict[str, frozenset[str]] = {}
+
+    def __getitem__(self, text: str) -> frozenset[str]:
+        known = self._known
+        return known[text] if text in known else self._remember(text)
+
+    def _remember(self, text: str) -> frozenset[str]:
+        if len(self._known) >= _NAMES_REMEMBERED:
+            self._known.clear()
+        names = self._known[text] = decode_names(text)
+        return names
+
+
+class SessionReader:
+    """Makes sessions of rows."""
+
+    def __init__(self) -> None:
+        self._names = _Names()
 
     def session(self, row: Sequence[Any]) -> SessionRecord:
         """Return the session of a row that begins as ``READ_SESSION`` says."""
         token_hash, public_id, account_id, roles, factors = row[:5]
-        names = self._names
         return SessionRecord(
             token_hash,
             public_id,
             account_id,
-            names[roles] if roles in names else self._remember(roles),
-            names[factors] if factors in names else self._remember(factors),
+            self._names[roles],
+            self._names[factors],
             *row[5:_COLUMNS],
         )
 
-    def _remember(self, text: str) -> frozenset[str]:
-        if len(self._names) >= _NAMES_REMEMBERED:
-            self._names.clear()
-        names = self._names[text] = decode_names(text)
-        return names
+
+class ApiKeyReader:
+    """Makes API keys of rows."""
+
+    def __init__(self) -> None:
+        self._names = _Names()
+
+    def key(self, row: Sequence[Any]) -> ApiKeyRecord:
+        """Return the key of a row that begins as ``READ_API_KEY`` says."""
+        token_hash, name, account_id, label, hint, scopes = row[:6]
+        created, expires, used, roles = row[6:10]
+        return ApiKeyRecord(
+            id=name,
+            token_hash=token_hash,
+            account_id=account_id,
+            label=label,
+            hint=hint,
+            scopes=self._names[scopes],
+            created=created,
+            expires=expires,
+            used=used,
+            roles=self._names[roles],
+        )

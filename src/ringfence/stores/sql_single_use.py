@@ -26,7 +26,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from ringfence.clock import Clock
 from ringfence.stores.contracts import Ticket, Told, counter_key
 from ringfence.stores.schema import accounts, replays, revocations, tickets
-from ringfence.stores.sql import Database, account_at
+from ringfence.stores.sql import Database, account_at, can_be_kept
 
 _TAKEN_ALONG = 8  # expired rows that go with each new one
 
@@ -165,18 +165,26 @@ class SqlRevocationStore:
         )
 
     async def standing(
-        self, token_id: bytes, account_id: str, told: Told | None = None
+        self, token_ids: tuple[bytes, ...], account_id: str, told: Told | None = None
     ) -> int | None:
         """See ``contracts.RevocationStore``."""
+        if not can_be_kept(account_id):
+            return None
+        names = [revocation_name(account_id, token_id) for token_id in token_ids]
         taken_back = exists().where(
-            revocations.c.key == _digest(counter_key(account_id, token_id)),
-            revocations.c.expires > self._clock(),
+            revocations.c.key.in_(names), revocations.c.expires > self._clock()
         )
         query = select(accounts.c.epoch).where(
             accounts.c.id == account_id, accounts.c.disabled.is_(False), ~taken_back
         )
         async with self._database.reading() as connection:
             return (await connection.execute(query)).scalar_one_or_none()
+
+    def recall(
+        self, token_ids: tuple[bytes, ...], account_id: str, told: Told | None = None
+    ) -> int | None:
+        """See ``contracts.RevocationStore``. Here nothing is known without asking."""
+        return None
 
 
 class _Expiring:
@@ -209,6 +217,11 @@ async def _forget_some(connection: AsyncConnection, table: Table, now: float) ->
         .with_for_update(skip_locked=True)
     )
     await connection.execute(delete(table).where(key.in_(some)))
+
+
+def revocation_name(account_id: str, token_id: bytes) -> bytes:
+    """Return what a token that was taken back is called in its table."""
+    return _digest(counter_key(account_id, token_id))
 
 
 def _digest(key: bytes) -> bytes:

@@ -21,18 +21,39 @@ from ringfence.errors import StoreError
 from ringfence.stores.contracts import (
     AccountRecord,
     AccountStore,
+    ApiKeyRecord,
+    ApiKeyStore,
+    FactorStore,
+    GrantStore,
+    LinkStore,
+    RevocationStore,
     SessionRecord,
     SessionStore,
     Told,
 )
 from ringfence.stores.migrate import migrate
-from ringfence.stores.sql import SqlAccountStore, SqlSessionStore, decode_names
-from ringfence.stores.sql_reads import READ_SESSION, SessionReader
+from ringfence.stores.sql import (
+    SqlAccountStore,
+    SqlSessionStore,
+    can_be_kept,
+    decode_names,
+)
+from ringfence.stores.sql_api_keys import SqlApiKeyStore
+from ringfence.stores.sql_factors import SqlFactorStore
+from ringfence.stores.sql_grants import SqlGrantStore
+from ringfence.stores.sql_links import SqlLinkStore
+from ringfence.stores.sql_reads import (
+    READ_API_KEY,
+    READ_SESSION,
+    ApiKeyReader,
+    SessionReader,
+)
 from ringfence.stores.sql_shared import SqlShared
 from ringfence.stores.sql_single_use import (
     SqlReplayStore,
     SqlRevocationStore,
     SqlTicketStore,
+    revocation_name,
 )
 
 _SWITCH_AGAIN_SECONDS = 0.02
@@ -42,14 +63,18 @@ _READ_BUSY_SECONDS = 0.05  # the reader is in the event loop and must not wait
 _CONNECTIONS = 3  # SQLite has one writer at a time; more would only queue
 _MIGRATION_SECONDS = 60.0  # how long a start waits for another start to migrate
 _SESSIONS_KNOWN = 8192  # about 4 MB
+_KEYS_KNOWN = 4096
+_STANDINGS_KNOWN = 16_384  # about 4 MB
 _UNSEEN_SECONDS = 0.005  # how long a change by another process may go unseen
 _OWNER_ONLY = 0o600  # the file holds password hashes
 
 _READ_ACCOUNT = """
-    SELECT email, email_key, password_hash, roles, disabled, created, epoch
+    SELECT email, email_key, password_hash, roles, disabled, created, epoch, verified
     FROM ringfence_accounts
     WHERE id = ?
 """
+_READ_EPOCH = "SELECT epoch FROM ringfence_accounts WHERE id = ? AND NOT disabled"
+_READ_REVOCATION = "SELECT 1 FROM ringfence_revocations WHERE key = ? AND expires > ?"
 
 
 class SQLiteStores:
@@ -68,20 +93,28 @@ class SQLiteStores:
         self._file = SQLiteFile(path)
         self.tickets = SqlTicketStore(self._file, clock)
         self.replays = SqlReplayStore(self._file, clock)
-        self.revocations = SqlRevocationStore(self._file, clock)
+        self._revocations = SQLiteRevocationStore(self._file, clock)
+        self._api_keys = SQLiteApiKeyStore(self._file)
         self._sessions = SQLiteSessionStore(self._file)
         self.standings = SQLiteStandings(self._file)
         self.accounts: AccountStore = SqlAccountStore(self._file)
         self.sessions: SessionStore = self._sessions
+        self.revocations: RevocationStore = self._revocations
+        self.factors: FactorStore = SqlFactorStore(self._file)
+        self.grants: GrantStore = SqlGrantStore(self._file)
+        self.api_keys: ApiKeyStore = self._api_keys
+        self.links: LinkStore = SqlLinkStore(self._file)
 
     async def start(self) -> None:
         """Migrate and open. See ``contracts.Stores``."""
         await self._file.open()
-        self._sessions.open()
+        for store in (self._sessions, self._revocations, self._api_keys):
+            store.open()
 
     async def stop(self) -> None:
         """Close everything. See ``contracts.Stores``."""
-        self._sessions.close()
+        for store in (self._sessions, self._revocations, self._api_keys):
+            store.close()
         await self._file.close()
 
 
@@ -274,6 +307,107 @@ class SQLiteSessionStore(SqlSessionStore):
         return session
 
 
+class SQLiteApiKeyStore(SqlApiKeyStore):
+    """API keys, read in the event loop like sessions.
+
+    Args:
+        file: the database.
+    """
+
+    def __init__(self, file: SQLiteFile) -> None:
+        super().__init__(file)
+        self._reader = SQLiteReader(file, READ_API_KEY)
+        self._known: dict[bytes, ApiKeyRecord] = {}
+        self._rows = ApiKeyReader()
+
+    def open(self) -> None:
+        """Open the connection that ``read`` uses; the file must be there."""
+        self._known.clear()
+        self._reader.open()
+
+    def close(self) -> None:
+        """Close it. Idempotent."""
+        self._reader.close()
+
+    async def read(self, token_hash: bytes) -> ApiKeyRecord | None:
+        """See ``contracts.ApiKeyStore``."""
+        if self._reader.changed():
+            self._known.clear()
+        known = self._known.get(token_hash)
+        if known is not None:
+            return known
+        row = self._reader.row(READ_API_KEY, (token_hash,))
+        if row is None:
+            return None
+        if len(self._known) >= _KEYS_KNOWN:
+            self._known.clear()
+        key = self._known[token_hash] = self._rows.key(row)
+        return key
+
+
+class SQLiteRevocationStore(SqlRevocationStore):
+    """Signed tokens that were taken back, read in the event loop. What stands, stands
+    until something is written: a revocation that expires only makes good again what
+    has expired itself.
+
+    Args:
+        file: the database.
+        clock: of the database.
+    """
+
+    def __init__(self, file: SQLiteFile, clock: Clock) -> None:
+        super().__init__(file, clock)
+        self._now = clock
+        self._reader = SQLiteReader(file, _READ_EPOCH)
+        self._known: dict[tuple[tuple[bytes, ...], str], int] = {}
+
+    def open(self) -> None:
+        """Open the connection that reads; the file must be there."""
+        self._known.clear()
+        self._reader.open()
+
+    def close(self) -> None:
+        """Close it. Idempotent."""
+        self._reader.close()
+
+    def recall(
+        self, token_ids: tuple[bytes, ...], account_id: str, told: Told | None = None
+    ) -> int | None:
+        """See ``contracts.RevocationStore``."""
+        if self._reader.changed():
+            self._known.clear()
+        return self._known.get((token_ids, account_id))
+
+    async def standing(
+        self, token_ids: tuple[bytes, ...], account_id: str, told: Told | None = None
+    ) -> int | None:
+        """See ``contracts.RevocationStore``."""
+        # Five milliseconds behind another process is not what the database has now.
+        known = self.recall(token_ids, account_id) if told is None else None
+        if known is not None:
+            return known
+        if not can_be_kept(account_id):
+            return None
+        row = self._reader.row(_READ_EPOCH, (account_id,))
+        if row is None or self._is_revoked(token_ids, account_id):
+            return None
+        if len(self._known) >= _STANDINGS_KNOWN:
+            self._known.clear()
+        epoch: int = row[0]
+        self._known[token_ids, account_id] = epoch
+        return epoch
+
+    def _is_revoked(self, token_ids: tuple[bytes, ...], account_id: str) -> bool:
+        now = self._now()
+        return any(
+            self._reader.row(
+                _READ_REVOCATION, (revocation_name(account_id, token_id), now)
+            )
+            is not None
+            for token_id in token_ids
+        )
+
+
 class SQLiteStandings:
     """What accounts may be now, read in the event loop. See
     ``memory_sessions.Standings``.
@@ -312,7 +446,8 @@ class SQLiteStandings:
             return None
         if len(self._known) >= _SESSIONS_KNOWN:
             self._known.clear()
-        email, email_key, password_hash, roles, disabled, created, epoch = row
+        email, email_key, password_hash, roles, disabled, created, *numbers = row
+        epoch, verified = numbers
         account = self._known[account_id] = AccountRecord(
             id=account_id,
             email=email,
@@ -322,6 +457,7 @@ class SQLiteStandings:
             disabled=bool(disabled),
             created=created,
             epoch=epoch,
+            verified=verified,
         )
         return account
 

@@ -1,6 +1,7 @@
 """What the shelves promise. Every store is run through the same contract suite."""
 
 from ringfence.stores.contracts.accounts import AccountRecord, AccountStore
+from ringfence.stores.contracts.api_keys import ApiKeyRecord, ApiKeyStore
 from ringfence.stores.contracts.copies import CopyStore, Told
 from ringfence.stores.contracts.counters import (
     Charge,
@@ -9,6 +10,9 @@ from ringfence.stores.contracts.counters import (
     Verdict,
     counter_key,
 )
+from ringfence.stores.contracts.factors import Factor, FactorStore
+from ringfence.stores.contracts.grants import Grant, GrantStore, Rotated, Rotation
+from ringfence.stores.contracts.links import Link, LinkStore
 from ringfence.stores.contracts.sessions import SessionRecord, SessionStore, Use
 from ringfence.stores.contracts.shelves import (
     Ask,
@@ -30,6 +34,8 @@ from ringfence.stores.contracts.single_use import (
 __all__ = [
     "AccountRecord",
     "AccountStore",
+    "ApiKeyRecord",
+    "ApiKeyStore",
     "Ask",
     "Block",
     "BlockStore",
@@ -37,11 +43,19 @@ __all__ = [
     "Charge",
     "CopyStore",
     "CounterStore",
+    "Factor",
+    "FactorStore",
+    "Grant",
+    "GrantStore",
     "ImmediateCounters",
+    "Link",
+    "LinkStore",
     "Question",
     "ReplayStore",
     "Reply",
     "RevocationStore",
+    "Rotated",
+    "Rotation",
     "SessionRecord",
     "SessionStore",
     "SharedStore",

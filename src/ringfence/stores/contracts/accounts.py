@@ -20,6 +20,8 @@ class AccountRecord:
         created: when the account was made.
         epoch: raised with every change of the password or the roles. What was decided
             under an older epoch (a sign-in still on its way, say) is void.
+        verified: when the owner has proved that mail to ``email`` reaches them, Unix
+            seconds; 0 if they never did.
     """
 
     id: str
@@ -30,6 +32,7 @@ class AccountRecord:
     disabled: bool
     created: float
     epoch: int = 0
+    verified: float = 0.0
 
 
 class AccountStore(Protocol):
@@ -51,10 +54,14 @@ class AccountStore(Protocol):
     async def set_password(
         self, account_id: str, password_hash: str, *, epoch: int
     ) -> int:
-        """Set the password, raise the epoch and end every session of the account, in
-        one transaction; return the new epoch. Return 0 and change nothing if the
-        account is gone or no longer at ``epoch``: of two changes that were both
-        allowed by the same old password only one may win."""
+        """Set the password, raise the epoch and end every session and every family of
+        refresh tokens of the account, in one transaction; return the new epoch. Return
+        0 and change nothing if the account is gone or no longer at ``epoch``: of two
+        changes that were both allowed by the same old password only one may win."""
+
+    async def verify(self, account_id: str, email_key: str, at: float) -> bool:
+        """Note that the address was proved; return ``False`` and change nothing if the
+        account is gone or has another address by now."""
 
     async def upgrade_hash(self, account_id: str, old: str, new: str) -> None:
         """Replace ``old`` by another hash of the same password, if it is still
@@ -64,8 +71,8 @@ class AccountStore(Protocol):
         """Set the roles and raise the epoch; return whether there is an account."""
 
     async def set_disabled(self, account_id: str, *, disabled: bool) -> bool:
-        """Disable or enable; disabling ends every session of the account. Return
-        whether there is an account."""
+        """Disable or enable; disabling ends every session, family of refresh tokens
+        and API key of the account. Return whether there is an account."""
 
     async def page(self, *, after: str, limit: int) -> list[AccountRecord]:
         """Return accounts, ordered by id.
@@ -76,12 +83,13 @@ class AccountStore(Protocol):
         """
 
     async def remove(self, account_id: str) -> bool:
-        """Remove the account and its sessions; return whether there was one."""
+        """Remove the account with all that is its own: sessions, families of refresh
+        tokens, API keys, factors and links; return whether there was one."""
 
     async def raise_epoch(self, account_id: str) -> int:
-        """Raise the epoch and end every session of the account, in one transaction:
-        nothing that was decided before now holds any longer. Return the new epoch, 0 if
-        there is no such account."""
+        """Raise the epoch and end every session, family of refresh tokens and API key
+        of the account, in one transaction: nothing that was decided before now holds
+        any longer. Return the new epoch, 0 if there is no such account."""
 
     async def epoch(self, account_id: str) -> int | None:
         """Return the epoch of an account that may be used, ``None`` if it is gone or

@@ -8,8 +8,12 @@ from typing import NamedTuple, Protocol
 from ringfence.clock import Clock
 from ringfence.errors import StoreError
 from ringfence.stores.contracts.accounts import AccountStore
+from ringfence.stores.contracts.api_keys import ApiKeyStore
 from ringfence.stores.contracts.copies import CopyStore, Told
 from ringfence.stores.contracts.counters import Charge, CounterStore, Verdict
+from ringfence.stores.contracts.factors import FactorStore
+from ringfence.stores.contracts.grants import GrantStore
+from ringfence.stores.contracts.links import LinkStore
 from ringfence.stores.contracts.sessions import SessionStore
 from ringfence.stores.contracts.single_use import (
     ReplayStore,
@@ -40,6 +44,22 @@ class Stores(Protocol):
     @property
     def revocations(self) -> RevocationStore:
         """Signed tokens that were taken back."""
+
+    @property
+    def factors(self) -> FactorStore:
+        """What else proves who somebody is."""
+
+    @property
+    def grants(self) -> GrantStore:
+        """Families of refresh tokens."""
+
+    @property
+    def api_keys(self) -> ApiKeyStore:
+        """Keys of programs."""
+
+    @property
+    def links(self) -> LinkStore:
+        """Identities at other providers."""
 
     @property
     def clock(self) -> Clock:

@@ -86,7 +86,21 @@ class RevocationStore(Protocol):
         """
 
     async def standing(
-        self, token_id: bytes, account_id: str, told: Told | None = None
+        self, token_ids: tuple[bytes, ...], account_id: str, told: Told | None = None
     ) -> int | None:
-        """Return the account's present epoch if the token was not taken back and the
-        account may be used, else ``None``."""
+        """Return the account's present epoch if nothing of this was taken back and the
+        account may be used, else ``None``.
+
+        Args:
+            token_ids: of the token, and after it of what it was made from (a family of
+                refresh tokens, say); each at least one byte.
+            account_id: whose it is.
+            told: what the store of copies has said about the first of them, where it
+                was asked.
+        """
+
+    def recall(
+        self, token_ids: tuple[bytes, ...], account_id: str, told: Told | None = None
+    ) -> int | None:
+        """Return what ``standing`` would return, if that is known without waiting;
+        ``None`` says nothing."""

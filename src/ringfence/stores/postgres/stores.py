@@ -8,6 +8,10 @@ from ringfence.clock import Clock
 from ringfence.stores.clock import StoreClock
 from ringfence.stores.contracts import (
     AccountStore,
+    ApiKeyStore,
+    FactorStore,
+    GrantStore,
+    LinkStore,
     ReplayStore,
     RevocationStore,
     SessionRecord,
@@ -21,6 +25,10 @@ from ringfence.stores.postgres.database import PostgresDatabase
 from ringfence.stores.postgres.dial import Dial, open_driver
 from ringfence.stores.postgres.lanes import ReadLanes
 from ringfence.stores.sql import SqlAccountStore, SqlSessionStore
+from ringfence.stores.sql_api_keys import SqlApiKeyStore
+from ringfence.stores.sql_factors import SqlFactorStore
+from ringfence.stores.sql_grants import SqlGrantStore
+from ringfence.stores.sql_links import SqlLinkStore
 from ringfence.stores.sql_reads import READ_SESSION, SessionReader
 from ringfence.stores.sql_shared import SqlShared
 from ringfence.stores.sql_single_use import (
@@ -61,6 +69,10 @@ class PostgresStores:
         self.tickets: TicketStore = SqlTicketStore(self._database, clock)
         self.replays: ReplayStore = SqlReplayStore(self._database, clock)
         self.revocations: RevocationStore = SqlRevocationStore(self._database, clock)
+        self.factors: FactorStore = SqlFactorStore(self._database)
+        self.grants: GrantStore = SqlGrantStore(self._database)
+        self.api_keys: ApiKeyStore = SqlApiKeyStore(self._database)
+        self.links: LinkStore = SqlLinkStore(self._database)
 
     async def start(self) -> None:
         """Migrate and open. See ``contracts.Stores``."""
