@@ -41,6 +41,8 @@ async def open_accounts(settings: Settings) -> AsyncIterator[Accounts]:
         counters=shared.counters("identity"),
         data=settings.data,
         copies=shared.copies,
+        tokens=settings.tokens,
+        public_origins=settings.public_origins,
     )
     refuse_open_ways(settings)
     async with AsyncExitStack() as opened:

@@ -53,6 +53,8 @@ class Rooms:
             counters=self.shared.counters("identity"),
             copies=self.shared.copies,
             hinted=self.shared.ask is not None,
+            tokens=settings.tokens,
+            public_origins=settings.public_origins,
             data=settings.data,
             measure=not settings.development,
         )

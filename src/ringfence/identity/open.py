@@ -22,6 +22,7 @@ from ringfence.identity.session_cookie import SessionCookie
 from ringfence.identity.session_hint import SessionHints
 from ringfence.identity.sessions import Lifetime, Sessions
 from ringfence.identity.settings import IdentitySettings
+from ringfence.identity.tokens.settings import TokenSettings
 from ringfence.secrets.keyring import Keyring
 from ringfence.stores.contracts import CopyStore, CounterStore, Stores
 from ringfence.stores.open import open_stores
@@ -107,6 +108,8 @@ def open_identity(  # noqa: PLR0913 - the settings, and what stands below this r
     measure: bool = False,
     copies: CopyStore | None = None,
     hinted: bool = False,
+    tokens: TokenSettings | None = None,
+    public_origins: tuple[str, ...] = (),
 ) -> Identity:
     """Return the gatehouse. Nothing is read or written before ``start``.
 
@@ -124,6 +127,8 @@ def open_identity(  # noqa: PLR0913 - the settings, and what stands below this r
         copies: keeps copies of sessions nearer than the database.
         hinted: session cookies say whose they are, signed, so that what is known of
             the account can be asked for before the session is found.
+        tokens: of access and refresh tokens; ``None`` for none.
+        public_origins: where this service is reached, ``https://shop.example`` say.
 
     Raises:
         SettingsError: the database is none that this version knows.

@@ -17,6 +17,7 @@ from ringfence.errors import SettingsError
 from ringfence.identity.mail.settings import MailSettings
 from ringfence.identity.openid.settings import OpenIdSettings
 from ringfence.identity.settings import IdentitySettings
+from ringfence.identity.tokens.settings import TokenSettings
 from ringfence.interpreters.settings import InterpretersSettings
 from ringfence.settings.load import load
 from ringfence.traffic.settings import TrafficSettings
@@ -86,6 +87,9 @@ class Settings:
 
     identity: IdentitySettings = field(default_factory=IdentitySettings)
     """Settings of the gatehouse."""
+
+    tokens: TokenSettings = field(default_factory=TokenSettings)
+    """Settings of access and refresh tokens."""
 
     mail: MailSettings = field(default_factory=MailSettings)
     """Settings of the mail that owners get."""
