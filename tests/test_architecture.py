@@ -73,7 +73,9 @@ LIBRARIES = {
     "litestar": ("frameworks/",),
     "argon2": ("identity/passwords/argon2.py",),
     "bcrypt": ("identity/passwords/bcrypt.py",),
-    "cryptography": ("secrets/keyring.py",),
+    "cryptography": ("secrets/keyring.py", "secrets/sealed.py"),
+    "pyotp": ("identity/factors/totp.py",),  # computes one-time codes
+    "segno": ("identity/factors/qr.py",),  # draws the code that an app scans
     "msgspec": ("",),  # reads and writes JSON anywhere
     "sqlalchemy": (
         "stores/schema.py",
