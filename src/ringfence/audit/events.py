@@ -218,6 +218,51 @@ class PasswordChangeFailed(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FactorAdded(Event):
+    """An owner has set up another way to prove who they are: ``factor`` is ``totp``,
+    ``passkey`` or ``recovery-code``."""
+
+    name: ClassVar[str] = "authn_factor_added"
+    level: ClassVar[str] = "WARN"
+
+    factor: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FactorRemoved(Event):
+    """Such a way was taken away; ``by`` whom, if not by the owner."""
+
+    name: ClassVar[str] = "authn_factor_removed"
+    level: ClassVar[str] = "CRITICAL"
+
+    factor: str = ""
+    by: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FactorFailed(Event):
+    """A second proof was wrong, or was used before. The first one was right: somebody
+    knows the password. ``identifier`` as in ``SignInFailed``."""
+
+    name: ClassVar[str] = "authn_factor_fail"
+    level: ClassVar[str] = "CRITICAL"
+
+    identifier: str = ""
+    factor: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecoveryCodeUsed(Event):
+    """A recovery code was used in the place of a second factor; ``left`` are left."""
+
+    name: ClassVar[str] = "authn_recovery_code_used"
+    level: ClassVar[str] = "WARN"
+
+    left: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AccountCreated(Event):
     """An account was made, by registration or by an operator."""
 
