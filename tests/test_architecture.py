@@ -73,7 +73,12 @@ LIBRARIES = {
     "litestar": ("frameworks/",),
     "argon2": ("identity/passwords/argon2.py",),
     "bcrypt": ("identity/passwords/bcrypt.py",),
-    "cryptography": ("secrets/keyring.py", "secrets/sealed.py"),
+    "cryptography": (
+        "secrets/keyring.py",
+        "secrets/sealed.py",
+        "identity/tokens/keys.py",  # no JOSE library is as fast as the bare signature
+    ),
+    "joserfc": ("identity/tokens/foreign.py",),  # reads the keys of other issuers
     "pyotp": ("identity/factors/totp.py",),  # computes one-time codes
     "segno": ("identity/factors/qr.py",),  # draws the code that an app scans
     "msgspec": ("",),  # reads and writes JSON anywhere
