@@ -66,6 +66,8 @@ from ringfence.traffic.rate_limit import Limits
 arm_sqlite()
 
 IDENTITY_PREFIX = "/auth"
+# Where else the guard's own addresses begin: a standard says where this one is.
+_OWN = (IDENTITY_PREFIX, "/.well-known/jwks.json")
 SIGN_IN = "/auth/login"
 
 STAGE_FAILED = Denial(
@@ -379,7 +381,7 @@ class Guard:
     def _search(
         self, method: str, path: str, host: str, root_path: str
     ) -> RoutePlan | None:
-        if self._own is not None and path.startswith(IDENTITY_PREFIX, len(root_path)):
+        if self._own is not None and path.startswith(_OWN, len(root_path)):
             plan = self._own.index.find(method, path, host, root_path)
             if plan is not None:
                 return plan
