@@ -2,7 +2,7 @@
 
 import pytest
 from tests.contracts.hinted import HintedStores
-from tests.contracts.records import NOW
+from tests.contracts.records import NOW, account
 from tests.servers.tables import empty
 
 from ringfence.stores.memory import MemoryStores, SessionsInMemory
@@ -109,6 +109,21 @@ async def stores(request, anyio_backend):
     """A fresh, open store of each kind."""
     opened = STORES[request.param](request)
     await opened.start()
+    yield opened
+    await opened.stop()
+
+
+DATABASES = ("sqlite", "memory", "postgres")
+
+
+@pytest.fixture(params=DATABASES)
+async def databases(request, anyio_backend):
+    """A fresh, open store of each kind that keeps things itself, with ann and bob. What
+    stands before a database hands factors, grants, keys and links through."""
+    opened = STORES[request.param](request)
+    await opened.start()
+    for name in ("ann", "bob"):
+        await opened.accounts.add(account(name))
     yield opened
     await opened.stop()
 

@@ -3,10 +3,18 @@
 import asyncio
 
 import pytest
-from tests.contracts.records import account, session
+from tests.contracts.records import (
+    NOW,
+    account,
+    api_key,
+    factor,
+    grant,
+    link,
+    session,
+)
 
 from ringfence.errors import StoreError
-from ringfence.stores.contracts import Use
+from ringfence.stores.contracts import Rotation, Use
 
 pytestmark = pytest.mark.anyio
 
@@ -180,6 +188,48 @@ async def test_the_epoch_of_an_account_that_may_be_used(stores):
     await stores.accounts.remove("id-ann")
     assert await stores.accounts.epoch("id-ann") is None
     assert await stores.accounts.epoch("id-nobody") is None
+
+
+async def test_an_address_is_proved(stores):
+    """That one, and not the one that the account has by now; nothing ends by it."""
+    await stores.accounts.add(account())
+    await stores.sessions.add(session(), epoch=0, replaces=None)
+    assert (await stores.accounts.by_id("id-ann")).verified == 0
+    assert not await stores.accounts.verify("id-ann", "old@example.com", NOW)
+    assert not await stores.accounts.verify("id-bob", "ann@example.com", NOW)
+    assert await stores.accounts.by_id("id-ann") == account()
+    assert await stores.accounts.verify("id-ann", "ann@example.com", NOW)
+    assert await stores.accounts.by_id("id-ann") == account(verified=NOW)
+    assert await stores.sessions.read(session().token_hash) is not None
+    assert await stores.accounts.add(account("bob", verified=NOW - 5))
+    assert (await stores.accounts.by_id("id-bob")).verified == NOW - 5
+
+
+async def test_each_store_keeps_what_proves_an_owner(stores):
+    """Also behind copies, and beside sessions in memory; the suites of each shelf run
+    on the databases themselves."""
+    await stores.accounts.add(account())
+    assert await stores.factors.add(factor(), epoch=0)
+    assert await stores.grants.add(grant(), epoch=0)
+    assert await stores.api_keys.add(api_key(), epoch=0)
+    assert await stores.links.add(link(), epoch=0)
+    swap = Rotation(b"new", NOW + 99, b"answer", b"device", NOW, 10.0)
+    told = [
+        (await stores.grants.rotate(grant().id, grant().token_hash, swap))[:2]
+        for _ in range(3)
+    ]
+    assert told == [("rotated", b""), ("replayed", b"answer"), ("again", b"")]
+    assert await stores.factors.advance("passkey", factor().id, counter=1, at=NOW)
+    assert await stores.api_keys.read(api_key().token_hash) == api_key()
+    assert await stores.accounts.set_password("id-ann", "new", epoch=0) == 1
+    assert await stores.grants.find(grant().id) is None
+    assert await stores.api_keys.read(api_key().token_hash) is not None
+    assert await stores.accounts.raise_epoch("id-ann") == 2
+    assert await stores.api_keys.read(api_key().token_hash) is None
+    assert await stores.links.find(link().issuer, link().subject) == link()
+    assert await stores.accounts.remove("id-ann")
+    assert await stores.links.find(link().issuer, link().subject) is None
+    assert await stores.factors.of_account("id-ann") == []
 
 
 async def test_pages_follow_each_other(stores):

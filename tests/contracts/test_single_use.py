@@ -1,12 +1,10 @@
 """What every store of tickets, replays and revocations promises."""
 
 import asyncio
-import subprocess
-import sys
-from hashlib import sha256
 
 import pytest
-from tests.contracts.records import account
+from tests.contracts.raced import raced
+from tests.contracts.records import account, digest
 
 from ringfence.stores.contracts import Ticket, counter_key
 from ringfence.stores.open import open_stores
@@ -20,10 +18,6 @@ HOUR = 3600.0
 @pytest.fixture
 def stores(timed_stores):
     return timed_stores
-
-
-def digest(name):
-    return sha256(name.encode()).digest()
 
 
 def ticket(name="one", owner="ann", **changes):
@@ -65,6 +59,20 @@ async def test_a_ticket_is_good_for_its_kind(stores):
     assert await stores.tickets.redeem("reset", digest("one")) == ticket()
 
 
+async def test_looking_at_a_ticket_uses_nothing_up(stores, clock):
+    """It is told as it was issued, for as long as it could be used, and no longer."""
+    await of_ann(stores)
+    find = stores.tickets.find
+    for name in ("one", "two", "late"):
+        await stores.tickets.issue(ticket(name), HOUR)
+    assert [await find("reset", digest("one")) for _ in "ab"] == [ticket()] * 2
+    assert await find("recovery", digest("one")) is None
+    assert await stores.tickets.redeem("reset", digest("one")) == ticket()
+    assert await find("reset", digest("one")) is None
+    clock.now += HOUR
+    assert await find("reset", digest("late")) is None
+
+
 async def test_a_ticket_expires(stores, clock):
     """After its time it is worth nothing; a moment before, it is."""
     await of_ann(stores)
@@ -96,6 +104,7 @@ async def test_a_change_of_the_account_voids_its_tickets(stores, change):
     await of_ann(stores)
     await stores.tickets.issue(ticket(), HOUR)
     await change(stores.accounts)
+    assert await stores.tickets.find("reset", digest("one")) is None
     assert await stores.tickets.redeem("reset", digest("one")) is None
     assert not await stores.tickets.issue(ticket("two"), HOUR)
 
@@ -149,24 +158,13 @@ async def test_expired_tickets_are_forgotten(stores, clock):
     assert await stores.tickets.withdraw("id-ann", "reset") == 4
 
 
-SCRIPT = """
-import asyncio, sys
-from ringfence.stores.open import open_stores
-
-async def main(url):
-    stores = open_stores(url)
-    await stores.start()
-    sys.stdout.write("ready\\n")
-    sys.stdout.flush()
-    sys.stdin.readline()
-    for token in range(10):
-        token_hash = bytes([token]) * 32
-        tries = [stores.tickets.redeem("reset", token_hash) for _ in range(5)]
-        tries += [stores.replays.first(token_hash, 60.0) for _ in range(5)]
-        print(*(bool(one) for one in await asyncio.gather(*tries)))
-    await stores.stop()
-
-asyncio.run(main(sys.argv[1]))
+CALLS = """
+def calls(stores, number):
+    token_hash = bytes([number]) * 32
+    for _ in range(5):
+        yield stores.tickets.redeem("reset", token_hash)
+    for _ in range(5):
+        yield stores.replays.first(token_hash, 60.0)
 """
 
 
@@ -184,30 +182,11 @@ async def test_of_two_processes_one_is_first(kind, request, tmp_path):
         issued = ticket(token_hash=bytes([token]) * 32)
         assert await here.tickets.issue(issued, HOUR)
     await here.stop()
-    for lines in await asyncio.to_thread(raced, url):
-        words = [line.split() for line in lines]
-        for part in (range(5), range(5, 10)):  # of a ticket, and of a key
-            assert sum(told[index] == "True" for told in words for index in part) == 1
-
-
-def raced(url):
-    """Let two processes begin at once; return what both have said, line by line."""
-    racing = [
-        subprocess.Popen(
-            [sys.executable, "-c", SCRIPT, url],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        for _ in range(2)
-    ]
-    for one in racing:
-        assert one.stdout.readline() == "ready\n"
-    for one in racing:
-        one.stdin.write("go\n")
-        one.stdin.flush()
-    said = [one.communicate(timeout=60)[0].splitlines() for one in racing]
-    return list(zip(*said, strict=True))
+    for told in await asyncio.to_thread(raced, url, CALLS, 10):
+        tickets = [one for one in told if one not in {"True", "False"}]
+        assert tickets.count("None") == 9
+        assert told.count("True") == 1
+        assert told.count("False") == 9
 
 
 # Replays
@@ -280,3 +259,43 @@ async def test_standing_follows_the_account(stores):
     assert await stores.revocations.standing((b"jti",), "id-ann") == 1
     await stores.accounts.set_disabled("id-ann", disabled=True)
     assert await stores.revocations.standing((b"jti",), "id-ann") is None
+
+
+async def test_a_token_falls_with_what_it_was_made_from(stores):
+    """The access tokens of a family end with it, each one alone as well."""
+    await of_ann(stores)
+    revocations = stores.revocations
+    assert await revocations.standing((b"jti", b"family"), "id-ann") == 0
+    assert await revocations.standing((b"other", b"family"), "id-ann") == 0
+    await revocations.revoke(b"other", "id-ann", HOUR)
+    assert await revocations.standing((b"other", b"family"), "id-ann") is None
+    assert await revocations.standing((b"jti", b"family"), "id-ann") == 0
+    await revocations.revoke(b"family", "id-ann", HOUR)
+    for token_ids in ((b"jti", b"family"), (b"new", b"family"), (b"family",)):
+        assert await revocations.standing(token_ids, "id-ann") is None
+        assert revocations.recall(token_ids, "id-ann") is None
+    assert await revocations.standing((b"jti", b"another"), "id-ann") == 0
+
+
+async def test_what_is_recalled_is_what_holds(stores):
+    """Nothing that was known before a change is known after it."""
+    await of_ann(stores)
+    revocations, token_ids = stores.revocations, (b"jti", b"family")
+    changes = (
+        lambda: stores.accounts.set_roles("id-ann", frozenset({"staff"})),
+        lambda: stores.accounts.raise_epoch("id-ann"),
+        lambda: stores.accounts.set_password("id-ann", "new", epoch=2),
+        lambda: revocations.revoke(b"family", "id-ann", HOUR),
+    )
+    for epoch, change in enumerate(changes):
+        assert await revocations.standing(token_ids, "id-ann") == epoch
+        assert revocations.recall(token_ids, "id-ann") in {epoch, None}
+        await change()
+        assert revocations.recall(token_ids, "id-ann") in {epoch + 1, None}
+    assert await revocations.standing(token_ids, "id-ann") is None
+    assert revocations.recall(token_ids, "id-bob") is None
+
+
+async def test_a_token_of_nobody_has_no_standing(stores):
+    """Whatever it says of itself; the store is not down because of it."""
+    assert await stores.revocations.standing((b"jti",), "ann\0") is None

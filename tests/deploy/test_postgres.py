@@ -6,13 +6,21 @@ import anyio
 import psycopg
 import pytest
 from psycopg import sql
-from tests.contracts.records import NOW, account, session
+from tests.contracts.records import (
+    NOW,
+    account,
+    api_key,
+    factor,
+    grant,
+    link,
+    session,
+)
 from tests.deploy.described import DEPLOY
 from tests.deploy.roles import as_role, run_roles
 
 from ringfence.errors import StoreError
 from ringfence.stores import contracts
-from ringfence.stores.contracts import Block, Charge, Ticket, Use, counter_key
+from ringfence.stores.contracts import Block, Charge, Rotation, Ticket, Use, counter_key
 from ringfence.stores.open import open_shared, open_stores
 
 TABLE = "ringfence.ringfence_accounts"
@@ -72,6 +80,40 @@ TOKEN = session().token_hash
 TICKET = Ticket(kind="reset", token_hash=b"t" * 32, account_id="id-ann", epoch=0)
 
 
+async def ask_for_other_proofs(stores):
+    factors, grants = stores.factors, stores.grants
+    keys, links = stores.api_keys, stores.links
+    assert await factors.add(factor(), epoch=0)
+    assert await factors.find("passkey", factor().id)
+    assert await factors.advance("passkey", factor().id, counter=1, at=NOW)
+    assert await factors.replace("id-ann", "passkey", [factor("two")], epoch=0)
+    assert await factors.of_account("id-ann")
+    assert await factors.remove("id-ann", "passkey", factor("two").id)
+    assert await grants.add(grant(), epoch=0)
+    assert await grants.find(grant().id)
+    swap = Rotation(b"n" * 32, NOW + 90, b"answer", b"device", NOW, 10.0)
+    told = [
+        (await grants.rotate(grant().id, presented, swap)).outcome
+        for presented in (grant().token_hash, grant().token_hash, b"old")
+    ]
+    assert told == ["rotated", "replayed", "reused"]
+    assert await grants.of_account("id-ann") == []
+    assert not await grants.end("id-ann", grant().id)
+    assert await grants.end_all("id-ann") == 0
+    assert await grants.forget_expired(NOW) == 0
+    assert await keys.add(api_key(), epoch=0)
+    assert await keys.read(api_key().token_hash)
+    await keys.touch({api_key().token_hash: NOW})
+    assert await keys.of_account("id-ann")
+    assert await keys.end("id-ann", "public-one")
+    assert await keys.end_all("id-ann") == 0
+    assert await keys.forget_expired(NOW) == 0
+    assert await links.add(link(), epoch=0)
+    assert await links.find(link().issuer, link().subject)
+    assert await links.of_account("id-ann")
+    assert await links.remove("id-ann", link().issuer, link().subject)
+
+
 async def ask_everything(stores, once):
     """Call every method of every store; ``once`` is a key that was not seen."""
     accounts, sessions = stores.accounts, stores.sessions
@@ -103,6 +145,8 @@ async def ask_everything(stores, once):
     await revocations.revoke(b"token", "id-ann", 60.0)
     assert await revocations.standing((b"another",), "id-ann") == 0
     assert await accounts.epoch("id-ann") == 0
+    assert await accounts.verify("id-ann", "ann@example.com", NOW)
+    await ask_for_other_proofs(stores)
     assert await accounts.raise_epoch("id-ann") == 1
     assert await accounts.set_password("id-ann", "new", epoch=1) == 2
     assert await accounts.set_roles("id-ann", frozenset({"operator"}))

@@ -6,10 +6,11 @@ import sqlite3
 import stat
 import threading
 from contextlib import closing, suppress
+from itertools import count
 
 import pytest
 from sqlalchemy import create_engine, inspect
-from tests.contracts.records import NOW, account, session
+from tests.contracts.records import NOW, account, api_key, digest, session
 
 from ringfence.errors import StoreError
 from ringfence.stores.contracts import Use
@@ -150,6 +151,40 @@ async def test_many_role_sets_stay_within_bounds(stores):
     assert names["[]"] == frozenset()
 
 
+async def test_standings_and_keys_stay_within_bounds(stores, monkeypatch):
+    """The readers remember what they were asked, but not without limit."""
+    monkeypatch.setattr("ringfence.stores.sqlite._STANDINGS_KNOWN", 3)
+    monkeypatch.setattr("ringfence.stores.sqlite._KEYS_KNOWN", 3)
+    await stores.accounts.add(account())
+    for number in range(5):
+        await stores.api_keys.add(api_key(f"{number}"), epoch=0)
+    for number in range(5):
+        token_ids = (b"%d" % number,)
+        assert await stores.revocations.standing(token_ids, "id-ann") == 0
+        assert stores.revocations.recall(token_ids, "id-ann") == 0
+        assert await stores.api_keys.read(digest(f"{number}")) is not None
+    assert len(stores.revocations._known) <= 3
+    assert len(stores.api_keys._known) <= 3
+
+
+async def test_what_another_process_revokes_is_noticed(stores, path):
+    """Within five milliseconds: a token, an account, and an API key."""
+    other = open_stores(f"sqlite:///{path}")
+    await other.start()
+    await stores.accounts.add(account())
+    await stores.api_keys.add(api_key(), epoch=0)
+    assert await stores.revocations.standing((b"jti",), "id-ann") == 0
+    assert await stores.api_keys.read(digest("one")) is not None
+    for reader in (stores.revocations._reader, stores.api_keys._reader):
+        reader.monotonic = count(1e9).__next__
+    await other.revocations.revoke(b"jti", "id-ann", 3600.0)
+    assert stores.revocations.recall((b"jti",), "id-ann") is None
+    assert await stores.revocations.standing((b"jti",), "id-ann") is None
+    await other.api_keys.end_all("id-ann")
+    assert await stores.api_keys.read(digest("one")) is None
+    await other.stop()
+
+
 async def test_a_lock_held_too_long_is_a_store_error(stores, path, monkeypatch):
     async with stores._file.writing() as connection:
         await connection.exec_driver_sql("PRAGMA busy_timeout=1")
@@ -223,8 +258,9 @@ async def test_the_schema_and_its_history_agree(stores, path):
         assert keys == [column.name for column in table.primary_key]
     unique = inspector.get_unique_constraints("ringfence_accounts")
     assert [constraint["column_names"] for constraint in unique] == [["email_key"]]
-    (foreign,) = inspector.get_foreign_keys("ringfence_sessions")
-    assert foreign["options"] == {"ondelete": "CASCADE"}
+    for name in ("sessions", "tickets", "factors", "grants", "api_keys", "links"):
+        (foreign,) = inspector.get_foreign_keys(f"ringfence_{name}")
+        assert foreign["options"] == {"ondelete": "CASCADE"}
     engine.dispose()
 
 
@@ -279,7 +315,9 @@ async def test_sessions_of_the_first_schema_live_on(path):
     opened = open_stores(f"sqlite:///{path}")
     await opened.start()
     found = await opened.sessions.read(b"\x01")
+    ann = await opened.accounts.by_id("id-ann")
     await opened.stop()
+    assert ann.verified == ann.created == 1.0  # whoever could sign in still can
     assert (found.created, found.last_seen, found.proved) == (5.0, 9.0, 5.0)
     assert (found.last_network, found.last_device) == ("192.0.2.1", "Firefox on Linux")
     assert (found.moved_at, found.moved_network, found.moved_device) == (0.0, "", "")

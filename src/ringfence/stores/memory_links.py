@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ringfence.stores.contracts import Link
+from ringfence.stores.contracts import Link, is_identity
 from ringfence.stores.memory_single_use import PresentAccounts
 
 
@@ -23,6 +23,8 @@ class MemoryLinkStore:
         if not self._accounts.is_at(link.account_id, epoch):
             return False
         identity = (link.issuer, link.subject)
+        if not is_identity(*identity):
+            return False
         mine = self._of_account.get(link.account_id, [])
         if identity in self._links or len(mine) >= most:
             return False

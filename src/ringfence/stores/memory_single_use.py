@@ -69,6 +69,14 @@ class MemoryTicketStore:
             self._take(next(iter(mine)))
         return True
 
+    async def find(self, kind: str, token_hash: bytes) -> Ticket | None:
+        """See ``contracts.TicketStore``."""
+        name = (kind, token_hash)
+        ticket = self._tickets.get(name)
+        if ticket is None or not self._expiries.holds(name):
+            return None
+        return ticket if self._is_usable(ticket) else None
+
     async def redeem(self, kind: str, token_hash: bytes) -> Ticket | None:
         """See ``contracts.TicketStore``."""
         name = (kind, token_hash)

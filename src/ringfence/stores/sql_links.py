@@ -7,12 +7,9 @@ from typing import Any
 from sqlalchemy import Row, delete, func, insert, select
 from sqlalchemy.exc import IntegrityError
 
-from ringfence.stores.contracts import Link
+from ringfence.stores.contracts import Link, is_identity
 from ringfence.stores.schema import links
 from ringfence.stores.sql import Database, account_at, can_be_kept
-
-_LONGEST_ISSUER = 512
-_LONGEST_SUBJECT = 255  # OpenID Connect Core 1.0, section 2
 
 
 class SqlLinkStore:
@@ -26,8 +23,8 @@ class SqlLinkStore:
         self._database = database
 
     async def add(self, link: Link, *, epoch: int, most: int = 16) -> bool:
-        """See ``contracts.LinkStore``. What no database can hold is refused."""
-        if not _is_identity(link.issuer, link.subject) or not can_be_kept(link.email):
+        """See ``contracts.LinkStore``."""
+        if not is_identity(link.issuer, link.subject) or not can_be_kept(link.email):
             return False
         same = account_at(link.account_id, epoch, is_counted=True)
         have = (
@@ -48,7 +45,7 @@ class SqlLinkStore:
 
     async def find(self, issuer: str, subject: str) -> Link | None:
         """See ``contracts.LinkStore``."""
-        if not _is_identity(issuer, subject):
+        if not is_identity(issuer, subject):
             return None
         query = select(links).where(*_named(issuer, subject))
         async with self._database.reading() as connection:
@@ -67,24 +64,13 @@ class SqlLinkStore:
 
     async def remove(self, account_id: str, issuer: str, subject: str) -> bool:
         """See ``contracts.LinkStore``."""
-        if not _is_identity(issuer, subject):
+        if not is_identity(issuer, subject):
             return False
         removal = delete(links).where(
             *_named(issuer, subject), links.c.account_id == account_id
         )
         async with self._database.writing() as connection:
             return bool((await connection.execute(removal)).rowcount)
-
-
-def _is_identity(issuer: str, subject: str) -> bool:
-    """Return whether such an identity can stand in a database at all: else a provider
-    could make sign-ins fail as if the store were down."""
-    return (
-        len(issuer) <= _LONGEST_ISSUER
-        and len(subject) <= _LONGEST_SUBJECT
-        and can_be_kept(issuer)
-        and can_be_kept(subject)
-    )
 
 
 def _named(issuer: str, subject: str) -> tuple[Any, ...]:

@@ -85,6 +85,25 @@ class SqlTicketStore:
             return False
         return True
 
+    async def find(self, kind: str, token_hash: bytes) -> Ticket | None:
+        """See ``contracts.TicketStore``."""
+        usable = (
+            select(tickets.c.account_id, tickets.c.epoch, tickets.c.payload)
+            .join(accounts, accounts.c.id == tickets.c.account_id)
+            .where(
+                tickets.c.kind == kind,
+                tickets.c.token_hash == token_hash,
+                tickets.c.expires > self._clock(),
+                accounts.c.epoch == tickets.c.epoch,
+                accounts.c.disabled.is_(False),
+            )
+        )
+        async with self._database.reading() as connection:
+            row = (await connection.execute(usable)).one_or_none()
+        if row is None:
+            return None
+        return Ticket(kind, token_hash, row.account_id, row.epoch, bytes(row.payload))
+
     async def redeem(self, kind: str, token_hash: bytes) -> Ticket | None:
         """See ``contracts.TicketStore``."""
         # Deleting it is what decides who was first: whoever waits for that finds it

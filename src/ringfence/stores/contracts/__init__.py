@@ -12,7 +12,7 @@ from ringfence.stores.contracts.counters import (
 )
 from ringfence.stores.contracts.factors import Factor, FactorStore
 from ringfence.stores.contracts.grants import Grant, GrantStore, Rotated, Rotation
-from ringfence.stores.contracts.links import Link, LinkStore
+from ringfence.stores.contracts.links import Link, LinkStore, is_identity
 from ringfence.stores.contracts.sessions import SessionRecord, SessionStore, Use
 from ringfence.stores.contracts.shelves import (
     Ask,
@@ -66,4 +66,5 @@ __all__ = [
     "Use",
     "Verdict",
     "counter_key",
+    "is_identity",
 ]

@@ -43,6 +43,10 @@ class TicketStore(Protocol):
             most: how many of one kind an account has, 1 or more; the oldest goes.
         """
 
+    async def find(self, kind: str, token_hash: bytes) -> Ticket | None:
+        """Return what ``redeem`` would return now, and use nothing up: for whoever has
+        to look at something else first. What counts is ``redeem``."""
+
     async def redeem(self, kind: str, token_hash: bytes) -> Ticket | None:
         """Use a ticket: of several at once exactly one gets it. ``None`` if it is
         unknown, used, expired, or its account is gone, disabled or at another epoch."""
