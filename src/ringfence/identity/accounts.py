@@ -392,7 +392,7 @@ class Accounts:
         account = await self._store.by_id(account_id)
         if account is None:
             return NO_SUCH_ACCOUNT
-        await self._attempts.lift(account.email_key)
+        await self._attempts.lift(account.email_key, second=bool(cause.by))
         self._record(
             AccountUnlocked(
                 request_id=cause.request_id,

@@ -139,12 +139,15 @@ class Attempts:
         self._budgets = Budgets(settings)
         self._slowed: OrderedDict[str, float] = OrderedDict()
 
-    async def begin(self, identifier: str, exchange: Exchange) -> Attempt | Denial:
+    async def begin(
+        self, identifier: str, exchange: Exchange, *, second: bool = False
+    ) -> Attempt | Denial:
         """Pay for one try at a password, or refuse it before any work is done for it.
 
         Args:
             identifier: the submitted address, folded by ``email_key``.
             exchange: the request; its network and its device cookie are read.
+            second: a second factor is tried, by who has shown the first one.
 
         Returns:
             The attempt, or why there is none: ``LOCKED``, which is answered as a wrong
@@ -163,6 +166,8 @@ class Attempts:
             if device is None
             else self._budgets.known(name, device)
         )
+        if second:
+            lane = self._budgets.second(lane, name, device or b"")
         charges = [*(rate.charge for rate in lane.rates), *lane.guesses]
         verdict = await self._counters.take(charges)
         if verdict.refused < 0:
@@ -170,6 +175,36 @@ class Attempts:
         if verdict.refused < len(lane.rates):
             return await self._limited(lane.rates, verdict, exchange)
         return await self._locked(name, verdict, exchange)
+
+    async def enter(self, identifier: str, exchange: Exchange) -> Attempt | Denial:
+        """Pay for one try at what cannot be guessed, a passkey, before any work is done
+        for it; ``withdrawn`` gives it back after a success.
+
+        It draws from what the network and everybody may try, or the known device, and
+        from no account's failures: bytes without worth, in an account's name, must not
+        lock it.
+
+        Args:
+            identifier: the folded address of the account, empty if there is none.
+            exchange: the request; its network and its device cookie are read.
+
+        Raises:
+            StoreError: the budgets cannot be read; nothing may be tried.
+        """
+        name = self._identifier(identifier)
+        device = await self._known_device(identifier, exchange)
+        slowed = self._is_slowed(exchange.network, self._clock())
+        rates = (
+            self._budgets.stranger(name, exchange.network, slowed=slowed).rates
+            if device is None
+            else self._budgets.known(name, device).rates
+        )
+        charges = tuple(rate.charge for rate in rates)
+        verdict = await self._counters.take(charges)
+        if verdict.refused >= 0:
+            return await self._limited(rates, verdict, exchange)
+        lane = Lane(rates=rates, guesses=(), returned=charges)
+        return Attempt(self._counters, lane, paid_at=verdict.at, notice=None)
 
     async def register(self, exchange: Exchange) -> Denial | None:
         """Pay for one registration, or refuse it with 429 before any hashing.
@@ -184,17 +219,21 @@ class Attempts:
             return None
         return await self._limited(rates, verdict, exchange)
 
-    async def lift(self, identifier: str) -> None:
+    async def lift(self, identifier: str, *, second: bool = False) -> None:
         """End the lock of an account, after a proof by other means (mail, operator).
 
         Args:
             identifier: the address, folded by ``email_key``.
+            second: the lock of its second factors as well; not after mail, which
+                whoever guesses at them may read.
 
         Not covered: the lock of a single known device, which ends by itself; after the
         proof its browser is made known anew and starts afresh.
         """
         name = self._identifier(identifier)
         await self._counters.lift(self._budgets.of_account(name))
+        if second:
+            await self._counters.lift(self._budgets.of_second(name))
 
     async def _known_device(self, identifier: str, exchange: Exchange) -> bytes | None:
         """Return the id of the device that the request comes from, if the account

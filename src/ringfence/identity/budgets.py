@@ -1,4 +1,4 @@
-"""What one try at a password draws from: plain data, made from the settings."""
+"""What one try at a proof draws from: plain data, made from the settings."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from ringfence.stores.contracts import Charge, counter_key
 
 MINUTE = 60.0
 HOUR = 3600.0
+DAY = 24 * HOUR
 
 _LOCK_GROWTH = 4  # 1, 4, 16, 60 minutes with the defaults
 _SLOWED = 5  # a network that sprays has a fifth of its sign-ins left
@@ -51,6 +52,9 @@ class Budgets:
     def __init__(self, settings: IdentitySettings) -> None:
         self._settings = settings
         self.locks = _locks(settings.lock_shortest, settings.lock_longest)
+        # Six digits are guessed in a year where five an hour may be tried: the locks of
+        # second factors go on growing, to a day.
+        self.second_locks = _locks(settings.lock_shortest, DAY)
 
     def stranger(self, name: str, network: str, *, slowed: bool) -> Lane:
         """Return the lane of who is not known to the account.
@@ -93,6 +97,24 @@ class Budgets:
             lifted=(here.key,),
         )
 
+    def second(self, lane: Lane, name: str, device: bytes = b"") -> Lane:
+        """Return what a try at a second factor draws from: all that a password does,
+        and a budget that no right password gives back. Else whoever knows the password
+        signs in half again after every few guesses, and begins anew.
+
+        Args:
+            lane: of ``stranger`` or ``known``.
+            name: stands for the address.
+            device: that is known, if one is.
+        """
+        kind = "second device" if device else "second stranger"
+        failures = self._failures(kind, name, device)._replace(holds=self.second_locks)
+        return lane._replace(
+            guesses=(*lane.guesses, failures),
+            returned=(*lane.returned, failures),
+            lifted=(*lane.lifted, failures.key) if lane.lifted else (),
+        )
+
     def by_network(self, network: str, *, slowed: bool) -> tuple[Rate, ...]:
         """Return what an attempt costs its network."""
         amount = self._settings.sign_ins_per_address
@@ -113,8 +135,12 @@ class Budgets:
         )
 
     def of_account(self, name: str) -> tuple[bytes, ...]:
-        """Return the keys that lock an account."""
+        """Return the keys that lock an account's password."""
         return (_failures_key("stranger", name), _failures_key("devices", name))
+
+    def of_second(self, name: str) -> tuple[bytes, ...]:
+        """Return the keys that lock an account's second factors, for strangers."""
+        return (_failures_key("second stranger", name),)
 
     def _failures(self, kind: str, name: str, device: bytes = b"") -> Charge:
         """Return the budget of failures whose end locks."""
