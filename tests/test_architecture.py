@@ -78,7 +78,11 @@ LIBRARIES = {
         "secrets/sealed.py",
         "identity/tokens/keys.py",  # no JOSE library is as fast as the bare signature
     ),
-    "joserfc": ("identity/tokens/foreign.py",),  # reads the keys of other issuers
+    "joserfc": (  # reads the keys of other issuers
+        "identity/tokens/foreign.py",
+        "identity/tokens/jwks_client.py",
+        "identity/openid/id_token.py",  # what those keys have signed
+    ),
     "pyotp": ("identity/factors/totp.py",),  # computes one-time codes
     "segno": ("identity/factors/qr.py",),  # draws the code that an app scans
     "msgspec": ("",),  # reads and writes JSON anywhere
