@@ -56,6 +56,8 @@ async def test_every_route_says_who_may_use_it(house):
         ("POST", "/auth/sessions/{id}/end"): "signed_in",
         ("GET", "/auth/assets/ringfence.css"): "public",
         ("GET", "/auth/assets/password.js"): "public",
+        ("GET", "/auth/assets/ringfence.js"): "public",
+        ("GET", "/auth/assets/step-up.css"): "public",
     }
 
 

@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from ringfence.exchange import Exchange
+from ringfence.identity.client.files import ClientFile, read_client
 from ringfence.identity.routes.desk import FOREVER, Desk
 from ringfence.identity.routes.route import IdentityRoute
 
@@ -28,6 +29,10 @@ class AssetRoutes:
         return [
             route("GET", "assets/ringfence.css", self.stylesheet, "public"),
             route("GET", "assets/password.js", self.script, "public"),
+            *(
+                route("GET", f"assets/{name}", ClientFileRoute(file).answer, "public")
+                for name, file in read_client().items()
+            ),
         ]
 
     async def stylesheet(self, request: Request, exchange: Exchange) -> Response:
@@ -37,3 +42,27 @@ class AssetRoutes:
     async def script(self, request: Request, exchange: Exchange) -> Response:
         content = self.desk.pages.script
         return Response(content, headers=FOREVER, media_type="text/javascript")
+
+
+@dataclass(frozen=True, slots=True)
+class ClientFileRoute:
+    """A file of the browser client, which the application's own pages name.
+
+    Under ``?v=`` and its version it is kept for ever. Without, browsers ask each time
+    whether it has changed: a script that is out of date would speak to a server that
+    is not.
+
+    Args:
+        file: to be answered with.
+    """
+
+    file: ClientFile
+
+    async def answer(self, request: Request, exchange: Exchange) -> Response:
+        file = self.file
+        if request.query_params.get("v") == file.version:
+            return Response(file.content, headers=FOREVER, media_type=file.media_type)
+        asked = {"cache-control": "no-cache", "etag": f'"{file.version}"'}
+        if asked["etag"] in request.headers.get("if-none-match", ""):
+            return Response(status_code=304, headers=asked)
+        return Response(file.content, headers=asked, media_type=file.media_type)

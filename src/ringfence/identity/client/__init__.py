@@ -1,0 +1,1 @@
+"""What runs in browsers: ``ringfence.js``, its types, the looks of its dialog."""
