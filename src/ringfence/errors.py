@@ -7,6 +7,7 @@
     ├── StoreError               the world's failure: a store is down, slow or full
     │   └── StoreBusyError       a bounded queue is full; come again later
     ├── FetchError               the world's failure: nothing usable at an address
+    ├── DeliveryError            the world's failure: a letter was not taken
     ├── CommandError             a program could not be started, or has failed
     ├── OutsideRequestError      the caller's misuse: no guarded request is running
     ├── BodyRefusedError         a request body was refused while it was read
@@ -66,6 +67,19 @@ class StoreBusyError(StoreError):
     def __init__(self, message: str, *, retry_after: int) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+
+
+class DeliveryError(RingfenceError):
+    """A letter could not be handed over. Never leaves ``identity``.
+
+    Args:
+        message: why, without what was sent.
+        lasting: trying again makes no sense.
+    """
+
+    def __init__(self, message: str, *, lasting: bool) -> None:
+        super().__init__(message)
+        self.lasting = lasting
 
 
 class CommandError(RingfenceError):

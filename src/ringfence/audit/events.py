@@ -253,6 +253,18 @@ class FactorFailed(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PasskeyCopied(Event):
+    """A passkey has counted backwards: there is a copy of it, and one of the two was
+    refused. ``passkey`` is its public id, ``counter`` what was sent."""
+
+    name: ClassVar[str] = "authn_passkey_copied"
+    level: ClassVar[str] = "CRITICAL"
+
+    passkey: str = ""
+    counter: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RecoveryCodeUsed(Event):
     """A recovery code was used in the place of a second factor; ``left`` are left."""
 
@@ -260,6 +272,54 @@ class RecoveryCodeUsed(Event):
     level: ClassVar[str] = "WARN"
 
     left: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PasswordResetRequested(Event):
+    """Somebody asked for a link to set a new password, and the owner was sent one."""
+
+    name: ClassVar[str] = "authn_password_reset_requested"
+    level: ClassVar[str] = "WARN"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PasswordReset(Event):
+    """A password was replaced by whoever has the owner's mail; everything that was
+    signed in has ended."""
+
+    name: ClassVar[str] = "authn_password_reset"
+    level: ClassVar[str] = "WARN"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AddressVerified(Event):
+    """An owner has proved that mail to the account's address reaches them."""
+
+    name: ClassVar[str] = "user_address_verified"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LettersLimited(Event):
+    """An account was to get more letters of a ``kind`` than ``limit`` in an hour. Told
+    once an hour."""
+
+    name: ClassVar[str] = "excess_letters"
+    level: ClassVar[str] = "WARN"
+
+    kind: str = ""
+    limit: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LetterLost(Event):
+    """A letter was not sent, and will not be. ``reason`` says why, without the
+    address."""
+
+    name: ClassVar[str] = "letter_lost"
+    level: ClassVar[str] = "ERROR"
+
+    kind: str = ""
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
