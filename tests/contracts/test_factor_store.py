@@ -51,6 +51,18 @@ async def test_a_factor_is_added_to_an_account_as_it_was_seen(stores):
     assert not await factors.replace("id-ann", "passkey", [], epoch=1)
 
 
+async def test_an_owner_calls_a_factor_something_else(stores):
+    """And nobody else does; a use that was written down meanwhile stays."""
+    await stores.factors.add(factor(), epoch=0)
+    one = factor()
+    assert await stores.factors.advance("passkey", one.id, counter=9, at=NOW)
+    assert not await stores.factors.rename("id-bob", "passkey", one.id, "mine")
+    assert not await stores.factors.rename("id-ann", "totp", one.id, "mine")
+    assert await stores.factors.rename("id-ann", "passkey", one.id, "Blue key")
+    renamed = one._replace(label="Blue key", counter=9, used=NOW)
+    assert await stores.factors.of_account("id-ann") == [renamed]
+
+
 async def test_an_account_has_so_many_and_no_more(stores):
     """Also of many that are added at once."""
     adding = [
@@ -141,6 +153,7 @@ async def test_a_closed_store_raises_store_error(stores):
         stores.factors.find("passkey", b"x"),
         stores.factors.of_account("id-ann"),
         stores.factors.advance("passkey", b"x", counter=1, at=NOW),
+        stores.factors.rename("id-ann", "passkey", b"x", "mine"),
         stores.factors.remove("id-ann", "passkey", b"x"),
         stores.factors.replace("id-ann", "passkey", [], epoch=0),
     ):

@@ -59,6 +59,17 @@ class MemoryFactorStore:
         self._factors[kind, factor_id] = changed
         return True
 
+    async def rename(
+        self, account_id: str, kind: str, factor_id: bytes, label: str
+    ) -> bool:
+        """See ``contracts.FactorStore``."""
+        self._accounts.present(account_id)
+        factor = self._factors.get((kind, factor_id))
+        if factor is None or factor.account_id != account_id:
+            return False
+        self._factors[kind, factor_id] = factor._replace(label=label)
+        return True
+
     async def remove(self, account_id: str, kind: str, factor_id: bytes) -> bool:
         """See ``contracts.FactorStore``."""
         self._accounts.present(account_id)

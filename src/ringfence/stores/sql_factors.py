@@ -78,6 +78,15 @@ class SqlFactorStore:
         async with self._database.writing() as connection:
             return bool((await connection.execute(change)).rowcount)
 
+    async def rename(
+        self, account_id: str, kind: str, factor_id: bytes, label: str
+    ) -> bool:
+        """See ``contracts.FactorStore``."""
+        owned = (*_named(kind, factor_id), factors.c.account_id == account_id)
+        change = update(factors).where(*owned).values(label=label)
+        async with self._database.writing() as connection:
+            return bool((await connection.execute(change)).rowcount)
+
     async def remove(self, account_id: str, kind: str, factor_id: bytes) -> bool:
         """See ``contracts.FactorStore``."""
         removal = delete(factors).where(

@@ -63,6 +63,12 @@ class FactorStore(Protocol):
         (a passkey that does not count). Of several at once with one counter exactly one
         is told ``True``."""
 
+    async def rename(
+        self, account_id: str, kind: str, factor_id: bytes, label: str
+    ) -> bool:
+        """Change what the owner calls one, and nothing else of it; return ``False`` if
+        the account has no such factor."""
+
     async def remove(self, account_id: str, kind: str, factor_id: bytes) -> bool:
         """Remove one; of several at once exactly one is told ``True``: so a recovery
         code is used once."""
