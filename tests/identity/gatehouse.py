@@ -8,7 +8,7 @@ from starlette.applications import Starlette
 from starlette.responses import Response
 from starlette.routing import Match
 
-from ringfence.access.policy import NOT_SIGNED_IN
+from ringfence import access
 from ringfence.exchange import Exchange, active
 from ringfence.identity.open import open_identity
 from ringfence.identity.settings import IdentitySettings
@@ -17,6 +17,12 @@ from ringfence.stores.memory_counters import MemoryCounters
 HTML = {"accept": "text/html,application/xhtml+xml"}
 EMAIL = "ann@example.com"
 PASSWORD = "correct horse battery"
+
+_POLICIES = {
+    "public": access.public,
+    "signed_in": access.signed_in,
+    "fresh": access.signed_in & access.fresh(minutes=10),
+}
 
 
 class Clock:
@@ -88,7 +94,7 @@ class LittleGuard:
                 exchange.mint_csrf_token = lambda _: (
                     exchange.session.public_id[:8] if exchange.session else ""
                 )
-                denial = self._signed_out(exchange)
+                denial = self._refused(exchange)
 
             async def send_all(message):
                 if message["type"] == "http.response.start":
@@ -104,11 +110,13 @@ class LittleGuard:
         finally:
             active.reset(token)
 
-    def _signed_out(self, exchange):
+    def _refused(self, exchange):
         for route in self.identity.routes:
             match, _ = route.matches(exchange.scope)
-            if match is Match.FULL and route.identity_access == "signed_in":
-                return None if exchange.principal else NOT_SIGNED_IN
+            if match is Match.FULL:
+                policy = _POLICIES[route.identity_access]
+                decide = policy.compile({}, self.identity.clock)
+                return decide(exchange.principal)
         return None
 
 

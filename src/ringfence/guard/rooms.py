@@ -16,6 +16,15 @@ from ringfence.settings import Settings
 from ringfence.stores.open import open_shared
 from ringfence.traffic.blocklist import Blocklist
 
+# What changes how an account is proved asks for a proof of its own: who has found an
+# unlocked browser must not put a telephone of theirs in the owner's place. Source: ASVS
+# 5.0 V7.5.1.
+_POLICIES = {
+    "public": access.public,
+    "signed_in": access.signed_in,
+    "fresh": access.signed_in & access.fresh(minutes=10),
+}
+
 
 class Rooms:
     """Keys, ledger, blocklist and identity of one guard. Made without I/O, opened at
@@ -61,9 +70,7 @@ class Rooms:
         # What is open to everybody's scripts is the application, not the sign-in.
         marks = (cors(),) if settings.browser.cors.is_for_anyone else ()
         for route in identity.routes:
-            signed_in = route.identity_access == "signed_in"
-            policy = access.signed_in if signed_in else access.public
-            access.routes([route], policy, *marks)
+            access.routes([route], _POLICIES[route.identity_access], *marks)
         return identity
 
     async def open(self) -> None:

@@ -10,24 +10,29 @@ from typing import Any
 import msgspec
 
 from ringfence.denial import Denial
+from ringfence.identity.entrance import SecondFactorNeeded
 from ringfence.stores.contracts import AccountRecord, SessionRecord
 
 
 def problem(denial: Denial, request_id: str) -> bytes:
     """Return the body that a refusal is answered with, in the shape of all refusals.
 
+    Half a sign-in carries what a program needs for the other half: ``factors``, any one
+    of which would do, and ``pending``, to be sent along with it.
+
     Source: RFC 9457.
     """
-    return msgspec.json.encode(
-        {
-            "type": "about:blank",
-            "title": HTTPStatus(denial.status).phrase,
-            "status": denial.status,
-            "detail": denial.detail,
-            "code": denial.code,
-            "request_id": request_id,
-        }
-    )
+    members = {
+        "type": "about:blank",
+        "title": HTTPStatus(denial.status).phrase,
+        "status": denial.status,
+        "detail": denial.detail,
+        "code": denial.code,
+        "request_id": request_id,
+    }
+    if isinstance(denial, SecondFactorNeeded):
+        members |= {"factors": denial.factors, "pending": denial.pending}
+    return msgspec.json.encode(members)
 
 
 def describe_account(

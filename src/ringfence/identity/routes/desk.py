@@ -19,6 +19,7 @@ from ringfence.identity import bodies
 from ringfence.identity.answers import problem
 from ringfence.identity.bodies import Submission
 from ringfence.identity.destination import same_site_path
+from ringfence.identity.entrance import SecondFactorNeeded
 from ringfence.identity.pages.render import NOTES, Pages
 from ringfence.identity.refusals import Invalid, unavailable
 from ringfence.identity.routes.route import Access, Handler, IdentityRoute
@@ -85,7 +86,7 @@ class Desk:
         **values: object,
     ) -> Response:
         """Answer a refusal: a problem to programs, to people the page that they came
-        from.
+        from, or the one that asks for a second factor.
 
         Args:
             request: as it came.
@@ -95,6 +96,11 @@ class Desk:
             values: for the page: what was typed, but never a password.
         """
         if wants_page(exchange):
+            if isinstance(refusal, SecondFactorNeeded):
+                path = root_of(request) + "/auth/second-factor"
+                return see_other(
+                    path + and_next(str(values.get("next", "")), first=True)
+                )
             return self.page(request, page, refusal, **values)
         response = Response(
             problem(refusal, exchange.request_id),

@@ -11,7 +11,9 @@ from starlette.routing import Route
 
 from ringfence.exchange import Exchange
 
-Access = Literal["public", "signed_in"]
+Access = Literal["public", "signed_in", "fresh"]
+"""``fresh`` is signed in, with a proof of who it is from the last ten minutes."""
+
 Handler = Callable[[Request, Exchange], Awaitable[Response]]
 
 
