@@ -293,7 +293,7 @@ async def test_signed_in_answers_for_other_origins(
     exchange_of, session, sharing, origin, passes
 ):
     """Only an origin that may send cookies reads what they open."""
-    stage = protect(lambda: b"k" * 32, public_origins=(OURS,), sharing=sharing)
+    stage = protect(lambda: (b"k" * 32,), public_origins=(OURS,), sharing=sharing)
     headers = CROSS | {"origin": origin}
     denial = await stage(exchange_of("GET", headers, session=session))
     assert (denial is None) is passes

@@ -13,7 +13,7 @@ from ringfence.errors import BodyTooLargeError
 pytestmark = pytest.mark.anyio
 
 KEY = b"k" * 32
-STAGE = protect(lambda: KEY, public_origins=("https://shop.example",))
+STAGE = protect(lambda: (KEY,), public_origins=("https://shop.example",))
 URLENCODED = "application/x-www-form-urlencoded"
 BOUNDARY = "----WebKitFormBoundary7MA4"
 
@@ -231,21 +231,36 @@ async def test_signed_in_answers_are_not_loaded_by_other_sites(exchange_of, sess
     assert await STAGE(exchange_of("GET", headers)) is None
 
 
-async def test_the_key_is_asked_late_and_once(exchange_of, session):
+async def test_the_keys_are_asked_late(exchange_of, session):
     """Keys are opened after the stages are made."""
     asked = []
 
-    def key():
+    def keys():
         asked.append(1)
-        return KEY
+        return (KEY,)
 
-    stage = protect(key)
+    stage = protect(keys)
     exchange = exchange_of("GET", session=session)
     await stage(exchange)
     assert not asked
     exchange.mint_csrf_token(exchange)
-    exchange.mint_csrf_token(exchange)
-    assert len(asked) == 1
+    assert asked
+
+
+async def test_a_page_outlives_a_rotation_of_keys(exchange_of, session):
+    """A form that was loaded before is still taken; the next one has the new key."""
+    ring = [KEY]
+    stage = protect(lambda: ring)
+    page = exchange_of("GET", session=session)
+    await stage(page)
+    token = page.mint_csrf_token(page)
+    ring.insert(0, b"n" * 32)
+    sent = exchange_of("POST", {"x-csrf-token": token}, session=session)
+    assert await stage(sent) is None
+    assert verify(sent.mint_csrf_token(sent).encode(), ring[0], session.token_hash)
+    ring.remove(KEY)
+    late = exchange_of("POST", {"x-csrf-token": token}, session=session)
+    assert (await stage(late)).code == "browser.csrf_wrong"
 
 
 def test_tokens_differ_at_every_call():

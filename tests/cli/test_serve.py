@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from ringfence.secrets.keyring import create_keys_file
+from ringfence.secrets.keys_file import create_keys_file
 
 DEADLINE = 60
 

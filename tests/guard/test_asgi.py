@@ -17,7 +17,7 @@ from starlette.testclient import TestClient
 
 from ringfence import Guard, Rule, Settings, accepts, access, current
 from ringfence.errors import PlanError, SettingsError, StoreError
-from ringfence.secrets.keyring import create_keys_file
+from ringfence.secrets.keys_file import create_keys_file
 
 
 @access.require(access.public)

@@ -10,7 +10,8 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from ringfence.errors import SettingsError
-from ringfence.secrets.keyring import Key, Keyring, create_keys_file
+from ringfence.secrets.keyring import Keyring
+from ringfence.secrets.keys_file import Key, create_keys_file
 
 PURPOSE = "browser.csrf"
 

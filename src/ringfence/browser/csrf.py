@@ -7,7 +7,7 @@ import functools
 import hmac
 import secrets
 from base64 import b64decode, urlsafe_b64encode
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 from ringfence.browser.cors import Sharing
 from ringfence.browser.fetch_metadata import HARMLESS, SAFE_METHODS, judge_read
@@ -41,7 +41,7 @@ NO_ORIGIN = Denial(
 
 
 def protect(
-    key: Callable[[], bytes],
+    keys: Callable[[], Sequence[bytes]],
     *,
     public_origins: tuple[str, ...] = (),
     sharing: Sharing | None = None,
@@ -58,8 +58,8 @@ def protect(
     or planted as a cookie from a sibling domain, is worth nothing here.
 
     Args:
-        key: returns the key of 32 bytes; asked at the first use, since keys are opened
-            after start-up.
+        keys: returns the keys of 32 bytes, the signing one first; asked at each use,
+            since they are opened after start-up, and others take their place.
         public_origins: origins that may read signed-in answers.
         sharing: what other origins may do on this route, ``None`` for nothing.
 
@@ -69,7 +69,6 @@ def protect(
     ASVS 5.0 V3.5.1; CWE-352.
     """
     ours = frozenset(origin.rstrip("/").lower().encode() for origin in public_origins)
-    opened_key = functools.cache(key)
     judge = functools.partial(_judge_read, ours=ours, sharing=sharing)
 
     def mint_for(exchange: Exchange) -> str:
@@ -77,7 +76,7 @@ def protect(
         session = exchange.session
         if not isinstance(session, SessionRecord):
             return ""
-        return mint(opened_key(), session.token_hash)
+        return mint(keys()[0], session.token_hash)
 
     def csrf(exchange: Exchange) -> Denial | Awaitable[Denial | None] | None:
         exchange.mint_csrf_token = mint_for
@@ -94,7 +93,7 @@ def protect(
             return None
         if exchange.kind == "websocket":
             return NO_ORIGIN
-        return _demand_token(exchange, opened_key(), session.token_hash)
+        return _demand_token(exchange, keys(), session.token_hash)
 
     return at_once(csrf)
 
@@ -113,7 +112,9 @@ def _judge_read(
     return denial
 
 
-async def _demand_token(exchange: Exchange, key: bytes, bound: bytes) -> Denial | None:
+async def _demand_token(
+    exchange: Exchange, keys: Sequence[bytes], bound: bytes
+) -> Denial | None:
     token = exchange.headers.get(HEADER)
     if token is None:
         try:
@@ -122,7 +123,9 @@ async def _demand_token(exchange: Exchange, key: bytes, bound: bytes) -> Denial 
             return exchange.denial  # written by whoever watches over the body
     if not token:
         return TOKEN_MISSING
-    return None if verify(token, key, bound) else TOKEN_WRONG
+    # A page that was loaded before the keys were rotated is still good.
+    genuine = [verify(token, key, bound) for key in keys]
+    return None if any(genuine) else TOKEN_WRONG
 
 
 def mint(key: bytes, token_hash: bytes) -> str:

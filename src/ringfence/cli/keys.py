@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from shlex import quote
 
-from ringfence.secrets.keyring import create_keys_file
+from ringfence.secrets.keys_file import create_keys_file
 
 
 def create(path: Path) -> int:

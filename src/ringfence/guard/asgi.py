@@ -148,7 +148,7 @@ class Guard:
             settings,
             hierarchy=expand(settings.access.hierarchy),
             authenticate=rooms.identity.authenticate if rooms.identity else None,
-            csrf_key=partial(rooms.keyring.derive, "browser.csrf"),
+            csrf_keys=partial(rooms.keyring.derive_all, "browser.csrf"),
             limits=limits,
             blocklist=rooms.blocklist,
             dry_run=self._dry_run,
@@ -230,7 +230,7 @@ class Guard:
         return Fingerprint.of(
             self.settings,
             self.plan,
-            self._rooms.keyring.derive_all("guard.fingerprint"),
+            self._rooms.keyring.derive_kept("guard.fingerprint"),
             version=version("ringfence"),
         )
 

@@ -10,6 +10,7 @@ from ringfence.audit.log import AuditLog, open_log
 from ringfence.audit.redact import install_log_redaction
 from ringfence.browser.cors import cors
 from ringfence.clock import system_clock
+from ringfence.guard.key_watch import KeyWatch
 from ringfence.identity.open import Identity, open_identity
 from ringfence.secrets.keyring import Keyring
 from ringfence.settings import Settings
@@ -39,6 +40,7 @@ class Rooms:
 
     def __init__(self, settings: Settings) -> None:
         self.keyring = Keyring(settings.keys_path, create=settings.development)
+        self._key_watch = KeyWatch(self.keyring)
         self.audit: AuditLog = open_log(settings.audit, data=settings.data)
         self.blocklist = Blocklist(settings.traffic, record=self.audit.record)
         self.shared = open_shared(settings.store)
@@ -83,6 +85,7 @@ class Rooms:
         self.keyring.open()
         self.audit.start()
         self._restore_logging = install_log_redaction()
+        self._key_watch.start()
         try:
             await self.shared.start()
             await self.blocklist.start(self.shared.blocks)
@@ -95,6 +98,7 @@ class Rooms:
     async def close(self) -> None:
         """Close in reverse what ``open`` opened."""
         try:
+            await self._key_watch.stop()
             if self.identity is not None:
                 await self.identity.stop()
             await self.blocklist.stop()

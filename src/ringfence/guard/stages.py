@@ -8,7 +8,7 @@ that ends it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
@@ -93,7 +93,7 @@ class StageMaker:
         settings: as loaded.
         hierarchy: roles with what they include, expanded.
         authenticate: the session stage, or ``None`` where identity is switched off.
-        csrf_key: returns the key that CSRF tokens are made with.
+        csrf_keys: returns the keys of CSRF tokens, the signing one first.
         limits: makes the stages that limit requests.
         blocklist: who is turned away.
         dry_run: which checks only watch.
@@ -104,7 +104,7 @@ class StageMaker:
     settings: Settings
     hierarchy: Hierarchy
     authenticate: Stage | None
-    csrf_key: Callable[[], bytes]
+    csrf_keys: Callable[[], Sequence[bytes]]
     limits: Limits
     blocklist: Blocklist
     dry_run: DryRun
@@ -215,7 +215,7 @@ class StageMaker:
 
     def _protect(self, sharing: Sharing | None) -> Stage:
         return protect(
-            self.csrf_key,
+            self.csrf_keys,
             public_origins=self.settings.public_origins,
             sharing=sharing,
         )

@@ -6,53 +6,25 @@ derived by HKDF, so that what is signed for one is worthless for another.
 
 from __future__ import annotations
 
-import base64
+import math
 import os
-import secrets
-import time
-from contextlib import suppress
-from itertools import pairwise
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
 
-import msgspec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from ringfence.clock import Clock, system_clock
 from ringfence.errors import SettingsError
-from ringfence.secrets.private_file import read_private
-
-KEY_BYTES = 32
-"""256 bits, as NIST SP 800-57 asks for beyond 2030."""
+from ringfence.secrets.keys_file import (
+    KEY_BYTES,
+    Generation,
+    in_use,
+    make_keys_file,
+    read_keys_file,
+)
 
 _SALT = b"ringfence.keyring.1"
-# 32 random bytes hold about 30 different ones, and fewer than 16 with a probability
-# below 1e-12; the same holds for the steps between neighbours.
-_LEAST_VARIETY = 16
-
-
-class Key(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One generation of the master key, as it stands in the file.
-
-    Args:
-        id: names the key, so that what it signed can be told.
-        created: Unix time in whole seconds; the newest key signs.
-        key: 32 random bytes in base64url.
-    """
-
-    id: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
-    created: Annotated[int, msgspec.Meta(ge=0)]
-    key: str
-
-    def __repr__(self) -> str:
-        return f"Key({self.id!r})"
-
-
-class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The keys file: ``{"version": 1, "keys": [...]}``."""
-
-    version: Literal[1]
-    keys: Annotated[tuple[Key, ...], msgspec.Meta(min_length=1, max_length=32)]
 
 
 class Keyring:
@@ -66,15 +38,18 @@ class Keyring:
             one of root's may be readable by a group of this process.
         create: make the file if there is none. Two processes that start at once end
             up with the same keys.
+        clock: tells which key signs: one that was added signs from a moment on.
 
     Not covered: who can read the memory of this process has the keys.
     """
 
-    def __init__(self, path: Path, *, create: bool) -> None:
+    def __init__(
+        self, path: Path, *, create: bool, clock: Clock = system_clock
+    ) -> None:
         self._path = path
         self._create = create
-        self._keys: tuple[bytes, ...] = ()
-        self._derived: dict[str, tuple[bytes, ...]] = {}
+        self._clock = clock
+        self._ring: _Ring | None = None
 
     def open(self) -> None:
         """Read the keys, and make the file first where that is wanted.
@@ -84,12 +59,40 @@ class Keyring:
                 else, or its keys are weak.
         """
         if self._create and not os.path.lexists(self._path):
-            _make(self._path)
-        self._keys = _read(self._path)
-        self._derived = {}
+            make_keys_file(self._path)
+        self._ring = _Ring(read_keys_file(self._path), self._clock())
+
+    def reread(self) -> bool:
+        """Read the file once more; return whether its keys are others than before.
+
+        Safe in a thread: who derives meanwhile gets the keys of before or those of now.
+        Where it raises, the keys of before stay.
+
+        Raises:
+            SettingsError: the file cannot be used, or has none of the keys in use. Such
+                a file is no rotation: everything that was signed would be refused.
+        """
+        before = self._ring
+        if before is None:
+            self.open()
+            return True
+        found = read_keys_file(self._path)
+        if found == before.generations:
+            return False
+        signing = before.in_turn(self._clock()).active[0]
+        if signing not in {one.material for one in found}:
+            message = (
+                f"the keys file {self._path} no longer has the key that signs, so it "
+                "is not taken over; put the key back, or start anew"
+            )
+            raise SettingsError(message)
+        self._ring = _Ring(found, self._clock())
+        return True
 
     def derive(self, purpose: str) -> bytes:
         """Return the 32 bytes that sign and seal for this purpose.
+
+        Ask anew each time: another key may sign since.
 
         Args:
             purpose: a constant of the code that uses the key, ``browser.csrf`` say.
@@ -103,134 +106,91 @@ class Keyring:
         return self.derive_all(purpose)[0]
 
     def derive_all(self, purpose: str) -> tuple[bytes, ...]:
-        """Return the keys of this purpose, the signing one first.
+        """Return the keys of this purpose, the signing one first: the same tuple until
+        they change.
 
-        The others only verify what was signed before the last rotation.
+        The others only verify: what was signed before the last rotation, and what
+        another process signs already.
 
         Raises:
             SettingsError: the keyring is not open.
             ValueError: the purpose is empty.
         """
-        known = self._derived.get(purpose)
-        if known is not None:
-            return known
-        if not purpose:
-            raise ValueError("a key needs a purpose, as in derive('browser.csrf')")
-        if not self._keys:
+        ring = self._present()
+        known = ring.derived.get(purpose)
+        return known if known is not None else ring.derive(purpose)
+
+    def derive_kept(self, purpose: str) -> tuple[bytes, ...]:
+        """Return the keys of this purpose, the signing one first, and last those that
+        are retired. For what is sealed and lies in a database for years; never for
+        what somebody brings along.
+
+        Raises:
+            SettingsError: the keyring is not open.
+            ValueError: the purpose is empty.
+        """
+        return self._present().derive_kept(purpose)
+
+    def _present(self) -> _Ring:
+        ring = self._ring
+        if ring is None:
             message = (
                 f"the keys in {self._path} were asked for before they were opened; "
                 "keys are there once the application has started (its lifespan ran)"
             )
             raise SettingsError(message)
-        derived = tuple(_hkdf(key, purpose) for key in self._keys)
-        self._derived[purpose] = derived
-        return derived
+        # Only while a key waits for its time is anybody asked what time it is.
+        if ring.turns < math.inf:
+            ring = self._ring = ring.in_turn(self._clock())
+        return ring
 
 
-def create_keys_file(path: Path) -> None:
-    """Make a keys file with one fresh key, for ``ringfence keys create``.
+class _Ring:
+    """The keys of one reading of the file, and what was derived from them.
 
-    Raises:
-        SettingsError: the file is there already, or cannot be made.
+    Args:
+        generations: the newest first.
+        now: Unix seconds, for who signs.
     """
-    if not _make(path):
-        message = f"{path} exists already; its keys are in use, so it is left alone"
-        raise SettingsError(message)
+
+    __slots__ = ("_kept", "active", "derived", "generations", "turns")
+
+    def __init__(self, generations: tuple[Generation, ...], now: float) -> None:
+        self.generations = generations
+        active = [one for one in generations if not one.retired]
+        signing = in_use(active, now)
+        self.active = _first(signing.material, active)
+        ahead = [one.created for one in active if one.created > signing.created]
+        self.turns = min(ahead, default=math.inf)
+        self.derived: dict[str, tuple[bytes, ...]] = {}
+        self._kept: dict[str, tuple[bytes, ...]] = {}
+
+    def in_turn(self, now: float) -> _Ring:
+        """Return the ring of this time: itself until the next key's time has come."""
+        return self if now < self.turns else _Ring(self.generations, now)
+
+    def derive(self, purpose: str) -> tuple[bytes, ...]:
+        if not purpose:
+            raise ValueError("a key needs a purpose, as in derive('browser.csrf')")
+        derived = tuple(_hkdf(key, purpose) for key in self.active)
+        # Of two threads that do this at once, both get what the first one kept.
+        return self.derived.setdefault(purpose, derived)
+
+    def derive_kept(self, purpose: str) -> tuple[bytes, ...]:
+        known = self._kept.get(purpose)
+        if known is None:
+            retired = (one.material for one in self.generations if one.retired)
+            older = tuple(_hkdf(key, purpose) for key in retired)
+            known = self._kept.setdefault(purpose, self.derive(purpose) + older)
+        return known
+
+
+def _first(signing: bytes, active: Sequence[Generation]) -> tuple[bytes, ...]:
+    others = (one.material for one in active if one.material != signing)
+    return (signing, *others)
 
 
 def _hkdf(material: bytes, purpose: str) -> bytes:
     info = purpose.encode()
-    return HKDF(algorithm=SHA256(), length=32, salt=_SALT, info=info).derive(material)
-
-
-def _make(path: Path) -> bool:
-    """Return whether this process made the file; ``False`` if another was first.
-
-    The whole file is written beside its place and then linked into it, so that nobody
-    ever reads half a file and the first of two processes wins.
-    """
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _write(draft, _encode(_fresh_key()))
-        try:
-            os.link(draft, path)
-        except FileExistsError:
-            return False
-        finally:
-            draft.unlink()
-    except OSError as error:
-        with suppress(OSError):
-            draft.unlink()
-        message = (
-            f"the keys file {path} cannot be made ({error.strerror}); name a place "
-            "that this user may write to in RINGFENCE_KEYS_FILE or RINGFENCE_DATA"
-        )
-        raise SettingsError(message) from error
-    return True
-
-
-def _write(path: Path, content: bytes) -> None:
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
-    with open(os.open(path, flags, 0o600), "wb") as file:  # noqa: PTH123 - a descriptor, for its flags and mode
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _fresh_key() -> Key:
-    material = base64.urlsafe_b64encode(secrets.token_bytes(KEY_BYTES)).decode()
-    return Key(secrets.token_hex(4), int(time.time()), material)
-
-
-def _encode(key: Key) -> bytes:
-    return msgspec.json.format(msgspec.json.encode(_File(1, (key,)))) + b"\n"
-
-
-def _read(path: Path) -> tuple[bytes, ...]:
-    cure = f"make one with: ringfence keys create {path}"
-    return _decode(path, read_private(path, "keys file", cure=cure))
-
-
-def _decode(path: Path, content: bytes) -> tuple[bytes, ...]:
-    """Return the keys, newest first."""
-    try:
-        return _material(msgspec.json.decode(content, type=_File))
-    except (ValueError, RecursionError) as error:
-        message = (
-            f"the keys file {path} cannot be used: {error}; make a good one with: "
-            "ringfence keys create FILE"
-        )
-        raise SettingsError(message) from None  # the cause could quote the file
-
-
-def _material(file: _File) -> tuple[bytes, ...]:
-    if len({key.id for key in file.keys}) != len(file.keys):
-        raise ValueError("two keys have the same id")
-    ordered = sorted(
-        enumerate(file.keys), key=lambda item: (item[1].created, item[0]), reverse=True
-    )
-    found = tuple(_strong(key) for _, key in ordered)
-    if len(set(found)) != len(found):
-        raise ValueError("the same key stands in it twice")
-    return found
-
-
-def _strong(key: Key) -> bytes:
-    """Return the key's bytes, or refuse what no random source would have made.
-
-    Stops keys from a tutorial, a keyboard or a counter: what is signed with one can
-    be forged by anybody who guesses it (CWE-321, CWE-331).
-    """
-    try:
-        material = base64.b64decode(key.key, altchars=b"-_", validate=True)
-    except ValueError:
-        raise ValueError(f"key {key.id!r} is no base64url") from None
-    if len(material) != KEY_BYTES:
-        length = len(material)
-        raise ValueError(f"key {key.id!r} has {length} bytes instead of {KEY_BYTES}")
-    steps = {(after - before) % 256 for before, after in pairwise(material)}
-    typed = material.isascii() and material.decode().isprintable()
-    if typed or min(len(set(material)), len(steps)) < _LEAST_VARIETY:
-        raise ValueError(f"key {key.id!r} is weak: no random source made it")
-    return material
+    derived = HKDF(algorithm=SHA256(), length=KEY_BYTES, salt=_SALT, info=info)
+    return derived.derive(material)
