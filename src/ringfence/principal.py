@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+
+_SCOPE = re.compile(r"[A-Za-z0-9._:/-]{1,64}", re.ASCII)
+
+
+def is_scope(name: str) -> bool:
+    """Return whether a text may be the name of a scope; a part of what RFC 6749
+    allows, that needs quoting nowhere."""
+    return _SCOPE.fullmatch(name) is not None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,16 +1,26 @@
 """The doors: who may do what.
 
-``access.public``, ``access.signed_in``, ``access.role("admin")`` and
-``access.fresh(minutes=10)`` are policies;
+``access.public``, ``access.signed_in``, ``access.role("admin")``,
+``access.scope("orders:read")`` and ``access.fresh(minutes=10)`` are policies;
 ``&`` and ``|`` combine them; ``require``, ``depends``, ``guard`` and ``routes`` attach
 them.
 """
 
 from ringfence.access.marks import depends, guard, require, routes
-from ringfence.access.policy import Fresh, Policy, Public, Role, SignedIn
+from ringfence.access.policy import (
+    AnyScope,
+    Fresh,
+    Policy,
+    Public,
+    Role,
+    Scope,
+    SignedIn,
+)
+from ringfence.principal import is_scope
 
 __all__ = [
     "Policy",
+    "any_scope",
     "depends",
     "fresh",
     "guard",
@@ -18,6 +28,7 @@ __all__ = [
     "require",
     "role",
     "routes",
+    "scope",
     "signed_in",
 ]
 
@@ -28,6 +39,11 @@ public: Policy = Public()
 
 signed_in: Policy = SignedIn()
 """Anybody who has signed in."""
+
+
+any_scope: Policy = AnyScope()
+"""Anybody who has signed in, and every program that works for them with an API key,
+whatever its scopes: for what tells a key about itself."""
 
 
 def role(*names: str) -> Policy:
@@ -67,3 +83,32 @@ def fresh(minutes: float = 10) -> Policy:
         message = f"access.fresh: minutes is {minutes}; it must be from 1 to 1440"
         raise ValueError(message)
     return Fresh(minutes * 60.0)
+
+
+def scope(*names: str) -> Policy:
+    """Return the policy that also lets programs in whose API key has one of these
+    scopes.
+
+    Whoever has signed in is not limited by scopes. A key opens nothing but the routes
+    whose policy names a scope of it. Combines with roles, which the account of a key
+    must have as well::
+
+        @access.require(access.role("clerk") & access.scope("orders:read"))
+
+    Args:
+        names: one scope or more.
+
+    Raises:
+        ValueError: no name was given, or one that a key cannot have.
+    """
+    if not names:
+        message = 'access.scope needs at least one name, as in access.scope("a:read")'
+        raise ValueError(message)
+    for name in names:
+        if not is_scope(name):
+            message = (
+                f"access.scope: {name!r} is no scope; write 1 to 64 of the characters "
+                "a-z, A-Z, 0-9 and . _ : / -"
+            )
+            raise ValueError(message)
+    return Scope(frozenset(names))

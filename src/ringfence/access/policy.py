@@ -25,6 +25,14 @@ NOT_SIGNED_IN = Denial(
 NOT_ALLOWED = Denial(
     403, "access.not_allowed", "You are signed in, but may not use this address."
 )
+OUT_OF_SCOPE = Denial(
+    403,
+    "access.out_of_scope",
+    "This key does not open this address.",
+    headers=(
+        (b"www-authenticate", b'Bearer realm="ringfence", error="insufficient_scope"'),
+    ),
+)
 CONFIRM = "confirm"
 """The remedy of a proof that is too old; ``guard`` knows the address of its page."""
 
@@ -36,7 +44,7 @@ CLOSED = Denial(
 
 _MINUTE = 60.0
 _SKEW_SECONDS = 60.0  # how far ahead of this one another machine's clock may be
-_MOST_ROLES_COMPARED = 12  # 2**12 principals, well under a millisecond
+_MOST_NAMES_COMPARED = 12  # 2**12 principals, well under a millisecond
 
 
 class Policy:
@@ -59,6 +67,16 @@ class Policy:
     def ages(self) -> frozenset[float]:
         """Return the greatest ages of a proof, in seconds, that the policy names."""
         return frozenset()
+
+    def scopes(self) -> frozenset[str]:
+        """Return the scopes that the policy names."""
+        return frozenset()
+
+    def opens(self, scopes: frozenset[str]) -> bool:
+        """Return whether a program that is limited to these scopes may come in at all;
+        ``compile`` decides about everything else. Nowhere but where a policy says so:
+        a key for one purpose must not be worth as much as its owner's password."""
+        return not scopes.isdisjoint(self.scopes())
 
     def __and__(self, other: Policy) -> Policy:
         return AllOf((self, other))
@@ -121,6 +139,47 @@ class Role(Policy):
 
     def __str__(self) -> str:
         return f"role({', '.join(sorted(self.names))})"
+
+
+@dataclass(frozen=True, slots=True)
+class Scope(Policy):
+    """Anybody who has signed in, and the programs that work for them with one of these
+    scopes.
+
+    Source: RFC 6749, section 3.3; RFC 6750, section 3.1; ASVS 5.0 V10.3.2; CWE-285.
+    """
+
+    names: frozenset[str]
+
+    def compile(self, hierarchy: Hierarchy, clock: Clock = system_clock) -> Decision:
+        names = self.names
+
+        def decide(principal: Principal | None) -> Denial | None:
+            if principal is None:
+                return NOT_SIGNED_IN
+            scopes = principal.scopes
+            if scopes is None or not names.isdisjoint(scopes):
+                return None
+            return OUT_OF_SCOPE
+
+        return decide
+
+    def scopes(self) -> frozenset[str]:
+        return self.names
+
+    def __str__(self) -> str:
+        return f"scope({', '.join(sorted(self.names))})"
+
+
+@dataclass(frozen=True, slots=True)
+class AnyScope(SignedIn):
+    """Anybody who has signed in, and every program that works for them."""
+
+    def opens(self, scopes: frozenset[str]) -> bool:
+        return True
+
+    def __str__(self) -> str:
+        return "any_scope"
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +257,12 @@ class AllOf(Policy):
     def ages(self) -> frozenset[float]:
         return frozenset().union(*(part.ages() for part in self.parts))
 
+    def scopes(self) -> frozenset[str]:
+        return frozenset().union(*(part.scopes() for part in self.parts))
+
+    def opens(self, scopes: frozenset[str]) -> bool:
+        return any(part.opens(scopes) for part in self.parts)
+
     def __str__(self) -> str:
         return " & ".join(_bracketed(part, AnyOf) for part in self.parts)
 
@@ -229,6 +294,12 @@ class AnyOf(Policy):
     def ages(self) -> frozenset[float]:
         return frozenset().union(*(part.ages() for part in self.parts))
 
+    def scopes(self) -> frozenset[str]:
+        return frozenset().union(*(part.scopes() for part in self.parts))
+
+    def opens(self, scopes: frozenset[str]) -> bool:
+        return any(part.opens(scopes) for part in self.parts)
+
     def __str__(self) -> str:
         return " | ".join(_bracketed(part, AllOf) for part in self.parts)
 
@@ -240,26 +311,52 @@ def _bracketed(part: Policy, kind: type[Policy]) -> str:
 def at_least_as_strict(first: Policy, second: Policy, hierarchy: Hierarchy) -> bool:
     """Return whether everybody whom ``first`` allows is allowed by ``second`` too.
 
-    Tries every set of the roles, and every age of a proof, that either names. With more
-    roles than can be tried only equal policies count as equally strict.
+    Tries every set of the roles and of the scopes, and every age of a proof, that
+    either names. With more names than can be tried only equal policies count as equally
+    strict.
     """
-    roles = sorted(first.roles() | second.roles())
-    if len(roles) > _MOST_ROLES_COMPARED:
+    roles, scopes = first.roles() | second.roles(), first.scopes() | second.scopes()
+    if len(roles) + len(scopes) > _MOST_NAMES_COMPARED:
         return first == second
-    allows = first.compile(hierarchy, _standing_still)
-    demands = second.compile(hierarchy, _standing_still)
     # A proof of each age that is named, and one that is older than all of them.
     times = [0.0, *(_standing_still() - age for age in first.ages() | second.ages())]
     everybody: list[Principal | None] = [None]
-    for count in range(len(roles) + 1):
-        everybody.extend(
-            Principal("anyone", frozenset(held), signed_in_at=time)
-            for held in combinations(roles, count)
-            for time in times
-        )
-    return all(
-        demands(somebody) is None for somebody in everybody if allows(somebody) is None
+    everybody += (
+        Principal("anyone", held, signed_in_at=time, scopes=limits)
+        for held in _subsets(roles)
+        for limits in (None, *_subsets(scopes))
+        for time in times
     )
+    allows, demands = _judge(first, hierarchy), _judge(second, hierarchy)
+    return all(demands(somebody) for somebody in everybody if allows(somebody))
+
+
+def _subsets(names: frozenset[str]) -> list[frozenset[str]]:
+    counts = range(len(names) + 1)
+    return [frozenset(some) for count in counts for some in combinations(names, count)]
+
+
+def _judge(policy: Policy, hierarchy: Hierarchy) -> Callable[[Principal | None], bool]:
+    decide = within_scopes(policy, policy.compile(hierarchy, _standing_still))
+    return lambda principal: decide(principal) is None
+
+
+def within_scopes(policy: Policy, decide: Decision) -> Decision:
+    """Return a decision that also keeps out programs whose scopes the policy does not
+    name.
+
+    Args:
+        policy: of the route.
+        decide: what it was compiled to.
+    """
+
+    def decide_within(principal: Principal | None) -> Denial | None:
+        denial = decide(principal)
+        if denial is not None or principal is None or principal.scopes is None:
+            return denial
+        return None if policy.opens(principal.scopes) else OUT_OF_SCOPE
+
+    return decide_within
 
 
 def _standing_still() -> float:

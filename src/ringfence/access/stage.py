@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ringfence.access.permit import Permit, parts_of
-from ringfence.access.policy import Hierarchy, Policy
+from ringfence.access.policy import Hierarchy, Policy, within_scopes
 from ringfence.clock import Clock, system_clock
 from ringfence.denial import Denial
 from ringfence.exchange import Exchange, Stage, at_once
@@ -22,7 +22,7 @@ def enforce(policy: Policy, hierarchy: Hierarchy, clock: Clock = system_clock) -
 
     Source: ASVS 5.0 V8.3.1; CWE-285.
     """
-    decide = policy.compile(hierarchy, clock)
+    decide = within_scopes(policy, policy.compile(hierarchy, clock))
     permit = Permit(parts_of(policy), hierarchy, clock)
 
     def access_policy(exchange: Exchange) -> Denial | None:
