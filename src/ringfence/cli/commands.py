@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Literal
@@ -35,7 +36,7 @@ app = App(
     version=lambda: version("ringfence"),
 )
 _accounts = App(name="accounts", help="Make and list accounts.")
-_keys = App(name="keys", help="Make the keys that production needs.")
+_keys = App(name="keys", help="Make, rotate and list the keys of production.")
 _passwords = App(name="passwords", help="See to the hashing of passwords.")
 app.command(_accounts)
 app.command(_keys)
@@ -330,6 +331,59 @@ def create_keys(file: Path) -> int:
         Where; nothing is overwritten.
     """
     return keys.create(file)
+
+
+@_keys.command(name="rotate")
+def rotate_keys(
+    file: Path,
+    *,
+    in_: Annotated[timedelta, Parameter(name="--in")] = timedelta(minutes=10),
+    keep: timedelta = timedelta(days=31),
+) -> int:
+    """Have a new key sign from a moment on; nobody is signed out, no token is lost.
+
+    Running processes take it over by themselves. Once a month is often enough.
+
+    Parameters
+    ----------
+    file
+        The keys file; replaced in one step.
+    in_
+        When the new key begins to sign, 1m to 30d from now.
+    keep
+        How long a key that was replaced still verifies, 1d or longer.
+    """
+    return keys.rotate(file, wait=in_.total_seconds(), keep=keep.total_seconds())
+
+
+@_keys.command(name="list")
+def list_keys(file: Path, *, format: Literal["text", "json"] = "text") -> int:  # noqa: A002 - the option's name
+    """List the names of the keys, since when each one signs, and what it does now.
+
+    Parameters
+    ----------
+    file
+        The keys file.
+    format
+        Lines for people, or one line of JSON per key.
+    """
+    return keys.show(file, as_json=format == "json")
+
+
+@_keys.command(name="remove")
+def remove_key(file: Path, id: str) -> int:  # noqa: A002 - the argument's name
+    """Take a key out for good: one that somebody else may know.
+
+    Whatever it has signed or sealed is lost: sessions stay, tokens do not.
+
+    Parameters
+    ----------
+    file
+        The keys file.
+    id
+        Of the key, as the list shows it.
+    """
+    return keys.remove(file, id)
 
 
 @_passwords.command(name="calibrate")
