@@ -201,6 +201,29 @@ class SessionMoved(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RefreshReused(Event):
+    """A refresh token was used again: it is in two hands. Its ``family`` was ended, with
+    every access token of it; ``generation`` is how old it was."""
+
+    name: ClassVar[str] = "authn_token_reuse"
+    level: ClassVar[str] = "CRITICAL"
+
+    family: str = ""
+    generation: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefreshRepeated(Event):
+    """The answer to a refresh was repeated, once, to the client that got it a moment
+    ago."""
+
+    name: ClassVar[str] = "authn_token_repeated"
+    level: ClassVar[str] = "WARN"
+
+    family: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PasswordChanged(Event):
     """A password was changed by its owner."""
 
@@ -250,6 +273,27 @@ class FactorFailed(Event):
     identifier: str = ""
     factor: str = ""
     reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IdentityLinked(Event):
+    """An account can be signed in to through another provider, ``issuer``, from now
+    on."""
+
+    name: ClassVar[str] = "authn_identity_linked"
+    level: ClassVar[str] = "WARN"
+
+    issuer: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IdentityUnlinked(Event):
+    """That was taken away."""
+
+    name: ClassVar[str] = "authn_identity_unlinked"
+    level: ClassVar[str] = "WARN"
+
+    issuer: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -320,6 +364,28 @@ class LetterLost(Event):
 
     kind: str = ""
     reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiKeyMade(Event):
+    """An owner has made an API key. ``key`` is its public id, ``scopes`` what it opens,
+    ``days`` for how long."""
+
+    name: ClassVar[str] = "authn_token_created"
+    level: ClassVar[str] = "WARN"
+
+    key: str = ""
+    scopes: tuple[str, ...] = ()
+    days: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiKeyEnded(Event):
+    """An API key was ended by its owner. ``key`` is its public id."""
+
+    name: ClassVar[str] = "authn_token_revoked"
+
+    key: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
