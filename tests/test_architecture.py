@@ -116,11 +116,13 @@ LIBRARIES = {
     "jinja2": (
         "identity/pages/",
         "console/",
+        "identity/mail/render.py",
         "interpreters/html/",
         "interpreters/templates/",
     ),
     "mako": ("interpreters/templates/",),
     "cyclopts": ("cli/",),
+    "aiosmtplib": ("identity/mail/smtp.py",),
     "rich": ("cli/",),
     "uvicorn": ("cli/",),
     "uvloop": ("cli/", "interpreters/loops/"),

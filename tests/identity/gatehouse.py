@@ -10,6 +10,7 @@ from starlette.routing import Match
 
 from ringfence import access
 from ringfence.exchange import Exchange, active
+from ringfence.identity.mail.settings import MailSettings
 from ringfence.identity.open import open_identity
 from ringfence.identity.settings import IdentitySettings
 from ringfence.stores.memory_counters import MemoryCounters
@@ -131,6 +132,9 @@ async def gatehouse(
     copies=None,
     hinted=False,
     own_clock=True,
+    mail=None,
+    public_origins=(),
+    database=None,
     **settings,
 ):
     """Open a gatehouse on a fresh file and yield all its parts."""
@@ -146,6 +150,8 @@ async def gatehouse(
         clock=clock if own_clock else None,
         copies=copies,
         hinted=hinted,
+        mail=mail or MailSettings(),
+        public_origins=public_origins,
     )
     await identity.start()
     guard = LittleGuard(identity, root_path=root_path)

@@ -49,6 +49,10 @@ async def test_every_route_says_who_may_use_it(house):
         ("GET", "/auth/me"): "signed_in",
         ("GET", "/auth/account"): "signed_in",
         ("POST", "/auth/password/change"): "signed_in",
+        ("GET", "/auth/password/forgot"): "public",
+        ("POST", "/auth/password/forgot"): "public",
+        ("GET", "/auth/password/reset"): "public",
+        ("POST", "/auth/password/reset"): "public",
         ("GET", "/auth/sessions"): "signed_in",
         ("DELETE", "/auth/sessions"): "signed_in",
         ("DELETE", "/auth/sessions/{id}"): "signed_in",
@@ -56,6 +60,7 @@ async def test_every_route_says_who_may_use_it(house):
         ("POST", "/auth/sessions/{id}/end"): "signed_in",
         ("GET", "/auth/assets/ringfence.css"): "public",
         ("GET", "/auth/assets/password.js"): "public",
+        ("GET", "/auth/assets/letter_code.js"): "public",
         ("GET", "/auth/assets/ringfence.js"): "public",
         ("GET", "/auth/assets/step-up.css"): "public",
     }

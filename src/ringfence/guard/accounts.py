@@ -43,6 +43,7 @@ async def open_accounts(settings: Settings) -> AsyncIterator[Accounts]:
         copies=shared.copies,
         tokens=settings.tokens,
         public_origins=settings.public_origins,
+        mail=settings.mail,
     )
     refuse_open_ways(settings)
     async with AsyncExitStack() as opened:

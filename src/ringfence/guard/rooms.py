@@ -67,6 +67,7 @@ class Rooms:
             tokens=settings.tokens,
             public_origins=settings.public_origins,
             data=settings.data,
+            mail=settings.mail,
             measure=not settings.development,
         )
         # What is open to everybody's scripts is the application, not the sign-in.

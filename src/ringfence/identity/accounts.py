@@ -128,7 +128,7 @@ class Accounts:
         if faults:
             return invalid(**faults)
         stored = await self._passwords.hash(password, network=cause.network)
-        return await self._make(email, stored, wanted, cause)
+        return await self._make(email, stored, wanted, cause, is_verified=True)
 
     async def adopt(
         self,
@@ -154,7 +154,26 @@ class Accounts:
         found = {field: sentence for field, sentence in faults.items() if sentence}
         if found:
             return invalid(**found)
-        return await self._make(email, password_hash, wanted, cause)
+        return await self._make(email, password_hash, wanted, cause, is_verified=True)
+
+    async def vouched(
+        self, email: str, cause: Cause = _UNKNOWN
+    ) -> AccountRecord | Denial:
+        """Make an account without a password, at an address that another service has
+        confirmed, for somebody who signs in through that service.
+
+        Args:
+            email: as that service says it.
+            cause: who asks.
+
+        Returns:
+            The account; ``ADDRESS_TAKEN``, which tells only whom that service has shown
+            to own the address.
+        """
+        sentence = addresses.fault(email.strip())
+        if sentence:
+            return invalid(email=sentence)
+        return await self._make(email, "", frozenset(), cause, is_verified=True)
 
     async def wrap(
         self,
@@ -172,7 +191,13 @@ class Accounts:
         return await self._passwords.wrap(digest, name, salt=salt, place=place)
 
     async def _make(
-        self, email: str, stored: str, roles: frozenset[str], cause: Cause
+        self,
+        email: str,
+        stored: str,
+        roles: frozenset[str],
+        cause: Cause,
+        *,
+        is_verified: bool = False,
     ) -> AccountRecord | Denial:
         email = email.strip()
         account = AccountRecord(
@@ -182,7 +207,8 @@ class Accounts:
             password_hash=stored,
             roles=roles,
             disabled=False,
-            created=self._clock(),
+            created=now,
+            verified=now if is_verified else 0.0,
         )
         if not await self._store.add(account):
             return ADDRESS_TAKEN

@@ -71,6 +71,32 @@ class SessionsToEnd(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     keep: str = ""
 
+class Forgotten(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The address of an account whose password is forgotten."""
+
+    email: str
+
+
+class NewPassword(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The code of a letter, and the password that is to replace the forgotten one."""
+
+    token: str
+    new_password: str
+
+    def __repr__(self) -> str:
+        return "NewPassword(...)"
+
+
+class AddressProof(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The code of a letter, and the password that was chosen with the account."""
+
+    token: str
+    password: str
+
+    def __repr__(self) -> str:
+        return "AddressProof(...)"
+
+
 
 class Nothing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A body that says nothing."""

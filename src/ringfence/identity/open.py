@@ -18,14 +18,21 @@ from ringfence.identity.known_device import KnownDevices
 from ringfence.identity.passwords.open import open_passwords
 from ringfence.identity.passwords.passwords import Passwords
 from ringfence.identity.pending import PendingSignIns
+from ringfence.identity.links import Links
+from ringfence.identity.mail.open import open_post
+from ringfence.identity.mail.settings import MailSettings
+from ringfence.identity.notices import Notices
 from ringfence.identity.session_cookie import SessionCookie
 from ringfence.identity.session_hint import SessionHints
 from ringfence.identity.sessions import Lifetime, Sessions
+from ringfence.identity.post import Post
+from ringfence.identity.recovery import Recovery
 from ringfence.identity.settings import IdentitySettings
 from ringfence.identity.tokens.settings import TokenSettings
 from ringfence.secrets.keyring import Keyring
 from ringfence.stores.contracts import CopyStore, CounterStore, Stores
 from ringfence.stores.open import open_stores
+from ringfence.identity.verification import Verification
 
 if TYPE_CHECKING:
     from starlette.routing import Router
@@ -33,9 +40,11 @@ if TYPE_CHECKING:
     from ringfence.identity.routes.route import IdentityRoute
 
 _IDENTIFIER_BYTES = 16
+    from ringfence.identity.routes.gatehouse import Subject
 
 
 class Identity:
+_NO_MAIL = MailSettings()
     """The gatehouse of one application.
 
     Args:
@@ -52,6 +61,7 @@ class Identity:
     def __init__(  # noqa: PLR0913 - its parts, each by its name
         self,
         stores: Stores,
+        post: takes letters to owners, if there is a way to send any.
         passwords: Passwords,
         *,
         accounts: Accounts,
@@ -67,6 +77,7 @@ class Identity:
         self.sessions = sessions
         self.attempts = attempts
         self.devices = devices
+        post: Post | None = None,
         self.app = app
         self.clock = clock
         self.authenticate = at_once(sessions.authenticate)  # the session stage
@@ -78,6 +89,7 @@ class Identity:
         return cast("list[IdentityRoute]", list(self.app.routes))
 
     async def start(self) -> None:
+        self.post = post
         """Open the database (and make or migrate it), start the threads.
 
         Raises:
@@ -96,9 +108,16 @@ class Identity:
 
 
 def open_identity(  # noqa: PLR0913 - the settings, and what stands below this room
+        await self._housekeeping.start()
+        if self.post is not None:
+            await self.post.mailbox.start()
     settings: IdentitySettings,
     *,
     database: str,
+        if self.post is not None:
+            await self.post.mailbox.stop()
+        await self._housekeeping.stop()
+        await self.api_keys.stop()
     development: bool,
     audit: AuditLog,
     keyring: Keyring,
@@ -119,6 +138,7 @@ def open_identity(  # noqa: PLR0913 - the settings, and what stands below this r
         development: plain http on this machine.
         audit: takes the events.
         keyring: gives the keys; opened before ``start``.
+    mail: MailSettings = _NO_MAIL,
         counters: keeps what is left of the limits on sign-ins.
         clock: tells the time; without one the database does, so that processes whose
             clocks differ judge alike.
@@ -138,6 +158,7 @@ def open_identity(  # noqa: PLR0913 - the settings, and what stands below this r
         from ringfence.identity.pages.render import Pages  # noqa: PLC0415 - late: optional jinja2
         from ringfence.identity.routes.account import AccountRoutes  # noqa: PLC0415 - late: optional starlette
         from ringfence.identity.routes.assets import AssetRoutes  # noqa: PLC0415 - late: optional starlette
+        mail: how letters to owners leave.
         from ringfence.identity.routes.desk import Desk  # noqa: PLC0415 - late: optional starlette
         from ringfence.identity.routes.gatehouse import gatehouse  # noqa: PLC0415 - late: optional starlette
         from ringfence.identity.routes.sessions import SessionRoutes  # noqa: PLC0415 - late: optional starlette
@@ -151,6 +172,10 @@ def open_identity(  # noqa: PLR0913 - the settings, and what stands below this r
         database,
         settings.sessions,
         copies,
+        from ringfence.identity.routes.recovery import (  # noqa: PLC0415 - late: optional starlette
+            RecoveryRoutes,
+            VerificationRoutes,
+        )
         partial(keyring.derive_all, "identity.session-copy"),
     )
     clock = stores.clock if clock is None else clock
@@ -165,6 +190,16 @@ def open_identity(  # noqa: PLR0913 - the settings, and what stands below this r
         return None if account is None else account.epoch
 
     devices = KnownDevices(
+    post = open_post(
+        mail,
+        settings,
+        Links(public_origins, development=development),
+        counters,
+        development=development,
+        record=audit.record,
+    )
+    notices = Notices(stores.accounts, post, clock=clock)
+    record = notices.hear(audit.record)
         partial(keyring.derive_all, "identity.device"),
         development=development,
         clock=clock,
@@ -175,7 +210,7 @@ def open_identity(  # noqa: PLR0913 - the settings, and what stands below this r
         devices,
         epoch_of=epoch_of,
         identifier=identifier,
-        record=audit.record,
+        record=record,
         clock=clock,
     )
     sessions = Sessions(
@@ -186,14 +221,14 @@ def open_identity(  # noqa: PLR0913 - the settings, and what stands below this r
         ),
         Lifetime(idle=settings.session_idle, absolute=settings.session_absolute),
         on_move=settings.session_moved,
-        record=audit.record,
+        record=record,
         clock=clock,
     )
     accounts = Accounts(
         stores.accounts,
         passwords,
         attempts,
-        record=audit.record,
+        record=record,
         identifier=identifier,
         clock=clock,
         ended=sessions.live.end_account,
@@ -204,15 +239,62 @@ def open_identity(  # noqa: PLR0913 - the settings, and what stands below this r
         development=development,
         clock=clock,
     )
-    entrance = Entrance(stores.accounts, stores.factors, sessions, devices, pending)
+    verification = None
+    if post is not None and mail.server and mail.verify:
+        verification = Verification(
+            stores, accounts, post=post, record=record, clock=clock
+        )
+    entrance = Entrance(
+        stores.accounts,
+        stores.factors,
+        sessions,
+        devices,
+        pending,
+        unproven=None if verification is None else verification.unproven,
+    )
+    features = {
+        "two-step": settings.second_factors,
+        "recovery": post is not None,
+        "api-keys": bool(api_keys.scopes),
+        "verification": verification is not None,
+    }
     desk = Desk(
         Pages(site_name=settings.site_name, templates=settings.templates),
         after_sign_in=settings.after_sign_in,
         registration=settings.registration,
+    api_keys = ApiKeys(
+        stores.api_keys,
+        stores.accounts,
+        settings.api_key_scopes,
+        record=record,
+        clock=clock,
+    )
+    housekeeping = Housekeeping(
+        {
+            "refresh tokens": stores.grants.forget_expired,
+            "API keys": stores.api_keys.forget_expired,
+        },
+        clock=clock,
+    )
         shortest_password=accounts.shortest_password,
     )
-    subjects = (
-        SignInRoutes(desk, accounts, sessions, entrance),
+    by_mail: list[Subject] = []
+    if post is not None:
+        recovery = Recovery(
+            stores,
+            passwords,
+            attempts,
+            post=post,
+            record=record,
+            clock=clock,
+            ended=sessions.live.end_account,
+            told=notices.told,
+        )
+        by_mail.append(RecoveryRoutes(desk, recovery))
+    if verification is not None:
+        by_mail.append(VerificationRoutes(desk, verification))
+    subjects: tuple[Subject, ...] = (
+        SignInRoutes(desk, accounts, sessions, entrance, verification),
         AccountRoutes(desk, accounts, sessions, entrance),
         SessionRoutes(desk, sessions),
         AssetRoutes(desk),
@@ -221,9 +303,12 @@ def open_identity(  # noqa: PLR0913 - the settings, and what stands below this r
         stores,
         passwords,
         accounts=accounts,
+        features=frozenset(name for name, is_on in features.items() if is_on),
         sessions=sessions,
         attempts=attempts,
         devices=devices,
         app=gatehouse(subjects),
         clock=clock,
     )
+        *by_mail,
+        post=post,

@@ -54,6 +54,11 @@ NO_SUCH_ACCOUNT = Denial(
 NO_SUCH_SESSION = Denial(
     404, "identity.no_such_session", "There is no such session, or no longer."
 )
+_VOID = "The link was used already, is too old, or a newer one took its place."
+LINK_VOID = Invalid(400, "identity.link_void", _VOID, fields=(("token", _VOID),))
+"""One text whatever is wrong with the code of a letter: it says nothing about whose it
+was."""
+
 TWO_CREDENTIALS = Denial(
     400,
     "identity.two_credentials",

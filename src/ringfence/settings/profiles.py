@@ -89,6 +89,7 @@ def _wrong_in_production(settings: Settings, *, debug: bool) -> Iterator[str]:
     yield from _wrong_lock(settings)
     yield from _wrong_way_to("store", settings.store)
     yield from _wrong_way_to("database", settings.database)
+    yield from _wrong_way_of_letters(settings)
     if settings.keys_file is None:
         yield (
             "keys_file is not set, so no session or token would outlive the process; "
@@ -126,6 +127,19 @@ def _wrong_lock(settings: Settings) -> Iterator[str]:
         yield (
             "interpreters.sql_lock_mode is learn, so that strangers would teach the "
             "statement lock; learn from tests, and write enforce"
+        )
+
+
+def _wrong_way_of_letters(settings: Settings) -> Iterator[str]:
+    """Whoever reads along on the way to the mail server has every link that sets a new
+    password (CWE-319; ASVS 5.0 V12.3.1)."""
+    if not settings.mail.server:
+        return
+    server = settings.mail.where()
+    if server.way == "plain" and not server.is_near:
+        yield (
+            f"mail.server reaches {server.host} in clear text; write smtp:// (which "
+            "demands STARTTLS) or smtps://"
         )
 
 

@@ -12,6 +12,10 @@ _FOLDER = Path(__file__).parent
 
 NOTES = {
     "made": "Thank you. If the address was not in use yet, the account is ready.",
+    "registered": "Thank you. We have sent you a letter; it says how to go on.",
+    "sent": "If there is an account with this address, we have sent a letter to it.",
+    "reset": "The new password is set. Sign in with it.",
+    "verified": "Thank you. The address is confirmed; you can sign in.",
     "signed-out": "You are signed out.",
     "changed": "The password is changed, and every other session has ended.",
     "ended": "Done. What was signed in there is signed out.",
@@ -46,10 +50,16 @@ class Pages:
         self._templates.globals["script_version"] = _version(self.script)
         # Now, so that a broken page stops the start-up, and a process that has given
         # up its rights needs to read no file.
+        self.code_script = (_FOLDER / "letter_code.js").read_bytes()
+        self.passkeys_script = (_FOLDER / "passkeys.js").read_bytes()
+        self.print_script = (_FOLDER / "print.js").read_bytes()
         for page in sorted(_FOLDER.glob("*.html")):
             self._templates.get_template(page.name)
 
     def render(self, name: str, **values: object) -> str:
+        self._templates.globals["print_version"] = _version(self.print_script)
+        self._templates.globals["code_script_version"] = _version(self.code_script)
+        self._templates.globals["passkeys_version"] = _version(self.passkeys_script)
         """Return the page ``name`` with these values."""
         return self._templates.get_template(f"{name}.html").render(values)
 

@@ -29,6 +29,9 @@ class AssetRoutes:
         return [
             route("GET", "assets/ringfence.css", self.stylesheet, "public"),
             route("GET", "assets/password.js", self.script, "public"),
+            route("GET", "assets/print.js", self.print_script, "public"),
+            route("GET", "assets/letter_code.js", self.code_script, "public"),
+            route("GET", "assets/passkeys.js", self.passkeys_script, "public"),
             *(
                 route("GET", f"assets/{name}", ClientFileRoute(file).answer, "public")
                 for name, file in read_client().items()
@@ -41,6 +44,18 @@ class AssetRoutes:
 
     async def script(self, request: Request, exchange: Exchange) -> Response:
         content = self.desk.pages.script
+        return Response(content, headers=FOREVER, media_type="text/javascript")
+
+    async def code_script(self, request: Request, exchange: Exchange) -> Response:
+        content = self.desk.pages.code_script
+        return Response(content, headers=FOREVER, media_type="text/javascript")
+
+    async def passkeys_script(self, request: Request, exchange: Exchange) -> Response:
+        content = self.desk.pages.passkeys_script
+        return Response(content, headers=FOREVER, media_type="text/javascript")
+
+    async def print_script(self, request: Request, exchange: Exchange) -> Response:
+        content = self.desk.pages.print_script
         return Response(content, headers=FOREVER, media_type="text/javascript")
 
 

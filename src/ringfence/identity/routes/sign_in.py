@@ -28,7 +28,8 @@ from ringfence.identity.routes.desk import (
     wants_page,
 )
 from ringfence.identity.routes.route import IdentityRoute
-from ringfence.identity.sessions import Sessions, current_session
+from ringfence.identity.sessions import Sessions
+from ringfence.identity.verification import Verification
 
 # Without "cookies": the cookie that makes a device known stays (and the session's is
 # ended by its name).
@@ -43,12 +44,14 @@ class SignInRoutes:
         desk: answers.
         accounts: decides about accounts.
         sessions: ends and renews sessions.
+        verification: has new addresses proved, where there is mail.
         entrance: opens them.
     """
 
     desk: Desk
     accounts: Accounts
     sessions: Sessions
+    verification: Verification | None = None
     entrance: Entrance
 
     def routes(self) -> list[IdentityRoute]:
@@ -77,11 +80,14 @@ class SignInRoutes:
             return self.desk.refuse(request, exchange, sent, "register")
         refused = await attempt(
             self.accounts.register(sent.value.email, sent.value.password, exchange)
+        if self.verification is not None:
+            self.verification.registered(sent.value.email, exchange)
         )
         if refused is not None:
             return self._refuse(request, exchange, refused, "register", sent)
         if wants_page(exchange):
-            path = f"/auth/login?note=made{and_next(sent.next)}"
+            note = "made" if self.verification is None else "registered"
+            path = f"/auth/login?note={note}{and_next(sent.next)}"
             return see_other(root_of(request) + path)
         return as_json({"status": "accepted"}, 202)
 
