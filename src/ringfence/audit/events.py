@@ -389,6 +389,14 @@ class ApiKeyEnded(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RecoveryCodesRenewed(Event):
+    """New recovery codes were made; the old ones are void."""
+
+    name: ClassVar[str] = "authn_recovery_codes_renewed"
+    level: ClassVar[str] = "WARN"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AccountCreated(Event):
     """An account was made, by registration or by an operator."""
 

@@ -128,7 +128,7 @@ class Accounts:
         if faults:
             return invalid(**faults)
         stored = await self._passwords.hash(password, network=cause.network)
-        return await self._make(email, stored, wanted, cause, is_verified=True)
+        return await self._make(email, stored, wanted, cause, vouched=True)
 
     async def adopt(
         self,
@@ -154,7 +154,7 @@ class Accounts:
         found = {field: sentence for field, sentence in faults.items() if sentence}
         if found:
             return invalid(**found)
-        return await self._make(email, password_hash, wanted, cause, is_verified=True)
+        return await self._make(email, password_hash, wanted, cause, vouched=True)
 
     async def vouched(
         self, email: str, cause: Cause = _UNKNOWN
@@ -173,7 +173,7 @@ class Accounts:
         sentence = addresses.fault(email.strip())
         if sentence:
             return invalid(email=sentence)
-        return await self._make(email, "", frozenset(), cause, is_verified=True)
+        return await self._make(email, "", frozenset(), cause, vouched=True)
 
     async def wrap(
         self,
@@ -199,7 +199,9 @@ class Accounts:
         *,
         is_verified: bool = False,
     ) -> AccountRecord | Denial:
+        """Make an account. Who makes one for another vouches for the address."""
         email = email.strip()
+        now = self._clock()
         account = AccountRecord(
             id=secrets.token_urlsafe(_ID_BYTES),
             email=email,
