@@ -8,8 +8,8 @@ from starlette.applications import Starlette
 from starlette.responses import Response
 from starlette.routing import Match
 
-from ringfence import access
 from ringfence.exchange import Exchange, active
+from ringfence.guard.rooms import POLICIES
 from ringfence.identity.mail.settings import MailSettings
 from ringfence.identity.open import open_identity
 from ringfence.identity.settings import IdentitySettings
@@ -18,12 +18,6 @@ from ringfence.stores.memory_counters import MemoryCounters
 HTML = {"accept": "text/html,application/xhtml+xml"}
 EMAIL = "ann@example.com"
 PASSWORD = "correct horse battery"
-
-_POLICIES = {
-    "public": access.public,
-    "signed_in": access.signed_in,
-    "fresh": access.signed_in & access.fresh(minutes=10),
-}
 
 
 class Clock:
@@ -115,7 +109,7 @@ class LittleGuard:
         for route in self.identity.routes:
             match, _ = route.matches(exchange.scope)
             if match is Match.FULL:
-                policy = _POLICIES[route.identity_access]
+                policy = POLICIES[route.identity_access]
                 decide = policy.compile({}, self.identity.clock)
                 return decide(exchange.principal)
         return None
@@ -142,7 +136,7 @@ async def gatehouse(
     ledger = Ledger()
     identity = open_identity(
         IdentitySettings(**settings),
-        database=f"sqlite:///{tmp_path / 'identity.db'}",
+        database=database or f"sqlite:///{tmp_path / 'identity.db'}",
         development=development,
         audit=ledger,
         keyring=Keys(),

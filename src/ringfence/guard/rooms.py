@@ -20,10 +20,11 @@ from ringfence.traffic.blocklist import Blocklist
 # What changes how an account is proved asks for a proof of its own: who has found an
 # unlocked browser must not put a telephone of theirs in the owner's place. Source: ASVS
 # 5.0 V7.5.1.
-_POLICIES = {
+POLICIES = {
     "public": access.public,
     "signed_in": access.signed_in,
     "fresh": access.signed_in & access.fresh(minutes=10),
+    "any_scope": access.any_scope,
 }
 
 
@@ -66,14 +67,14 @@ class Rooms:
             hinted=self.shared.ask is not None,
             tokens=settings.tokens,
             public_origins=settings.public_origins,
-            data=settings.data,
             mail=settings.mail,
+            data=settings.data,
             measure=not settings.development,
         )
         # What is open to everybody's scripts is the application, not the sign-in.
         marks = (cors(),) if settings.browser.cors.is_for_anyone else ()
         for route in identity.routes:
-            access.routes([route], _POLICIES[route.identity_access], *marks)
+            access.routes([route], POLICIES[route.identity_access], *marks)
         return identity
 
     async def open(self) -> None:

@@ -54,8 +54,8 @@ def describe_session(
     """Return what an owner is told about a session; never anything of its token."""
     return {
         "id": session.public_id,
-        "created": _moment(session.created),
-        "last_seen": _moment(session.last_seen),
+        "created": moment(session.created),
+        "last_seen": moment(session.last_seen),
         "address": session.address,
         "device": session.device,
         "current": current is not None and session.token_hash == current.token_hash,
@@ -69,11 +69,12 @@ def describe_move(session: SessionRecord | None) -> dict[str, str] | None:
     if session is None or not session.moved_at:
         return None
     return {
-        "at": _moment(session.moved_at),
+        "at": moment(session.moved_at),
         "address": session.moved_network,
         "device": session.moved_device,
     }
 
 
-def _moment(time: float) -> str:
+def moment(time: float) -> str:
+    """Return a moment as ISO 8601, in whole seconds."""
     return datetime.fromtimestamp(int(time), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -58,18 +58,18 @@ class PasswordChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Confirmation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The present password of somebody who is signed in."""
+    """One more proof of somebody who is signed in: the present password, or a code.
 
-    password: str
+    ``factor`` is what the page was asked for; a form brings it back.
+    """
+
+    password: str = ""
+    code: str = ""
+    factor: str = ""
 
     def __repr__(self) -> str:
         return "Confirmation(...)"
 
-
-class SessionsToEnd(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Which sessions to end: all, or with ``keep=current`` all others."""
-
-    keep: str = ""
 
 class Forgotten(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The address of an account whose password is forgotten."""
@@ -96,6 +96,11 @@ class AddressProof(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def __repr__(self) -> str:
         return "AddressProof(...)"
 
+
+class SessionsToEnd(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which sessions to end: all, or with ``keep=current`` all others."""
+
+    keep: str = ""
 
 
 class Nothing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

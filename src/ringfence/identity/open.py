@@ -12,39 +12,43 @@ from ringfence.clock import Clock
 from ringfence.errors import MissingExtraError
 from ringfence.exchange import at_once
 from ringfence.identity.accounts import Accounts
+from ringfence.identity.api_keys import ApiKeys
 from ringfence.identity.attempts import Attempts
 from ringfence.identity.entrance import Entrance
+from ringfence.identity.factors.open import open_factor_routes, open_factors
+from ringfence.identity.housekeeping import Housekeeping
 from ringfence.identity.known_device import KnownDevices
-from ringfence.identity.passwords.open import open_passwords
-from ringfence.identity.passwords.passwords import Passwords
-from ringfence.identity.pending import PendingSignIns
 from ringfence.identity.links import Links
 from ringfence.identity.mail.open import open_post
 from ringfence.identity.mail.settings import MailSettings
 from ringfence.identity.notices import Notices
+from ringfence.identity.passkeys.open import open_passkey_routes, open_passkeys
+from ringfence.identity.passwords.open import open_passwords
+from ringfence.identity.passwords.passwords import Passwords
+from ringfence.identity.pending import PendingSignIns
+from ringfence.identity.post import Post
+from ringfence.identity.recovery import Recovery
 from ringfence.identity.session_cookie import SessionCookie
 from ringfence.identity.session_hint import SessionHints
 from ringfence.identity.sessions import Lifetime, Sessions
-from ringfence.identity.post import Post
-from ringfence.identity.recovery import Recovery
 from ringfence.identity.settings import IdentitySettings
 from ringfence.identity.tokens.settings import TokenSettings
+from ringfence.identity.verification import Verification
 from ringfence.secrets.keyring import Keyring
 from ringfence.stores.contracts import CopyStore, CounterStore, Stores
 from ringfence.stores.open import open_stores
-from ringfence.identity.verification import Verification
 
 if TYPE_CHECKING:
     from starlette.routing import Router
 
+    from ringfence.identity.routes.gatehouse import Subject
     from ringfence.identity.routes.route import IdentityRoute
 
 _IDENTIFIER_BYTES = 16
-    from ringfence.identity.routes.gatehouse import Subject
+_NO_MAIL = MailSettings()
 
 
 class Identity:
-_NO_MAIL = MailSettings()
     """The gatehouse of one application.
 
     Args:
@@ -54,22 +58,27 @@ _NO_MAIL = MailSettings()
         sessions: opens, recognises and ends sessions.
         attempts: decides how often a password may be tried.
         devices: recognises the devices that accounts have signed in from.
+        api_keys: makes, recognises and ends the keys of programs.
+        housekeeping: deletes what has expired.
         app: answers the addresses under ``/auth``.
         clock: tells the time by which all this is judged.
+        post: takes letters to owners, if there is a way to send any.
     """
 
     def __init__(  # noqa: PLR0913 - its parts, each by its name
         self,
         stores: Stores,
-        post: takes letters to owners, if there is a way to send any.
         passwords: Passwords,
         *,
         accounts: Accounts,
         sessions: Sessions,
         attempts: Attempts,
         devices: KnownDevices,
+        api_keys: ApiKeys,
+        housekeeping: Housekeeping,
         app: Router,
         clock: Clock,
+        post: Post | None = None,
     ) -> None:
         self._stores = stores
         self._passwords = passwords
@@ -77,9 +86,11 @@ _NO_MAIL = MailSettings()
         self.sessions = sessions
         self.attempts = attempts
         self.devices = devices
-        post: Post | None = None,
+        self.api_keys = api_keys
+        self._housekeeping = housekeeping
         self.app = app
         self.clock = clock
+        self.post = post
         self.authenticate = at_once(sessions.authenticate)  # the session stage
         self.watch = sessions.live.watch  # for what stays open
 
@@ -89,7 +100,6 @@ _NO_MAIL = MailSettings()
         return cast("list[IdentityRoute]", list(self.app.routes))
 
     async def start(self) -> None:
-        self.post = post
         """Open the database (and make or migrate it), start the threads.
 
         Raises:
@@ -99,25 +109,25 @@ _NO_MAIL = MailSettings()
         await self._stores.start()
         await self._passwords.start()
         await self.sessions.start()
+        await self._housekeeping.start()
+        if self.post is not None:
+            await self.post.mailbox.start()
 
     async def stop(self) -> None:
         """Close what ``start`` opened, in reverse. Idempotent."""
+        if self.post is not None:
+            await self.post.mailbox.stop()
+        await self._housekeeping.stop()
+        await self.api_keys.stop()
         await self.sessions.stop()
         self._passwords.stop()
         await self._stores.stop()
 
 
 def open_identity(  # noqa: PLR0913 - the settings, and what stands below this room
-        await self._housekeeping.start()
-        if self.post is not None:
-            await self.post.mailbox.start()
     settings: IdentitySettings,
     *,
     database: str,
-        if self.post is not None:
-            await self.post.mailbox.stop()
-        await self._housekeeping.stop()
-        await self.api_keys.stop()
     development: bool,
     audit: AuditLog,
     keyring: Keyring,
@@ -129,6 +139,7 @@ def open_identity(  # noqa: PLR0913 - the settings, and what stands below this r
     hinted: bool = False,
     tokens: TokenSettings | None = None,
     public_origins: tuple[str, ...] = (),
+    mail: MailSettings = _NO_MAIL,
 ) -> Identity:
     """Return the gatehouse. Nothing is read or written before ``start``.
 
@@ -138,7 +149,6 @@ def open_identity(  # noqa: PLR0913 - the settings, and what stands below this r
         development: plain http on this machine.
         audit: takes the events.
         keyring: gives the keys; opened before ``start``.
-    mail: MailSettings = _NO_MAIL,
         counters: keeps what is left of the limits on sign-ins.
         clock: tells the time; without one the database does, so that processes whose
             clocks differ judge alike.
@@ -149,6 +159,7 @@ def open_identity(  # noqa: PLR0913 - the settings, and what stands below this r
             the account can be asked for before the session is found.
         tokens: of access and refresh tokens; ``None`` for none.
         public_origins: where this service is reached, ``https://shop.example`` say.
+        mail: how letters to owners leave.
 
     Raises:
         SettingsError: the database is none that this version knows.
@@ -157,10 +168,15 @@ def open_identity(  # noqa: PLR0913 - the settings, and what stands below this r
     try:
         from ringfence.identity.pages.render import Pages  # noqa: PLC0415 - late: optional jinja2
         from ringfence.identity.routes.account import AccountRoutes  # noqa: PLC0415 - late: optional starlette
+        from ringfence.identity.routes.api_keys import ApiKeyRoutes  # noqa: PLC0415 - late: optional starlette
         from ringfence.identity.routes.assets import AssetRoutes  # noqa: PLC0415 - late: optional starlette
-        mail: how letters to owners leave.
+        from ringfence.identity.routes.confirm import ConfirmRoutes  # noqa: PLC0415 - late: optional starlette
         from ringfence.identity.routes.desk import Desk  # noqa: PLC0415 - late: optional starlette
         from ringfence.identity.routes.gatehouse import gatehouse  # noqa: PLC0415 - late: optional starlette
+        from ringfence.identity.routes.recovery import (  # noqa: PLC0415 - late: optional starlette
+            RecoveryRoutes,
+            VerificationRoutes,
+        )
         from ringfence.identity.routes.sessions import SessionRoutes  # noqa: PLC0415 - late: optional starlette
         from ringfence.identity.routes.sign_in import SignInRoutes  # noqa: PLC0415 - late: optional starlette
     except ImportError as error:
@@ -172,13 +188,19 @@ def open_identity(  # noqa: PLR0913 - the settings, and what stands below this r
         database,
         settings.sessions,
         copies,
-        from ringfence.identity.routes.recovery import (  # noqa: PLC0415 - late: optional starlette
-            RecoveryRoutes,
-            VerificationRoutes,
-        )
         partial(keyring.derive_all, "identity.session-copy"),
     )
     clock = stores.clock if clock is None else clock
+    post = open_post(
+        mail,
+        settings,
+        Links(public_origins, development=development),
+        counters,
+        development=development,
+        record=audit.record,
+    )
+    notices = Notices(stores.accounts, post, clock=clock)
+    record = notices.hear(audit.record)
     passwords = open_passwords(settings, data=data, measure=measure, clock=clock)
 
     def identifier(email_key: str) -> str:
@@ -190,16 +212,6 @@ def open_identity(  # noqa: PLR0913 - the settings, and what stands below this r
         return None if account is None else account.epoch
 
     devices = KnownDevices(
-    post = open_post(
-        mail,
-        settings,
-        Links(public_origins, development=development),
-        counters,
-        development=development,
-        record=audit.record,
-    )
-    notices = Notices(stores.accounts, post, clock=clock)
-    record = notices.hear(audit.record)
         partial(keyring.derive_all, "identity.device"),
         development=development,
         clock=clock,
@@ -233,6 +245,20 @@ def open_identity(  # noqa: PLR0913 - the settings, and what stands below this r
         clock=clock,
         ended=sessions.live.end_account,
     )
+    api_keys = ApiKeys(
+        stores.api_keys,
+        stores.accounts,
+        settings.api_key_scopes,
+        record=record,
+        clock=clock,
+    )
+    housekeeping = Housekeeping(
+        {
+            "refresh tokens": stores.grants.forget_expired,
+            "API keys": stores.api_keys.forget_expired,
+        },
+        clock=clock,
+    )
     pending = PendingSignIns(
         partial(keyring.derive_all, "identity.pending"),
         stores.replays,
@@ -254,6 +280,7 @@ def open_identity(  # noqa: PLR0913 - the settings, and what stands below this r
     )
     features = {
         "two-step": settings.second_factors,
+        "passkeys": settings.second_factors and settings.passkeys,
         "recovery": post is not None,
         "api-keys": bool(api_keys.scopes),
         "verification": verification is not None,
@@ -262,21 +289,8 @@ def open_identity(  # noqa: PLR0913 - the settings, and what stands below this r
         Pages(site_name=settings.site_name, templates=settings.templates),
         after_sign_in=settings.after_sign_in,
         registration=settings.registration,
-    api_keys = ApiKeys(
-        stores.api_keys,
-        stores.accounts,
-        settings.api_key_scopes,
-        record=record,
-        clock=clock,
-    )
-    housekeeping = Housekeeping(
-        {
-            "refresh tokens": stores.grants.forget_expired,
-            "API keys": stores.api_keys.forget_expired,
-        },
-        clock=clock,
-    )
         shortest_password=accounts.shortest_password,
+        features=frozenset(name for name, is_on in features.items() if is_on),
     )
     by_mail: list[Subject] = []
     if post is not None:
@@ -293,22 +307,52 @@ def open_identity(  # noqa: PLR0913 - the settings, and what stands below this r
         by_mail.append(RecoveryRoutes(desk, recovery))
     if verification is not None:
         by_mail.append(VerificationRoutes(desk, verification))
+    factors = None
+    if settings.second_factors:
+        factors = open_factors(
+            stores.factors,
+            attempts,
+            keyring,
+            issuer=settings.site_name,
+            record=record,
+            identifier=identifier,
+            clock=clock,
+        )
+    passkeys = open_passkeys(
+        settings,
+        stores,
+        attempts,
+        factors,
+        keyring,
+        public_origins=public_origins,
+        development=development,
+        identifier=identifier,
+        record=record,
+        clock=clock,
+    )
     subjects: tuple[Subject, ...] = (
+        ConfirmRoutes(desk, accounts, sessions, factors),
+        *open_factor_routes(
+            desk, accounts, sessions, entrance, factors, site_name=settings.site_name
+        ),
+        *open_passkey_routes(desk, accounts, sessions, entrance, (factors, passkeys)),
         SignInRoutes(desk, accounts, sessions, entrance, verification),
         AccountRoutes(desk, accounts, sessions, entrance),
         SessionRoutes(desk, sessions),
+        *((ApiKeyRoutes(desk, api_keys),) if api_keys.scopes else ()),
         AssetRoutes(desk),
+        *by_mail,
     )
     return Identity(
         stores,
         passwords,
         accounts=accounts,
-        features=frozenset(name for name, is_on in features.items() if is_on),
         sessions=sessions,
         attempts=attempts,
         devices=devices,
+        api_keys=api_keys,
+        housekeeping=housekeeping,
         app=gatehouse(subjects),
         clock=clock,
-    )
-        *by_mail,
         post=post,
+    )

@@ -9,6 +9,7 @@ from typing import Literal, get_args
 from ringfence.errors import SettingsError
 from ringfence.identity.destination import same_site_path
 from ringfence.identity.movement import MoveEffect
+from ringfence.principal import is_scope
 
 _MINUTE = 60
 _HOUR = 60 * _MINUTE
@@ -32,6 +33,10 @@ class IdentitySettings:
 
     registration: bool = True
     """Whether strangers may make an account. Off: ``ringfence accounts create``."""
+
+    second_factors: bool = True
+    """Whether owners may set up an authenticator app and recovery codes; needs the
+    extra ``mfa``. Off, nobody gets past a factor that was set up before."""
 
     after_sign_in: str = "/"
     """The path that a browser is sent to after signing in, if it asked for no other."""
@@ -124,6 +129,20 @@ class IdentitySettings:
     registrations_global: int = 1000
     """Registrations an hour in all, 1 to 1,000,000."""
 
+    passkeys: bool = True
+    """Whether owners may make passkeys and sign in with them; with ``second_factors``
+    only. Off, nobody gets past a passkey that was made before."""
+
+    passkey_domain: str = ""
+    """The domain that passkeys belong to, ``shop.example`` say; empty for the host that
+    all of ``public_origins`` share. Passkeys of another domain are lost with it, so
+    change it before the first one is made. Source: WebAuthn Level 3, section 13.4.9."""
+
+    api_key_scopes: tuple[str, ...] = ()
+    """What owners may let programs do with API keys, ``orders:read`` say, as in
+    ``access.scope``; empty for no API keys. A scope that is taken away here is taken
+    from every key at once."""
+
     templates: Path | None = None
     """A folder that is searched for page templates before the package's own."""
 
@@ -151,6 +170,7 @@ class IdentitySettings:
             _in_range(name, getattr(self, name), 2, 1000)
         for name in ("registrations_per_address", "registrations_global"):
             _in_range(name, getattr(self, name), 1, _MILLION)
+        _only_scopes("api_key_scopes", self.api_key_scopes)
         _in_range("length of site_name", len(self.site_name), 1, 64)
         if not same_site_path(self.after_sign_in, ""):
             message = (
@@ -167,6 +187,16 @@ def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
     if value not in allowed:
         message = f"identity.{name} is {value!r}; it must be {' or '.join(allowed)}"
         raise SettingsError(message)
+
+
+def _only_scopes(name: str, scopes: tuple[str, ...]) -> None:
+    for scope in scopes:
+        if not is_scope(scope):
+            message = (
+                f"identity.{name} has {scope!r}; write 1 to 64 of the characters a-z, "
+                "A-Z, 0-9 and . _ : / -"
+            )
+            raise SettingsError(message)
 
 
 def _in_range(name: str, value: int, low: int, high: int) -> None:

@@ -19,6 +19,12 @@ CODE_WRONG = Invalid(
 """One answer for a wrong code, one that was used, and a lock; 403 to who is signed in
 already and has to stay so."""
 
+FIRST_CODE_WRONG = Invalid(
+    422,
+    "identity.first_code_wrong",
+    "The app shows another code.",
+    fields=(("code", "That is not what the app shows now. Is its clock right?"),),
+)
 ENROLMENT_OVER = Denial(
     409,
     "identity.enrolment_over",

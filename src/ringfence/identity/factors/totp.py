@@ -22,7 +22,8 @@ PERIOD = 30  # seconds; apps ignore any other digits, period or hash than these
 _WINDOW = (-1, 0, 1)  # steps; RFC 6238, 5.2 allows one for the way and the clock
 _SECRET_BYTES = 20  # 160 bits; RFC 4226, section 4, R6
 _ID_BYTES = 16
-_MOST_APPS = 3  # each one more makes a guess likelier
+MOST_APPS = 3
+"""How many apps an owner may have: with each one more a guess is likelier."""
 _ENROLMENT_SECONDS = 600
 _MOST_CHARACTERS = 512
 _GROUP = 4
@@ -130,7 +131,7 @@ class Totp:
             created=now,
             used=now,
         )
-        added = await self._store.add(factor, epoch=draft.epoch, most=_MOST_APPS)
+        added = await self._store.add(factor, epoch=draft.epoch, most=MOST_APPS)
         return factor if added else None
 
     async def verify(self, apps: Sequence[Factor], code: str) -> bool:

@@ -11,6 +11,7 @@ from ringfence.audit.events import (
     FactorAdded,
     FactorFailed,
     FactorRemoved,
+    RecoveryCodesRenewed,
     RecoveryCodeUsed,
 )
 from ringfence.denial import Denial
@@ -23,16 +24,16 @@ from ringfence.identity.factors.recovery_codes import (
     RecoveryCodes,
     normalised,
 )
-from ringfence.identity.factors.refusals import CODE_WRONG
+from ringfence.identity.factors.refusals import (
+    CODE_WRONG,
+    ENROLMENT_OVER,
+    FIRST_CODE_WRONG,
+)
 from ringfence.identity.factors.totp import DIGITS, Totp
 from ringfence.identity.refusals import LOCKED
 from ringfence.stores.contracts import AccountRecord, Factor, FactorStore
 
 _MOST_TYPED = 64  # characters; no code has more, however it is spaced
-
-Tell = Callable[[AccountRecord, str, Cause], None]
-"""Tells an owner what has happened: ``factor-added``, ``factor-removed``,
-``recovery-codes-made`` or ``recovery-code-used``. Never waits."""
 
 
 class Held(NamedTuple):
@@ -69,7 +70,6 @@ class SecondFactors:
         recovery_codes: checks and makes those.
         record: takes the events.
         identifier: makes the keyed hash of an address.
-        tell: tells the owner, by mail say.
 
     Source: ASVS 5.0 V6.3.1, V6.3.7, V6.5; NIST SP 800-63B-4, sections 3.2.2, 4.6.
     """
@@ -83,13 +83,11 @@ class SecondFactors:
         *,
         record: Callable[[Event], None],
         identifier: Callable[[str], str],
-        tell: Tell,
     ) -> None:
         self._store = store
         self._attempts = attempts
         self._record = record
         self._identifier = identifier
-        self._tell = tell
         self.totp = totp
         self.recovery_codes = recovery_codes
 
@@ -136,6 +134,33 @@ class SecondFactors:
             self._used_recovery_code(account, len(held.recovery_codes) - 1, exchange)
         return factor
 
+    async def confirm_app(
+        self,
+        account: AccountRecord,
+        enrolment: str,
+        code: str,
+        *,
+        label: str,
+    ) -> Denial | None:
+        """Make a factor of an app that has shown its first code.
+
+        Guesses are no use: who has the enrolment has the secret in it on the page.
+
+        Args:
+            account: of the owner.
+            enrolment: as ``Totp.enrol`` made it.
+            code: as typed.
+            label: what the owner calls the app.
+        """
+        if self.totp.again(account, enrolment) is None:
+            return ENROLMENT_OVER
+        made = None
+        if _factor_of(code) == TOTP:
+            made = await self.totp.confirm(
+                account, enrolment, _digits(code), label=label
+            )
+        return None if made else FIRST_CODE_WRONG
+
     async def added(
         self, account: AccountRecord, factor: str, exchange: Exchange
     ) -> tuple[str, ...]:
@@ -151,11 +176,14 @@ class SecondFactors:
         """
         cause = Cause.of(exchange)
         self._record(FactorAdded(**_where(account, cause), factor=factor))
-        self._tell(account, "factor-added", cause)
         held = await self.held(account.id)
         if held.recovery_codes:
             return ()
-        return await self.recovery_codes.make(account)
+        codes = await self.recovery_codes.make(account)
+        if codes:
+            where = _where(account, cause)
+            self._record(FactorAdded(**where, factor=RECOVERY_CODE))
+        return codes
 
     async def remove(
         self, account: AccountRecord, factor: str, factor_id: bytes, exchange: Exchange
@@ -166,7 +194,6 @@ class SecondFactors:
             return False
         cause = Cause.of(exchange)
         self._record(FactorRemoved(**_where(account, cause), factor=factor))
-        self._tell(account, "factor-removed", cause)
         held = await self.held(account.id)
         if held.recovery_codes and not held.is_guarded:
             await self._store.replace(
@@ -181,9 +208,8 @@ class SecondFactors:
         none if the account has changed meanwhile."""
         codes = await self.recovery_codes.make(account)
         if codes:
-            cause = Cause.of(exchange)
-            self._record(FactorAdded(**_where(account, cause), factor=RECOVERY_CODE))
-            self._tell(account, "recovery-codes-made", cause)
+            where = _where(account, Cause.of(exchange))
+            self._record(RecoveryCodesRenewed(**where))
         return codes
 
     async def _use(self, factor: str, held: Held, code: str) -> bool:
@@ -194,9 +220,8 @@ class SecondFactors:
     def _used_recovery_code(
         self, account: AccountRecord, left: int, exchange: Exchange
     ) -> None:
-        cause = Cause.of(exchange)
-        self._record(RecoveryCodeUsed(**_where(account, cause), left=left))
-        self._tell(account, "recovery-code-used", cause)
+        where = _where(account, Cause.of(exchange))
+        self._record(RecoveryCodeUsed(**where, left=left))
 
     def _failed(
         self, account: AccountRecord, factor: str, reason: str, exchange: Exchange

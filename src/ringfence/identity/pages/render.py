@@ -18,7 +18,13 @@ NOTES = {
     "verified": "Thank you. The address is confirmed; you can sign in.",
     "signed-out": "You are signed out.",
     "changed": "The password is changed, and every other session has ended.",
+    "app-added": "The app is set up. Every sign-in asks for its code from now on.",
+    "app-removed": "The app is removed. Its codes are worth nothing any more.",
+    "key-ended": "The key is ended. Programs that had it are refused from now on.",
     "ended": "Done. What was signed in there is signed out.",
+    "passkey-added": "The passkey is ready. Use it the next time you sign in.",
+    "passkey-renamed": "The passkey has its new name.",
+    "passkey-removed": "The passkey is removed. Nobody signs in with it any more.",
 }
 """Messages that a redirect may ask the next page for, by name: free text in a query
 would let a link put words in this site's mouth."""
@@ -44,22 +50,22 @@ class Pages:
         )
         self.stylesheet = (_FOLDER / "ringfence.css").read_bytes()
         self.script = (_FOLDER / "password.js").read_bytes()
+        self.code_script = (_FOLDER / "letter_code.js").read_bytes()
+        self.passkeys_script = (_FOLDER / "passkeys.js").read_bytes()
+        self.print_script = (_FOLDER / "print.js").read_bytes()
         self._templates.filters["moment"] = _moment
         self._templates.globals["site_name"] = site_name
         self._templates.globals["stylesheet_version"] = _version(self.stylesheet)
         self._templates.globals["script_version"] = _version(self.script)
+        self._templates.globals["print_version"] = _version(self.print_script)
+        self._templates.globals["code_script_version"] = _version(self.code_script)
+        self._templates.globals["passkeys_version"] = _version(self.passkeys_script)
         # Now, so that a broken page stops the start-up, and a process that has given
         # up its rights needs to read no file.
-        self.code_script = (_FOLDER / "letter_code.js").read_bytes()
-        self.passkeys_script = (_FOLDER / "passkeys.js").read_bytes()
-        self.print_script = (_FOLDER / "print.js").read_bytes()
         for page in sorted(_FOLDER.glob("*.html")):
             self._templates.get_template(page.name)
 
     def render(self, name: str, **values: object) -> str:
-        self._templates.globals["print_version"] = _version(self.print_script)
-        self._templates.globals["code_script_version"] = _version(self.code_script)
-        self._templates.globals["passkeys_version"] = _version(self.passkeys_script)
         """Return the page ``name`` with these values."""
         return self._templates.get_template(f"{name}.html").render(values)
 

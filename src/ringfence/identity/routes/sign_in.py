@@ -1,8 +1,8 @@
-"""Registering, signing in, signing out, and confirming that it is still you."""
+"""Registering, signing in, and signing out."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -11,10 +11,9 @@ from ringfence import current
 from ringfence.denial import Denial
 from ringfence.exchange import Exchange
 from ringfence.identity.accounts import Accounts
-from ringfence.identity.answers import describe_account, describe_move
-from ringfence.identity.bodies import Confirmation, Credentials, Nothing, Submission
-from ringfence.identity.entrance import PASSWORD, Entrance, SecondFactorNeeded
-from ringfence.identity.refusals import SIGN_IN_FAILED, Invalid
+from ringfence.identity.answers import describe_account
+from ringfence.identity.bodies import Credentials, Nothing, Submission
+from ringfence.identity.entrance import PASSWORD, Entrance
 from ringfence.identity.routes.desk import (
     NO_STORE,
     Desk,
@@ -43,16 +42,16 @@ class SignInRoutes:
     Args:
         desk: answers.
         accounts: decides about accounts.
-        sessions: ends and renews sessions.
-        verification: has new addresses proved, where there is mail.
+        sessions: ends sessions.
         entrance: opens them.
+        verification: has new addresses proved, where there is mail.
     """
 
     desk: Desk
     accounts: Accounts
     sessions: Sessions
-    verification: Verification | None = None
     entrance: Entrance
+    verification: Verification | None = None
 
     def routes(self) -> list[IdentityRoute]:
         """Return the addresses."""
@@ -66,8 +65,6 @@ class SignInRoutes:
             route("GET", "login", self.login_page, "public"),
             route("POST", "login", self.login, "public"),
             route("POST", "logout", self.logout, "public"),
-            route("GET", "confirm", self.confirm_page, "signed_in"),
-            route("POST", "confirm", self.confirm, "signed_in"),
         ]
 
     async def register_page(self, request: Request, exchange: Exchange) -> Response:
@@ -80,11 +77,11 @@ class SignInRoutes:
             return self.desk.refuse(request, exchange, sent, "register")
         refused = await attempt(
             self.accounts.register(sent.value.email, sent.value.password, exchange)
-        if self.verification is not None:
-            self.verification.registered(sent.value.email, exchange)
         )
         if refused is not None:
             return self._refuse(request, exchange, refused, "register", sent)
+        if self.verification is not None:
+            self.verification.registered(sent.value.email, exchange)
         if wants_page(exchange):
             note = "made" if self.verification is None else "registered"
             path = f"/auth/login?note={note}{and_next(sent.next)}"
@@ -107,9 +104,6 @@ class SignInRoutes:
             return self._refuse(request, exchange, account, "login", sent)
         factors = frozenset({PASSWORD})
         refused = await self.entrance.admit(account, exchange, factors)
-        if isinstance(refused, SecondFactorNeeded) and wants_page(exchange):
-            path = "/auth/second-factor" + and_next(sent.next, first=True)
-            return see_other(root_of(request) + path)
         if refused is not None:
             return self._refuse(request, exchange, refused, "login", sent)
         self.sessions.record_sign_in(exchange)
@@ -126,59 +120,6 @@ class SignInRoutes:
             path = root_of(request) + "/auth/login?note=signed-out"
             return see_other(path, FORGET_CACHE)
         return Response(status_code=204, headers=FORGET_CACHE)
-
-    async def confirm_page(self, request: Request, exchange: Exchange) -> Response:
-        return await self._confirm_page(request, exchange, next_of(request))
-
-    async def confirm(self, request: Request, exchange: Exchange) -> Response:
-        """Take the password once more, and renew the session for it."""
-        sent = await decode(request, Confirmation)
-        if isinstance(sent, Denial):
-            return self.desk.refuse(request, exchange, sent)
-        account = await attempt(
-            self.accounts.confirm(current.principal().id, sent.value.password, exchange)
-        )
-        if isinstance(account, Denial):
-            return await self._refuse_confirmation(request, exchange, account, sent)
-        refused = await self.sessions.confirm(account, exchange, factor=PASSWORD)
-        if refused is not None:
-            return self.desk.refuse(request, exchange, refused)
-        if wants_page(exchange):
-            return see_other(self.desk.destination(request, sent.next))
-        factors = current.principal().factors
-        return as_json(describe_account(account, factors, current.csrf_token()))
-
-    async def _refuse_confirmation(
-        self,
-        request: Request,
-        exchange: Exchange,
-        refusal: Denial,
-        sent: Submission[Confirmation],
-    ) -> Response:
-        if isinstance(refusal, Invalid):  # the field has another name here
-            refusal = replace(refusal, fields=(("password", refusal.detail),))
-        if wants_page(exchange):
-            return await self._confirm_page(request, exchange, sent.next, refusal)
-        return self.desk.refuse(request, exchange, refusal)
-
-    async def _confirm_page(
-        self,
-        request: Request,
-        exchange: Exchange,
-        wanted: str,
-        refusal: Denial | None = None,
-    ) -> Response:
-        account = await self.accounts.by_id(current.principal().id)
-        if account is None:
-            return self.desk.refuse(request, exchange, SIGN_IN_FAILED)
-        return self.desk.page(
-            request,
-            "confirm",
-            refusal,
-            next=wanted,
-            email=account.email,
-            moved=describe_move(current_session(exchange)),
-        )
 
     def _refuse(
         self,
