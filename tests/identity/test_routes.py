@@ -46,7 +46,7 @@ async def test_every_route_says_who_may_use_it(house):
         ("POST", "/auth/logout"): "public",
         ("GET", "/auth/confirm"): "signed_in",
         ("POST", "/auth/confirm"): "signed_in",
-        ("GET", "/auth/me"): "signed_in",
+        ("GET", "/auth/me"): "any_scope",
         ("GET", "/auth/account"): "signed_in",
         ("POST", "/auth/password/change"): "signed_in",
         ("GET", "/auth/password/forgot"): "public",

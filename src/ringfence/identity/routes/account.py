@@ -51,7 +51,7 @@ class AccountRoutes:
         """Return the addresses."""
         route = self.desk.route
         return [
-            route("GET", "me", self.me, "signed_in"),
+            route("GET", "me", self.me, "any_scope"),
             route("GET", "account", self.account_page, "signed_in"),
             route("POST", "password/change", self.change_password, "signed_in"),
         ]
@@ -60,8 +60,11 @@ class AccountRoutes:
         account = await self.accounts.by_id(current.principal().id)
         if account is None:  # removed while this request was on its way
             return self.desk.refuse(request, exchange, SIGN_IN_FAILED)
-        factors = current.principal().factors
-        return as_json(describe_account(account, factors, current.csrf_token()))
+        principal = current.principal()
+        told = describe_account(account, principal.factors, current.csrf_token())
+        if principal.scopes is None:
+            return as_json(told)
+        return as_json({**told, "scopes": sorted(principal.scopes)})
 
     async def account_page(self, request: Request, exchange: Exchange) -> Response:
         return await self._page(request, exchange)

@@ -11,8 +11,9 @@ from starlette.routing import Route
 
 from ringfence.exchange import Exchange
 
-Access = Literal["public", "signed_in", "fresh"]
-"""``fresh`` is signed in, with a proof of who it is from the last ten minutes."""
+Access = Literal["public", "signed_in", "fresh", "any_scope"]
+"""``fresh`` is signed in, with a proof of who it is from the last ten minutes;
+``any_scope`` is signed in, or a program with an API key."""
 
 Handler = Callable[[Request, Exchange], Awaitable[Response]]
 
