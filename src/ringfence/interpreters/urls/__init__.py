@@ -89,6 +89,7 @@ async def fetch(  # noqa: PLR0913 - what it allows, each by its name
     timeout: float = _TIMEOUT,  # noqa: ASYNC109 - bounds more than one await
     redirects: int = 5,
     headers: Mapping[str, str] | None = None,
+    content: bytes | None = None,
     schemes: Sequence[str] = SCHEMES,
     hosts: Sequence[str] | None = None,
     private: Sequence[str] = (),
@@ -103,6 +104,8 @@ async def fetch(  # noqa: PLR0913 - what it allows, each by its name
         timeout: seconds for everything.
         redirects: that are followed; each is checked as the first address was.
         headers: to be sent.
+        content: to be sent by POST; without it the address is asked by GET. A redirect
+            then leads to a GET or repeats it, as its status says.
         schemes: as for ``transport``; so are the following.
         hosts: the only ones that are taken.
         private: destinations besides the public internet.
@@ -137,6 +140,7 @@ async def fetch(  # noqa: PLR0913 - what it allows, each by its name
         timeout=timeout,
         redirects=redirects,
         headers=headers,
+        content=content,
         transport=way,
     )
     return found

@@ -229,9 +229,11 @@ async def fetch(  # noqa: PLR0913 - what it allows, each by its name
     timeout: float = TIMEOUT,  # noqa: ASYNC109 - bounds more than one await
     redirects: int = _MOST_REDIRECTS,
     headers: Mapping[str, str] | None = None,
+    content: bytes | None = None,
     transport: CheckedTransport,
 ) -> Fetched:
     """Get what is at an address from outside; see ``ringfence.urls.fetch``."""
+    method = "GET" if content is None else "POST"
     try:
         async with (
             asyncio.timeout(timeout),
@@ -243,12 +245,12 @@ async def fetch(  # noqa: PLR0913 - what it allows, each by its name
                 timeout=timeout,
                 trust_env=False,
             ) as client,
-            client.stream("GET", url) as response,
+            client.stream(method, url, content=content) as response,
         ):
-            content = bytearray()
+            found = bytearray()
             async for piece in response.aiter_bytes():
-                content += piece
-                if len(content) > most:  # a small answer may unpack to a large one
+                found += piece
+                if len(found) > most:  # a small answer may unpack to a large one
                     raise FetchError(f"the answer has more than {most} bytes")
     except (httpx2.HTTPError, TimeoutError) as error:
         raise FetchError(str(error) or type(error).__name__) from error
@@ -257,6 +259,6 @@ async def fetch(  # noqa: PLR0913 - what it allows, each by its name
         str(response.url),
         response.status_code,
         response.headers,
-        bytes(content),
-        content.decode(encoding, "replace"),
+        bytes(found),
+        found.decode(encoding, "replace"),
     )
