@@ -4,15 +4,27 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from contextvars import copy_context
 
 from ringfence.errors import FetchError, InjectionRefusedError
 from ringfence.exchange import active, own_work
 from ringfence.identity.fetch import Fetched
 from ringfence.interpreters import urls
+from ringfence.settings import Settings
 
 _FORM = {"content-type": "application/x-www-form-urlencoded"}
 _LOOPBACK = ("127.0.0.0/8", "::1", "localhost")
+
+
+def open_fetch(settings: Settings) -> Fetcher | None:
+    """Return what asks other services, ``None`` where there are none to be asked.
+
+    Raises:
+        MissingExtraError: httpx2 is not installed.
+    """
+    if not settings.openid.providers:
+        return None
+    private = settings.interpreters.egress_private
+    return Fetcher(private, development=settings.development)
 
 
 class Fetcher:
@@ -47,11 +59,9 @@ class Fetcher:
         timeout: float,  # noqa: ASYNC109 - bounds more than one await
     ) -> Fetched:
         """Ask; see ``identity.fetch.Fetch``."""
-        context = copy_context()
-        context.run(active.set, None)
-        context.run(own_work.set, True)
+        # A task has a context of its own: what is set there stays there.
         asking = self._ask(url, headers, form, most, timeout)
-        return await asyncio.create_task(asking, context=context)
+        return await asyncio.create_task(asking)
 
     async def _ask(
         self,
@@ -61,6 +71,8 @@ class Fetcher:
         most: int,
         seconds: float,
     ) -> Fetched:
+        active.set(None)
+        own_work.set(True)
         try:
             found = await urls.fetch(
                 url,

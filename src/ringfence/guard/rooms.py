@@ -10,6 +10,7 @@ from ringfence.audit.log import AuditLog, open_log
 from ringfence.audit.redact import install_log_redaction
 from ringfence.browser.cors import cors
 from ringfence.clock import system_clock
+from ringfence.guard.fetch import open_fetch
 from ringfence.guard.key_watch import KeyWatch
 from ringfence.identity.open import Identity, open_identity
 from ringfence.secrets.keyring import Keyring
@@ -68,6 +69,8 @@ class Rooms:
             tokens=settings.tokens,
             public_origins=settings.public_origins,
             mail=settings.mail,
+            openid=settings.openid,
+            fetch=open_fetch(settings),
             data=settings.data,
             measure=not settings.development,
         )

@@ -15,6 +15,7 @@ from ringfence.identity.accounts import Accounts
 from ringfence.identity.api_keys import ApiKeys
 from ringfence.identity.attempts import Attempts
 from ringfence.identity.entrance import Entrance
+from ringfence.identity.fetch import Fetch
 from ringfence.identity.factors.open import open_factor_routes, open_factors
 from ringfence.identity.housekeeping import Housekeeping
 from ringfence.identity.known_device import KnownDevices
@@ -22,6 +23,8 @@ from ringfence.identity.links import Links
 from ringfence.identity.mail.open import open_post
 from ringfence.identity.mail.settings import MailSettings
 from ringfence.identity.notices import Notices
+from ringfence.identity.openid.open import open_openid_routes
+from ringfence.identity.openid.settings import OpenIdSettings
 from ringfence.identity.passkeys.open import open_passkey_routes, open_passkeys
 from ringfence.identity.passwords.open import open_passwords
 from ringfence.identity.passwords.passwords import Passwords
@@ -46,6 +49,7 @@ if TYPE_CHECKING:
 
 _IDENTIFIER_BYTES = 16
 _NO_MAIL = MailSettings()
+_NO_OPENID = OpenIdSettings()
 
 
 class Identity:
@@ -140,6 +144,8 @@ def open_identity(  # noqa: PLR0913 - the settings, and what stands below this r
     tokens: TokenSettings | None = None,
     public_origins: tuple[str, ...] = (),
     mail: MailSettings = _NO_MAIL,
+    openid: OpenIdSettings = _NO_OPENID,
+    fetch: Fetch | None = None,
 ) -> Identity:
     """Return the gatehouse. Nothing is read or written before ``start``.
 
@@ -160,6 +166,8 @@ def open_identity(  # noqa: PLR0913 - the settings, and what stands below this r
         tokens: of access and refresh tokens; ``None`` for none.
         public_origins: where this service is reached, ``https://shop.example`` say.
         mail: how letters to owners leave.
+        openid: providers that people sign in with.
+        fetch: asks other services.
 
     Raises:
         SettingsError: the database is none that this version knows.
@@ -291,6 +299,7 @@ def open_identity(  # noqa: PLR0913 - the settings, and what stands below this r
         registration=settings.registration,
         shortest_password=accounts.shortest_password,
         features=frozenset(name for name, is_on in features.items() if is_on),
+        providers=tuple((each.name, each.label) for each in openid.providers),
     )
     by_mail: list[Subject] = []
     if post is not None:
@@ -339,6 +348,23 @@ def open_identity(  # noqa: PLR0913 - the settings, and what stands below this r
         SignInRoutes(desk, accounts, sessions, entrance, verification),
         AccountRoutes(desk, accounts, sessions, entrance),
         SessionRoutes(desk, sessions),
+        *open_openid_routes(
+            openid,
+            desk,
+            accounts=accounts,
+            sessions=sessions,
+            entrance=entrance,
+            attempts=attempts,
+            stores=stores,
+            keyring=keyring,
+            counters=counters,
+            fetch=fetch,
+            public_origins=public_origins,
+            development=development,
+            record=record,
+            told=notices.told,
+            clock=clock,
+        ),
         *((ApiKeyRoutes(desk, api_keys),) if api_keys.scopes else ()),
         AssetRoutes(desk),
         *by_mail,

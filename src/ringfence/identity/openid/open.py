@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 def open_openid_routes(  # noqa: PLR0913 - what stands below, each by its name
     settings: OpenIdSettings,
     desk: Desk,
+    *,
     accounts: Accounts,
     sessions: Sessions,
     entrance: Entrance,
@@ -34,7 +35,6 @@ def open_openid_routes(  # noqa: PLR0913 - what stands below, each by its name
     stores: Stores,
     keyring: Keyring,
     counters: CounterStore,
-    *,
     fetch: Fetch | None,
     public_origins: tuple[str, ...],
     development: bool,

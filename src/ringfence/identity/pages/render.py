@@ -24,6 +24,8 @@ NOTES = {
     "ended": "Done. What was signed in there is signed out.",
     "passkey-added": "The passkey is ready. Use it the next time you sign in.",
     "passkey-renamed": "The passkey has its new name.",
+    "linked": "Connected. You can sign in with it from now on.",
+    "unlinked": "Disconnected. Nobody signs in with it any more.",
     "passkey-removed": "The passkey is removed. Nobody signs in with it any more.",
 }
 """Messages that a redirect may ask the next page for, by name: free text in a query

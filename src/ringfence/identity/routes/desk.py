@@ -41,6 +41,7 @@ class Desk:
         registration: whether strangers may make an account.
         shortest_password: fewest characters of a new password.
         features: what else is switched on, for the pages: ``recovery``, say.
+        providers: names and labels of those that people sign in with.
     """
 
     pages: Pages
@@ -48,6 +49,7 @@ class Desk:
     registration: bool
     shortest_password: int
     features: frozenset[str] = frozenset()
+    providers: tuple[tuple[str, str], ...] = ()
 
     def route(
         self, method: str, path: str, handler: Handler, access: Access
@@ -132,10 +134,12 @@ class Desk:
             **{
                 "email": "",
                 "next": "",
+                "destination": self.destination(request, str(values.get("next", ""))),
                 "note": NOTES.get(request.query_params.get("note", ""), ""),
                 "root": root_of(request),
                 "registration": self.registration,
                 "features": self.features,
+                "providers": self.providers,
                 "shortest": self.shortest_password,
                 "csrf_token": current.csrf_token(),
                 "faults": faults,
