@@ -306,3 +306,47 @@ async def test_an_unregistered_status_has_a_title():
 )
 def test_who_gets_a_page(accept, page):
     assert wants_page(accept.encode()) is page
+
+
+MORE = Denial(401, "access.factor_needed", "More.", remedy="factor passkey,totp")
+
+
+async def test_a_browser_that_owes_a_factor_is_led_to_where_it_shows_it():
+    sent = await refused(
+        MORE,
+        accept=BROWSER,
+        sign_in="/auth/login",
+        path="/shop/transfers",
+        raw_path=b"/shop/transfers",
+        root_path="/shop",
+    )
+    assert sent.status == 303
+    assert sent.headers[b"location"] == (
+        b"/shop/auth/confirm?factor=passkey,totp&next=%2Fshop%2Ftransfers"
+    )
+
+
+async def test_a_program_that_owes_a_factor_is_told_which_would_do():
+    sent = await refused(MORE, sign_in="/auth/login", root_path="/shop")
+    body = json.loads(sent.body)
+    assert body["factors"] == ["passkey", "totp"]
+    assert body["confirm"] == "/shop/auth/confirm?factor=passkey,totp"
+
+
+async def test_a_form_that_owes_a_factor_gets_a_page_with_the_way():
+    headers = [
+        (b"accept", BROWSER.encode()),
+        (b"host", b"shop.example"),
+        (b"referer", b"https://shop.example/transfers"),
+    ]
+    sent = await refused(MORE, sign_in="/auth/login", method="POST", headers=headers)
+    assert sent.status == 401
+    way = b"/auth/confirm?factor=passkey,totp&amp;next=%2Ftransfers"
+    assert b'<a href="%s">Confirm that it is you</a>' % way in sent.body
+
+
+async def test_the_page_that_asks_for_a_factor_leads_to_no_other():
+    sent = await refused(
+        MORE, accept=BROWSER, sign_in="/auth/login", path="/auth/confirm"
+    )
+    assert sent.status == 401

@@ -1,14 +1,18 @@
 """The doors: who may do what.
 
 ``access.public``, ``access.signed_in``, ``access.role("admin")``,
-``access.scope("orders:read")`` and ``access.fresh(minutes=10)`` are policies;
+``access.scope("orders:read")``, ``access.fresh(minutes=10)`` and
+``access.factor("passkey")`` are policies;
 ``&`` and ``|`` combine them; ``require``, ``depends``, ``guard`` and ``routes`` attach
 them.
 """
 
 from ringfence.access.marks import depends, guard, require, routes
 from ringfence.access.policy import (
+    FACTORS,
+    SECOND_FACTORS,
     AnyScope,
+    Factor,
     Fresh,
     Policy,
     Public,
@@ -22,6 +26,7 @@ __all__ = [
     "Policy",
     "any_scope",
     "depends",
+    "factor",
     "fresh",
     "guard",
     "public",
@@ -83,6 +88,36 @@ def fresh(minutes: float = 10) -> Policy:
         message = f"access.fresh: minutes is {minutes}; it must be from 1 to 1440"
         raise ValueError(message)
     return Fresh(minutes * 60.0)
+
+
+def factor(*names: str) -> Policy:
+    """Return the policy that wants one of these factors to have been shown.
+
+    Somebody who has signed in with less is asked for it, a browser on a page that leads
+    back, a program by ``POST /auth/confirm`` or ``/auth/totp/verify``; somebody who has
+    none is led to where one is set up. Combines with roles and with freshness::
+
+        @access.require(access.role("admin") & access.factor())
+        @access.require(access.factor("passkey") & access.fresh(minutes=5))
+
+    Args:
+        names: any one of ``totp``, ``passkey``, ``recovery-code``, ``password`` and
+            ``openid``; without one, any second factor (the first three).
+
+    Raises:
+        ValueError: there is no such factor.
+
+    Not covered: how long ago it was this very factor: ``fresh`` asks for the last proof
+    of any kind.
+    """
+    unknown = sorted(set(names) - FACTORS)
+    if unknown:
+        message = (
+            f"access.factor: there is no factor {unknown[0]!r}; there are "
+            f"{', '.join(sorted(FACTORS))}"
+        )
+        raise ValueError(message)
+    return Factor(frozenset(names) or SECOND_FACTORS)
 
 
 def scope(*names: str) -> Policy:

@@ -36,12 +36,21 @@ OUT_OF_SCOPE = Denial(
 CONFIRM = "confirm"
 """The remedy of a proof that is too old; ``guard`` knows the address of its page."""
 
+FACTOR = "factor "
+"""The remedy of a factor that is missing begins so; the names of what would do follow,
+with commas between them."""
+
+SECOND_FACTORS = frozenset({"totp", "passkey", "recovery-code"})
+FACTORS = SECOND_FACTORS | {"password", "openid"}
+"""What ``identity`` writes into ``Principal.factors``."""
+
 # The answer of an address that is not there. The framework's own answers (405 for
 # another method, the redirect of a slash) still tell that there is one.
 CLOSED = Denial(
     404, "guard.no_route", "There is nothing at this address.", private="access.closed"
 )
 
+_ACR = "urn:ringfence:factor:"  # names of ours, as RFC 9470 leaves them to us
 _MINUTE = 60.0
 _SKEW_SECONDS = 60.0  # how far ahead of this one another machine's clock may be
 _MOST_NAMES_COMPARED = 12  # 2**12 principals, well under a millisecond
@@ -66,6 +75,10 @@ class Policy:
 
     def ages(self) -> frozenset[float]:
         """Return the greatest ages of a proof, in seconds, that the policy names."""
+        return frozenset()
+
+    def factors(self) -> frozenset[str]:
+        """Return the factors that the policy names."""
         return frozenset()
 
     def scopes(self) -> frozenset[str]:
@@ -200,13 +213,16 @@ class Fresh(Policy):
     def compile(self, hierarchy: Hierarchy, clock: Clock = system_clock) -> Decision:
         most = self.seconds
         not_fresh = _not_fresh(most)
+        token_not_fresh = _not_fresh(most, "Bearer")
 
         def decide(principal: Principal | None) -> Denial | None:
             if principal is None:
                 return NOT_SIGNED_IN
             age = clock() - principal.signed_in_at
             # A proof from the future would stay fresh until it comes.
-            return None if -_SKEW_SECONDS <= age <= most else not_fresh
+            if -_SKEW_SECONDS <= age <= most:
+                return None
+            return token_not_fresh if principal.credential == "token" else not_fresh
 
         return decide
 
@@ -217,9 +233,9 @@ class Fresh(Policy):
         return f"fresh({self.seconds / _MINUTE:g} min)"
 
 
-def _not_fresh(seconds: float) -> Denial:
+def _not_fresh(seconds: float, scheme: str = "Session") -> Denial:
     challenge = (
-        'Session realm="ringfence", error="insufficient_user_authentication", '
+        f'{scheme} realm="ringfence", error="insufficient_user_authentication", '
         f'max_age="{seconds:.0f}"'
     )
     return Denial(
@@ -232,14 +248,65 @@ def _not_fresh(seconds: float) -> Denial:
 
 
 @dataclass(frozen=True, slots=True)
+class Factor(Policy):
+    """Anybody who has shown one of these factors in this session.
+
+    Stops whoever has got hold of a password, or of a session that was opened with
+    nothing else, from doing what a second factor stands before.
+
+    Source: ASVS 5.0 V6.3.3, V7.5.3, V8.4.2; RFC 9470 (the challenge); CWE-308.
+    """
+
+    names: frozenset[str]
+
+    def compile(self, hierarchy: Hierarchy, clock: Clock = system_clock) -> Decision:
+        names = self.names
+        needed = _factor_needed(names)
+        token_needed = _factor_needed(names, "Bearer")
+
+        def decide(principal: Principal | None) -> Denial | None:
+            if principal is None:
+                return NOT_SIGNED_IN
+            if not names.isdisjoint(principal.factors):
+                return None
+            return token_needed if principal.credential == "token" else needed
+
+        return decide
+
+    def factors(self) -> frozenset[str]:
+        return self.names
+
+    def __str__(self) -> str:
+        return f"factor({', '.join(sorted(self.names))})"
+
+
+def _factor_needed(names: frozenset[str], scheme: str = "Session") -> Denial:
+    classes = " ".join(f"{_ACR}{name}" for name in sorted(names))
+    challenge = (
+        f'{scheme} realm="ringfence", error="insufficient_user_authentication", '
+        f'acr_values="{classes}"'
+    )
+    return Denial(
+        401,
+        "access.factor_needed",
+        "This address asks for one more proof of who you are.",
+        headers=((b"www-authenticate", challenge.encode()),),
+        remedy=f"{FACTOR}{','.join(sorted(names))}",
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class AllOf(Policy):
     """Everybody whom each of these policies allows."""
 
     parts: tuple[Policy, ...]
 
     def compile(self, hierarchy: Hierarchy, clock: Clock = system_clock) -> Decision:
-        # Nobody is asked for a password who would be refused all the same.
-        parts = sorted(self.parts, key=lambda part: bool(part.ages()))
+        # Nobody is asked for a password who would be refused all the same; and a factor
+        # that is shown now is fresh as well.
+        parts = sorted(
+            self.parts, key=lambda part: (bool(part.ages()), bool(part.factors()))
+        )
         decisions = tuple(part.compile(hierarchy, clock) for part in parts)
 
         def decide(principal: Principal | None) -> Denial | None:
@@ -256,6 +323,9 @@ class AllOf(Policy):
 
     def ages(self) -> frozenset[float]:
         return frozenset().union(*(part.ages() for part in self.parts))
+
+    def factors(self) -> frozenset[str]:
+        return frozenset().union(*(part.factors() for part in self.parts))
 
     def scopes(self) -> frozenset[str]:
         return frozenset().union(*(part.scopes() for part in self.parts))
@@ -294,6 +364,9 @@ class AnyOf(Policy):
     def ages(self) -> frozenset[float]:
         return frozenset().union(*(part.ages() for part in self.parts))
 
+    def factors(self) -> frozenset[str]:
+        return frozenset().union(*(part.factors() for part in self.parts))
+
     def scopes(self) -> frozenset[str]:
         return frozenset().union(*(part.scopes() for part in self.parts))
 
@@ -311,19 +384,21 @@ def _bracketed(part: Policy, kind: type[Policy]) -> str:
 def at_least_as_strict(first: Policy, second: Policy, hierarchy: Hierarchy) -> bool:
     """Return whether everybody whom ``first`` allows is allowed by ``second`` too.
 
-    Tries every set of the roles and of the scopes, and every age of a proof, that
-    either names. With more names than can be tried only equal policies count as equally
-    strict.
+    Tries every set of the roles, the scopes and the factors, and every age of a proof,
+    that either names. With more names than can be tried only equal policies count as
+    equally strict.
     """
     roles, scopes = first.roles() | second.roles(), first.scopes() | second.scopes()
-    if len(roles) + len(scopes) > _MOST_NAMES_COMPARED:
+    factors = first.factors() | second.factors()
+    if len(roles) + len(scopes) + len(factors) > _MOST_NAMES_COMPARED:
         return first == second
     # A proof of each age that is named, and one that is older than all of them.
     times = [0.0, *(_standing_still() - age for age in first.ages() | second.ages())]
     everybody: list[Principal | None] = [None]
     everybody += (
-        Principal("anyone", held, signed_in_at=time, scopes=limits)
+        Principal("anyone", held, shown, time, limits)
         for held in _subsets(roles)
+        for shown in _subsets(factors)
         for limits in (None, *_subsets(scopes))
         for time in times
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ringfence.access.permit import Permit, parts_of
-from ringfence.access.policy import Hierarchy, Policy, within_scopes
+from ringfence.access.policy import NOT_SIGNED_IN, Hierarchy, Policy, within_scopes
 from ringfence.clock import Clock, system_clock
 from ringfence.denial import Denial
 from ringfence.exchange import Exchange, Stage, at_once
@@ -29,6 +29,8 @@ def enforce(policy: Policy, hierarchy: Hierarchy, clock: Clock = system_clock) -
         denial = decide(exchange.principal)
         if denial is None:
             exchange.permitted = permit
+        elif denial is NOT_SIGNED_IN and exchange.lapsed is not None:
+            return exchange.lapsed  # so that a script knows that it has to refresh
         return denial
 
     return at_once(access_policy)

@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 import msgspec.json
 
+from ringfence.access.policy import CONFIRM, FACTOR
 from ringfence.denial import Denial
 from ringfence.exchange import Exchange, Headers, Message, Send
 
@@ -36,9 +37,10 @@ _PAGE_POLICY = (
 ).encode()
 
 _CONFIRM = "/auth/confirm"
+_ASKS_FOR = "?factor="
 _SIGNS_IN, _CONFIRMS = "Sign in", "Confirm that it is you"
 
-Member = str | int | Sequence[Mapping[str, str]]
+Member = str | int | Sequence[str] | Sequence[Mapping[str, str]]
 
 
 async def respond(  # noqa: PLR0913 - most are bound at start-up
@@ -80,7 +82,8 @@ async def respond(  # noqa: PLR0913 - most are bound at start-up
             return
         kind = "websocket.http.response"
     page = wants_page(exchange.headers.get(b"accept", b""))
-    cure = _cure(denial, sign_in)
+    # A program with a token does not find help on a page: it signs in anew.
+    cure = "" if exchange.credential == "bearer" else _cure(denial, sign_in)
     location = _way_to(cure, exchange) if page else b""
     if location:
         status, body = 303, b""
@@ -137,8 +140,11 @@ def problem(
         cure: the address under ``/auth`` that would help.
     """
     members = {**_members(denial), "request_id": exchange.request_id}
-    if cure == _CONFIRM:
+    if cure.startswith(_CONFIRM):
         members["confirm"] = exchange.scope.get("root_path", "") + cure
+        factors = cure.partition(_ASKS_FOR)[2]
+        if factors:
+            members["factors"] = factors.split(",")
     if errors:
         members["errors"] = errors
     return msgspec.json.encode(members)
@@ -184,7 +190,9 @@ def _cure(denial: Denial, sign_in: str) -> str:
     """Return the page that would help, ``""`` if none would."""
     if denial.status != HTTPStatus.UNAUTHORIZED or not sign_in:
         return ""
-    return _CONFIRM if denial.remedy == "confirm" else sign_in
+    if denial.remedy.startswith(FACTOR):
+        return _CONFIRM + _ASKS_FOR + denial.remedy.removeprefix(FACTOR)
+    return _CONFIRM if denial.remedy == CONFIRM else sign_in
 
 
 def _way_to(cure: str, exchange: Exchange) -> bytes:
@@ -197,17 +205,23 @@ def _way_to(cure: str, exchange: Exchange) -> bytes:
         return b""
     if exchange.method not in {"GET", "HEAD"} or exchange.kind != "http":
         return b""
-    if exchange.path == cure:
+    page, _, query = cure.partition("?")
+    if exchange.path == page:
         return b""
     scope = exchange.scope
     here: bytes = scope.get("raw_path") or quote(exchange.path).encode()
     if scope.get("query_string"):
         here += b"?" + scope["query_string"]
     root: str = scope.get("root_path", "")
-    target = quote(root + cure).encode()
+    target = _address(root + page, query)
     if len(here) > _LONGEST_NEXT or not here.startswith(b"/") or here[1:2] in b"/\\":
-        return target
-    return target + b"?next=" + quote(here, safe="").encode()
+        return target.encode()
+    return _address(root + page, query, f"next={quote(here, safe='')}").encode()
+
+
+def _address(path: str, *queries: str) -> str:
+    """Return a path of this service with what it is asked, parts of it or none."""
+    return "?".join(filter(None, (quote(path), "&".join(filter(None, queries)))))
 
 
 def _page(
@@ -222,10 +236,10 @@ def _page(
         f"{html.escape(error['message'])}</li>\n"
         for error in errors
     )
-    way = quote(exchange.scope.get("root_path", "") + (cure or "/"))
-    if cure:
-        way += _and_back(exchange)
-    label = _CONFIRMS if cure == _CONFIRM else _SIGNS_IN
+    page, _, query = (cure or "/").partition("?")
+    back = _back(exchange) if cure else ""
+    way = _address(exchange.scope.get("root_path", "") + page, query, back)
+    label = _CONFIRMS if page == _CONFIRM else _SIGNS_IN
     return _PAGE.format(
         style=_STYLE,
         status=denial.status,
@@ -239,16 +253,16 @@ def _page(
     ).encode()
 
 
-def _and_back(exchange: Exchange) -> str:
-    """Return the query that leads back to the page on which a form was filled in, if
-    that is known and ours."""
+def _back(exchange: Exchange) -> str:
+    """Return the part of a query that leads back to the page on which a form was
+    filled in, if that is known and ours."""
     referer = exchange.headers.get(b"referer", b"").partition(b"#")[0]
     here = b"://" + exchange.headers.get(b"host", b"")
     scheme, _, path = referer.partition(here)
     is_ours = scheme in {b"http", b"https"} and path[:1] == b"/"
     if not is_ours or path[1:2] in b"/\\" or len(path) > _LONGEST_NEXT:
         return ""
-    return "?next=" + quote(path, safe="")
+    return "next=" + quote(path, safe="")
 
 
 def _own_policy(headers: Headers) -> Headers:
