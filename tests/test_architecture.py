@@ -113,16 +113,17 @@ LIBRARIES = {
     "httpcore2": ("interpreters/urls/",),  # comes with httpx2, and dials for it
     "yaml": ("interpreters/deserialization/",),
     "alembic": ("stores/migrat",),
+    "webauthn": ("identity/passkeys/verification.py",),  # the two verifications
     "jinja2": (
         "identity/pages/",
-        "console/",
         "identity/mail/render.py",
+        "console/",
         "interpreters/html/",
         "interpreters/templates/",
     ),
     "mako": ("interpreters/templates/",),
-    "cyclopts": ("cli/",),
     "aiosmtplib": ("identity/mail/smtp.py",),
+    "cyclopts": ("cli/",),
     "rich": ("cli/",),
     "uvicorn": ("cli/",),
     "uvloop": ("cli/", "interpreters/loops/"),

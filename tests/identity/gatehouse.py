@@ -81,6 +81,8 @@ class LittleGuard:
         exchange = Exchange(scope, receive)
         exchange.request_id = f"r-{len(self.exchanges)}"
         exchange.client = exchange.network = scope["client"][0]
+        exchange.host = exchange.headers.get(b"host", b"").decode().lower()
+        exchange.scheme = scope["scheme"]
         self.exchanges.append(exchange)
         token = active.set(exchange)
         try:

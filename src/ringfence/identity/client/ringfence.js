@@ -87,7 +87,7 @@ export function ringfence({ base = "/auth", stepUp, texts } = {}) {
 
   // What this tab knows. Of the CSRF token: null is "not asked yet", "" is "none".
   const page = document.querySelector('meta[name="csrf-token"]')?.getAttribute("content");
-  let csrfToken = page || null;
+  let csrfToken = page ?? null;
   let account = null; // who is signed in, once known
   let isSignedIn = Boolean(page);
   let mayShowPrivate = isSignedIn; // and so it stays: a page is not unprinted
@@ -401,7 +401,9 @@ export function ringfence({ base = "/auth", stepUp, texts } = {}) {
     const options = await call("passkeys/register/options", {}, { mayAsk: true });
     const publicKey = creationOptions(options.publicKey ?? options);
     const credential = await navigator.credentials.create({ publicKey });
-    return call("passkeys/register", { label, credential: asJson(credential) });
+    const made = await call("passkeys/register", { label, credential: asJson(credential) });
+    renewed();
+    return made;
   }
 
   async function assertPasskey(where, { mediation, signal } = {}) {

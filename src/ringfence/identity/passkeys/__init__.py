@@ -1,0 +1,1 @@
+"""Passkeys: signing in with a key pair that a device keeps and unlocks (WebAuthn)."""
