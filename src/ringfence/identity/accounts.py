@@ -34,6 +34,7 @@ from ringfence.identity.refusals import (
     NO_SUCH_ACCOUNT,
     PASSWORD_WRONG,
     SIGN_IN_FAILED,
+    Invalid,
     invalid,
 )
 from ringfence.stores.contracts import AccountRecord, AccountStore
@@ -146,15 +147,23 @@ class Accounts:
             cause: who asks.
         """
         wanted = frozenset(roles)
+        refused = self.adoptable(email, password_hash, wanted)
+        if refused is not None:
+            return refused
+        return await self._make(email, password_hash, wanted, cause, vouched=True)
+
+    def adoptable(
+        self, email: str, password_hash: str, roles: Iterable[str] = ()
+    ) -> Invalid | None:
+        """Return why ``adopt`` would refuse these, whoever there is already. Asks and
+        changes nothing."""
         faults = {
             "email": addresses.fault(email.strip()),
             "password_hash": self._passwords.fault_of_hash(password_hash),
-            "roles": _wrong_role(wanted),
+            "roles": _wrong_role(frozenset(roles)),
         }
         found = {field: sentence for field, sentence in faults.items() if sentence}
-        if found:
-            return invalid(**found)
-        return await self._make(email, password_hash, wanted, cause, vouched=True)
+        return invalid(**found) if found else None
 
     async def vouched(
         self, email: str, cause: Cause = _UNKNOWN
@@ -197,7 +206,7 @@ class Accounts:
         roles: frozenset[str],
         cause: Cause,
         *,
-        is_verified: bool = False,
+        vouched: bool = False,
     ) -> AccountRecord | Denial:
         """Make an account. Who makes one for another vouches for the address."""
         email = email.strip()
@@ -210,7 +219,7 @@ class Accounts:
             roles=roles,
             disabled=False,
             created=now,
-            verified=now if is_verified else 0.0,
+            verified=now if vouched else 0.0,
         )
         if not await self._store.add(account):
             return ADDRESS_TAKEN
