@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+from contextlib import suppress
 from email.message import EmailMessage
 from pathlib import Path
 
@@ -62,8 +63,11 @@ class SmtpCarrier:
             tls_context=self._tls,
         )
         try:
-            async with connection:
-                await connection.send_message(message)
+            await connection.connect()
+            await connection.send_message(message)
+            # What goes wrong with the goodbye must not send the letter once more.
+            with suppress(aiosmtplib.SMTPException, OSError):
+                await connection.quit()
         except aiosmtplib.SMTPRecipientsRefused as error:
             raise _refused(error.recipients[0]) from error
         except aiosmtplib.SMTPResponseException as error:
@@ -75,6 +79,8 @@ class SmtpCarrier:
             # Its words may hold what was sent: the ledger gets the kind alone.
             reason = f"the server could not be reached ({type(error).__name__})"
             raise DeliveryError(reason, lasting=False) from error
+        finally:
+            connection.close()  # whatever has failed, TLS too
 
 
 def _refused(error: aiosmtplib.SMTPResponseException) -> DeliveryError:
