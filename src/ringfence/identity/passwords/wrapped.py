@@ -49,11 +49,20 @@ def wrap_legacy(
 
     Source: OWASP Password Storage Cheat Sheet, "Upgrading Legacy Hashes".
     """
+    must_be_digest(digest, name)
+    written = base64.b64encode(salt).decode().rstrip("=")
+    return f"{_PREFIX}{name}${place}${written}{hasher.hash(digest.lower())}"
+
+
+def must_be_digest(digest: str, name: Digest) -> None:
+    """Refuse what this function cannot have made.
+
+    Raises:
+        ValueError: the digest is none of this function's.
+    """
     size = new(name, usedforsecurity=False).digest_size
     if not re.fullmatch(rf"[0-9a-fA-F]{{{2 * size}}}", digest):
         raise ValueError(f"a digest of {name} has {2 * size} hexadecimal digits")
-    written = base64.b64encode(salt).decode().rstrip("=")
-    return f"{_PREFIX}{name}${place}${written}{hasher.hash(digest.lower())}"
 
 
 def reader(hasher: Argon2id) -> Reader:
