@@ -52,8 +52,8 @@ class Budgets:
     def __init__(self, settings: IdentitySettings) -> None:
         self._settings = settings
         self.locks = _locks(settings.lock_shortest, settings.lock_longest)
-        # Six digits are guessed in a year where five an hour may be tried: the locks of
-        # second factors go on growing, to a day.
+        # Six digits are found within a year by who may try five of them an hour. Five a
+        # day it is, and locks that go on growing, to a day: half a per cent in a year.
         self.second_locks = _locks(settings.lock_shortest, DAY)
 
     def stranger(self, name: str, network: str, *, slowed: bool) -> Lane:
@@ -108,7 +108,9 @@ class Budgets:
             device: that is known, if one is.
         """
         kind = "second device" if device else "second stranger"
-        failures = self._failures(kind, name, device)._replace(holds=self.second_locks)
+        failures = self._failures(kind, name, device)._replace(
+            period=DAY, holds=self.second_locks
+        )
         return lane._replace(
             guesses=(*lane.guesses, failures),
             returned=(*lane.returned, failures),

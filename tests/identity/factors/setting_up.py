@@ -1,0 +1,84 @@
+"""Second factors on stores of their own, for tests that need no pages."""
+
+from types import SimpleNamespace
+
+import pyotp
+from tests.contracts.records import account
+from tests.identity.gatehouse import Clock, Ledger, visit
+
+from ringfence.identity.attempts import Attempts
+from ringfence.identity.factors.open import open_factors
+from ringfence.identity.known_device import KnownDevices
+from ringfence.identity.settings import IdentitySettings
+from ringfence.stores.memory_counters import MemoryCounters
+
+NOW = 1_000_020.0  # ten seconds before a time step ends
+EMAIL = "ann@example.com"
+
+
+class TwoKeys:
+    """A keyring before and after a rotation."""
+
+    def __init__(self, *generations):
+        self.generations = generations or ("one",)
+
+    def derive(self, purpose):
+        return self.derive_all(purpose)[0]
+
+    def derive_all(self, purpose):
+        return tuple(
+            f"{name} {purpose}".encode().ljust(32, b".") for name in self.generations
+        )
+
+
+def opened(stores, *, clock=None, keys=None, counters=None, **settings):
+    """Return second factors with all that is below them."""
+    clock = clock or Clock(NOW)
+    keys = keys or TwoKeys()
+    ledger = Ledger()
+    devices = KnownDevices(
+        lambda: keys.derive_all("identity.device"), development=True, clock=clock
+    )
+    attempts = Attempts(
+        counters or MemoryCounters(clock=clock),
+        IdentitySettings(**settings),
+        devices,
+        epoch_of=_no_epoch,
+        identifier=lambda email_key: f"hash of {email_key}",
+        record=ledger.record,
+        clock=clock,
+    )
+    factors = open_factors(
+        stores.factors,
+        attempts,
+        keys,
+        issuer="The shop",
+        record=ledger.record,
+        identifier=lambda email_key: f"hash of {email_key}",
+        clock=clock,
+    )
+    return SimpleNamespace(
+        factors=factors,
+        attempts=attempts,
+        ledger=ledger,
+        clock=clock,
+        stores=stores,
+        keys=keys,
+        ann=account(),
+        bob=account("bob"),
+    )
+
+
+async def _no_epoch(_):
+    return None
+
+
+async def with_app(setup, *, label=""):
+    """Set up an app for Ann; return it as her telephone has it, and her codes."""
+    enrolment = setup.factors.totp.enrol(setup.ann)
+    app = pyotp.TOTP(enrolment.secret.replace(" ", ""))
+    refused = await setup.factors.confirm_app(
+        setup.ann, enrolment.text, app.at(setup.clock.now), label=label
+    )
+    assert refused is None
+    return app, await setup.factors.added(setup.ann, "totp", visit())
