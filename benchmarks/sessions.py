@@ -28,6 +28,8 @@ from ringfence.exchange import Exchange
 from ringfence.identity.session_cookie import SessionCookie
 from ringfence.identity.session_hint import SessionHints
 from ringfence.identity.sessions import Lifetime, Sessions
+from ringfence.identity.tokens.bearer import Credentials
+from ringfence.identity.tokens.cookies import TokenCookies
 from ringfence.stores.contracts import AccountRecord, SessionRecord, Stores
 from ringfence.stores.memory import MemoryStores
 from ringfence.stores.memory_sessions import SessionTable
@@ -154,6 +156,7 @@ async def measure_stage(stores: Stores) -> float:
         Lifetime(idle=1800, absolute=43200),
         record=lambda event: None,
         clock=time.time,
+        credentials=Credentials(None, TokenCookies(development=False), clock=time.time),
     )
     first = _request(b"")
     await sessions.begin(account, first, factors=frozenset({"password"}))

@@ -77,9 +77,10 @@ LIBRARIES = {
         "secrets/keyring.py",
         "secrets/sealed.py",
         "identity/tokens/keys.py",  # no JOSE library is as fast as the bare signature
+        "identity/tokens/proof_keys.py",  # likewise, on every request
     ),
     "joserfc": (  # reads the keys of other issuers
-        "identity/tokens/foreign.py",
+        "identity/tokens/foreign_signature.py",
         "identity/tokens/jwks_client.py",
         "identity/openid/id_token.py",  # what those keys have signed
     ),

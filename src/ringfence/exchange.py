@@ -89,6 +89,10 @@ class Exchange:
     named: Any = None  # identity.sessions: whose session the cookies name, if known
     credential = ""  # identity: "", "session" (ambient) or "bearer"
     session: object | None = None  # identity.sessions: the SessionRecord
+    shown: Any = None  # identity.tokens: what the token of a request says, judged once
+    token: Any = None  # identity.tokens: the claims of the token that has let it in
+    ambient = b""  # identity.tokens: what CSRF tokens are bound to without a session
+    lapsed: Denial | None = None  # identity.tokens: why the one in a cookie is no good
     principal: Principal | None = None  # identity
     mint_csrf_token: Callable[[Exchange], str] | None = None  # browser.csrf
     permitted: object | None = None  # access: what the policy of the plan has allowed

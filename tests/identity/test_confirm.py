@@ -109,7 +109,7 @@ async def test_a_confirmation_without_a_session_is_refused(house):
     exchange = visit()
     account = await house.accounts.authenticate(EMAIL, PASSWORD, exchange)
     refused = await house.sessions.confirm(account, exchange, factor="password")
-    assert refused.code == "identity.sign_in_failed"
+    assert refused.code == "identity.session_required"
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])

@@ -48,11 +48,12 @@ def protect(
 ) -> Stage:
     """Return the stage that demands a token where the browser gave no other proof.
 
-    It acts only on requests whose credential a browser adds by itself, the session
-    cookie. If ``Sec-Fetch-Site`` or ``Origin`` is there, ``browser.fetch_metadata``
-    has judged it already; old browsers and programs with a cookie jar send neither,
-    and then the token decides. Also refuses signed-in reads that another site makes,
-    and signed-in WebSockets without an origin (cross-site WebSocket hijacking).
+    It acts only on requests whose credential a browser adds by itself: the session
+    cookie, or an access token in one. If ``Sec-Fetch-Site`` or ``Origin`` is there,
+    ``browser.fetch_metadata`` has judged it already; old browsers and programs with a
+    cookie jar send neither, and then the token decides. Also refuses signed-in reads
+    that another site makes, and signed-in WebSockets without an origin (cross-site
+    WebSocket hijacking).
 
     The token is bound to the session: one that an attacker got for their own session,
     or planted as a cookie from a sibling domain, is worth nothing here.
@@ -73,10 +74,8 @@ def protect(
 
     def mint_for(exchange: Exchange) -> str:
         # Asked for late: a sign-in gives the request another session than it came with.
-        session = exchange.session
-        if not isinstance(session, SessionRecord):
-            return ""
-        return mint(keys()[0], session.token_hash)
+        bound = _bound(exchange)
+        return mint(keys()[0], bound) if bound else ""
 
     def csrf(exchange: Exchange) -> Denial | Awaitable[Denial | None] | None:
         exchange.mint_csrf_token = mint_for
@@ -84,8 +83,8 @@ def protect(
         is_safe = exchange.method in SAFE_METHODS
         if is_safe and headers.get(b"sec-fetch-site") in HARMLESS:
             return None
-        session = exchange.session
-        if not isinstance(session, SessionRecord):
+        bound = _bound(exchange)
+        if not bound:
             return None
         if is_safe:
             return judge(exchange)
@@ -93,9 +92,18 @@ def protect(
             return None
         if exchange.kind == "websocket":
             return NO_ORIGIN
-        return _demand_token(exchange, keys(), session.token_hash)
+        return _demand_token(exchange, keys(), bound)
 
     return at_once(csrf)
+
+
+def _bound(exchange: Exchange) -> bytes:
+    """Return what the tokens of a request's credential are bound to, empty unless a
+    browser adds that by itself: the session, or an access token in a cookie."""
+    session = exchange.session
+    if isinstance(session, SessionRecord):
+        return session.token_hash
+    return exchange.ambient
 
 
 def _says_its_site(exchange: Exchange) -> bool:

@@ -231,7 +231,8 @@ class Outbound:
     def _tie(self, watch: Watch) -> None:
         """Tie what stays open to its session."""
         self._watch = None
-        if self._exchange.session is not None:
+        exchange = self._exchange
+        if exchange.session is not None or exchange.token is not None:
             self._passing = False  # from here on each message is considered
             headers = () if self._start is None else self._start["headers"]
             sized = any(name == b"content-length" for name, _ in headers)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from ringfence.clock import Clock
 from ringfence.errors import StoreError
@@ -19,10 +20,25 @@ SWEEP_SECONDS = 2.0  # how long a connection may outlive a session ended elsewhe
 _BLIND_SECONDS = 30.0  # how long connections stay while the store cannot be asked
 
 
+Holds = Callable[[Any], Awaitable[bool]]
+"""Tells whether what was opened with a token, by its claims, may stay open."""
+
+
 @dataclass(slots=True, eq=False)
 class _Connection:
-    session: SessionRecord
+    """One that is open.
+
+    Args:
+        account_id: whose it is.
+        end: closes it.
+        session: that it was opened with, if it was one.
+        token: claims of the access token, if it was one.
+    """
+
+    account_id: str
     end: Callable[[], None]
+    session: SessionRecord | None = None
+    token: Any = None
 
 
 class Live:
@@ -40,6 +56,7 @@ class Live:
         store: where sessions are kept.
         is_over: tells whether a session has expired by a time.
         clock: tells the time.
+        holds: tells the same of an access token; asked one by one, every two seconds.
 
     Source: ASVS 5.0 V7.4.1, V7.4.2; CWE-613.
 
@@ -53,9 +70,11 @@ class Live:
         is_over: Callable[[SessionRecord, float], bool],
         *,
         clock: Clock,
+        holds: Holds | None = None,
     ) -> None:
         self._store = store
         self._is_over = is_over
+        self._holds_token = holds
         self._clock = clock
         self._of_account: dict[str, set[_Connection]] = {}
         self._asked_at = 0.0
@@ -70,22 +89,26 @@ class Live:
         """Have a connection ended with the session of its request.
 
         Args:
-            exchange: the request that opened it; without a session nothing is watched.
+            exchange: the request that opened it; without a session or a token nothing
+                is watched.
             end: closes the connection; called at most once, from the event loop, and
                 must not block.
 
         Returns:
             What to call when the connection has ended by itself; any number of times.
         """
-        session = exchange.session
-        if not isinstance(session, SessionRecord):
+        session, token = exchange.session, exchange.token
+        if isinstance(session, SessionRecord):
+            connection = _Connection(session.account_id, end, session=session)
+        elif token is not None:
+            connection = _Connection(token.sub, end, token=token)
+        else:
             return _nothing
-        connection = _Connection(session, end)
-        self._of_account.setdefault(session.account_id, set()).add(connection)
+        self._of_account.setdefault(connection.account_id, set()).add(connection)
         return partial(self._forget, connection)
 
     def _forget(self, connection: _Connection) -> None:
-        account_id = connection.session.account_id
+        account_id = connection.account_id
         others = self._of_account.get(account_id)
         if others is not None:
             others.discard(connection)
@@ -97,7 +120,7 @@ class Live:
         self._end(
             connection
             for connection in self._of_account.get(account_id, ())
-            if connection.session.token_hash == token_hash
+            if connection.session and connection.session.token_hash == token_hash
         )
 
     def end_public(self, account_id: str, public_id: str) -> None:
@@ -105,15 +128,25 @@ class Live:
         self._end(
             connection
             for connection in self._of_account.get(account_id, ())
-            if connection.session.public_id == public_id
+            if connection.session and connection.session.public_id == public_id
         )
 
-    def end_account(self, account_id: str, *, keep: bytes | None = None) -> None:
-        """End what was opened with the sessions of an account but ``keep``."""
+    def end_family(self, account_id: str, family: str) -> None:
+        """End what was opened with the access tokens of a family."""
         self._end(
             connection
             for connection in self._of_account.get(account_id, ())
-            if connection.session.token_hash != keep
+            if connection.token is not None and connection.token.sid == family
+        )
+
+    def end_account(self, account_id: str, *, keep: bytes | None = None) -> None:
+        """End what was opened with the sessions of an account but ``keep``; without
+        that, what was opened with its tokens as well."""
+        self._end(
+            connection
+            for connection in self._of_account.get(account_id, ())
+            if keep is None
+            or (connection.session and connection.session.token_hash != keep)
         )
 
     def _end(self, connections: Iterable[_Connection]) -> None:
@@ -166,20 +199,35 @@ class Live:
             self._asked_at = now
             return
         try:
-            found = await self._store.read_many(
-                {one.session.token_hash for one in connections}
-            )
+            over = await self._over(connections, now)
         except StoreError as error:
             logger.warning("open connections could not be checked: %s", error)
             if now - self._asked_at >= _BLIND_SECONDS:
                 self._end(connections)
             return
         self._asked_at = now
-        self._end(
-            one
-            for one in connections
-            if not self._holds(one.session, found.get(one.session.token_hash), now)
+        self._end(over)
+
+    async def _over(
+        self, connections: Iterable[_Connection], now: float
+    ) -> list[_Connection]:
+        """Return those of these connections that must not stay open."""
+        with_sessions = [(one, one.session) for one in connections if one.session]
+        found = await self._store.read_many(
+            {session.token_hash for _, session in with_sessions}
         )
+        over = [
+            one
+            for one, session in with_sessions
+            if not self._holds(session, found.get(session.token_hash), now)
+        ]
+        with_tokens = [one for one in connections if one.token is not None]
+        return over + [
+            one for one in with_tokens if not await self._holds_by_token(one.token)
+        ]
+
+    async def _holds_by_token(self, token: Any) -> bool:
+        return self._holds_token is not None and await self._holds_token(token)
 
     def _holds(
         self, opened_with: SessionRecord, found: SessionRecord | None, now: float

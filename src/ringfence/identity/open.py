@@ -15,8 +15,8 @@ from ringfence.identity.accounts import Accounts
 from ringfence.identity.api_keys import ApiKeys
 from ringfence.identity.attempts import Attempts
 from ringfence.identity.entrance import Entrance
-from ringfence.identity.fetch import Fetch
 from ringfence.identity.factors.open import open_factor_routes, open_factors
+from ringfence.identity.fetch import Fetch
 from ringfence.identity.housekeeping import Housekeeping
 from ringfence.identity.known_device import KnownDevices
 from ringfence.identity.links import Links
@@ -35,6 +35,10 @@ from ringfence.identity.session_cookie import SessionCookie
 from ringfence.identity.session_hint import SessionHints
 from ringfence.identity.sessions import Lifetime, Sessions
 from ringfence.identity.settings import IdentitySettings
+from ringfence.identity.tokens.ambient import CookieTokens
+from ringfence.identity.tokens.bearer import Credentials
+from ringfence.identity.tokens.cookies import TokenCookies
+from ringfence.identity.tokens.open import open_tokens
 from ringfence.identity.tokens.settings import TokenSettings
 from ringfence.identity.verification import Verification
 from ringfence.secrets.keyring import Keyring
@@ -128,7 +132,7 @@ class Identity:
         await self._stores.stop()
 
 
-def open_identity(  # noqa: PLR0913 - the settings, and what stands below this room
+def open_identity(  # noqa: PLR0913, PLR0915 - the settings, and what stands below this room, put together one after the other
     settings: IdentitySettings,
     *,
     database: str,
@@ -233,6 +237,22 @@ def open_identity(  # noqa: PLR0913 - the settings, and what stands below this r
         record=record,
         clock=clock,
     )
+    api_keys = ApiKeys(
+        stores.api_keys,
+        stores.accounts,
+        settings.api_key_scopes,
+        record=record,
+        clock=clock,
+    )
+    programs = open_tokens(
+        tokens, stores, keyring, public_origins=public_origins, clock=clock
+    )
+    credentials = Credentials(
+        None if programs is None else programs.check,
+        TokenCookies(development=development),
+        clock=clock,
+        api_key=api_keys.authenticate if api_keys.scopes else None,
+    )
     sessions = Sessions(
         stores.sessions,
         SessionCookie(development=development),
@@ -243,7 +263,14 @@ def open_identity(  # noqa: PLR0913 - the settings, and what stands below this r
         on_move=settings.session_moved,
         record=record,
         clock=clock,
+        credentials=credentials,
     )
+    families = None
+    if programs is not None:
+        families = programs.families(
+            record=record, told=notices.told, ended=sessions.live.end_family
+        )
+        sessions.tokens = CookieTokens(credentials, families, clock=clock)
     accounts = Accounts(
         stores.accounts,
         passwords,
@@ -252,13 +279,6 @@ def open_identity(  # noqa: PLR0913 - the settings, and what stands below this r
         identifier=identifier,
         clock=clock,
         ended=sessions.live.end_account,
-    )
-    api_keys = ApiKeys(
-        stores.api_keys,
-        stores.accounts,
-        settings.api_key_scopes,
-        record=record,
-        clock=clock,
     )
     housekeeping = Housekeeping(
         {

@@ -62,7 +62,7 @@ was."""
 TWO_CREDENTIALS = Denial(
     400,
     "identity.two_credentials",
-    "The request carries a session and an Authorization header; send exactly one.",
+    "The request carries two credentials; send exactly one of session, token and key.",
 )
 AMBIGUOUS_COOKIE = Denial(
     400,

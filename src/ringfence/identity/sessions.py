@@ -27,13 +27,15 @@ from ringfence.identity.device import describe_device
 from ringfence.identity.live import Live
 from ringfence.identity.movement import MoveEffect, Place, has_moved
 from ringfence.identity.refusals import (
-    BEARER_UNSUPPORTED,
     SIGN_IN_FAILED,
     TWO_CREDENTIALS,
     unavailable,
 )
 from ringfence.identity.session_cookie import SessionCookie
 from ringfence.identity.session_hint import SessionHints, SessionName
+from ringfence.identity.tokens.ambient import CookieTokens
+from ringfence.identity.tokens.bearer import NO_NAME, Credentials
+from ringfence.identity.tokens.refusals import SESSION_NEEDED
 from ringfence.principal import Principal
 from ringfence.stores.contracts import (
     AccountRecord,
@@ -126,6 +128,7 @@ class Sessions:
             matters, ``end`` ends it.
         record: takes the events.
         clock: tells the time.
+        credentials: finds out who sends a request without a session.
 
     Source: ASVS 5.0 V7.2, V7.3, V7.4; CWE-384, CWE-613.
     """
@@ -140,7 +143,10 @@ class Sessions:
         on_move: MoveEffect = "note",
         record: Callable[[Event], None],
         clock: Clock,
+        credentials: Credentials,
     ) -> None:
+        self._credentials = credentials
+        self.tokens: CookieTokens | None = None  # where tokens are switched on
         self._store = store
         self._cookie = cookie
         self._hints = hints
@@ -153,25 +159,31 @@ class Sessions:
         self._known: dict[bytes, _Known] = {}
         self._tokens: dict[bytes, tuple[object, SessionName]] = {}
         self._replaced: dict[bytes, float] = {}  # in the order of their times
-        self.live = Live(store, self._is_over, clock=clock)
+        self.live = Live(store, self._is_over, clock=clock, holds=credentials.holds)
         self._wake = asyncio.Event()
         self._swept_at = clock()
         self._stopping = False
         self._housekeeper: asyncio.Task[None] | None = None
 
     def named(self, exchange: Exchange) -> SessionName:
-        """Return the name of the session that a request brings, and whose it is, both
-        empty unless that is signed; nothing is asked for it.
+        """Return the name of the session or the token that a request brings, and whose
+        it is, both empty unless that is signed; nothing is asked for it.
 
         For whoever asks a store everything about a request at once.
         """
         cookies = exchange.headers.get(b"cookie")
         if cookies is None:
+            if b"authorization" in exchange.headers:
+                return self._credentials.named(exchange)
             return NO_NAME
         name = exchange.named = self._remembered(exchange, cookies)
         if name is None:
             value = self._cookie.read(exchange)
-            if not value or isinstance(value, Denial):
+            if isinstance(value, Denial):
+                return NO_NAME
+            if not value:
+                return self._credentials.named(exchange)
+            if self._credentials.is_ambient(exchange):
                 return NO_NAME
             name = self._hints.read(value)
             if name is not None and name.account_id:
@@ -201,6 +213,8 @@ class Sessions:
         """
         headers = exchange.headers
         cookies = headers.get(b"cookie")
+        if cookies is None and b"authorization" not in headers:
+            return None
         reply = exchange.reply
         if cookies is None or isinstance(reply, StoreError):
             return self._examine(exchange)
@@ -232,7 +246,12 @@ class Sessions:
 
     def _examine(self, exchange: Exchange) -> Denial | Awaitable[Denial | None] | None:
         """Find out who sends a request, by its headers and by the store."""
-        name = self._presented(exchange)
+        value = self._cookie.read(exchange)
+        if isinstance(value, Denial):
+            return value
+        if not value:
+            return self._credentials.authenticate(exchange)
+        name = self._presented(exchange, value)
         if not isinstance(name, SessionName):
             return name
         token_hash = name.token_hash
@@ -254,16 +273,17 @@ class Sessions:
         self._remember_cookies(exchange, name)
         return None
 
-    def _presented(self, exchange: Exchange) -> SessionName | Denial | None:
+    def _presented(
+        self, exchange: Exchange, value: bytes
+    ) -> SessionName | Denial | None:
         """Return what the session cookie of a request says, if it is the only
         credential. One that we never write so is ended and nobody's."""
-        value = self._cookie.read(exchange)
-        if isinstance(value, Denial):
-            return value
         if b"authorization" in exchange.headers:
-            return TWO_CREDENTIALS if value else BEARER_UNSUPPORTED
-        if not value:
-            return None
+            return TWO_CREDENTIALS
+        if self._credentials.is_ambient(exchange):
+            # Two tabs, one that signs in and one that refreshes: the session stays.
+            self._credentials.cookies.expire(exchange)
+            return TWO_CREDENTIALS
         name = self._hints.read(value)
         if name is None:
             self._cookie.expire(exchange)
@@ -468,7 +488,7 @@ class Sessions:
         """
         earlier = _session_of(exchange)
         if earlier is None:
-            return SIGN_IN_FAILED
+            return await self._confirm_tokens(account, exchange, factor)
         now = self._clock()
         device = describe_device(exchange.headers.get(b"user-agent", b""))
         refused = await self._open(
@@ -490,6 +510,13 @@ class Sessions:
             self._record(SessionConfirmed(**_where(exchange)))
         return refused
 
+    async def _confirm_tokens(
+        self, account: AccountRecord, exchange: Exchange, factor: str
+    ) -> Denial | None:
+        if self.tokens is None:
+            return SESSION_NEEDED
+        return await self.tokens.renew(account, exchange, factor=factor)
+
     async def _open(
         self, session: SessionRecord, account: AccountRecord, exchange: Exchange
     ) -> Denial | None:
@@ -510,6 +537,8 @@ class Sessions:
         if earlier is not None:
             self._note_replaced(earlier.token_hash)
             self.live.end_session(earlier.token_hash, earlier.account_id)
+        elif self.tokens is not None and exchange.credential != "bearer":
+            await self.tokens.leave(exchange)
         self._cookie.write(exchange, self._hints.write(token, account.id))
         exchange.session = session
         exchange.credential = "session"
@@ -537,6 +566,8 @@ class Sessions:
         session = _session_of(exchange)
         if session is not None:
             await self._end_token(session)
+            self._record(SignedOut(**_where(exchange)))
+        elif self.tokens is not None and await self.tokens.leave(exchange):
             self._record(SignedOut(**_where(exchange)))
         self._cookie.expire(exchange)
 
@@ -648,7 +679,6 @@ class Sessions:
             logger.warning("expired sessions could not be deleted: %s", error)
 
 
-NO_NAME = SessionName(b"", "")
 _NO_TOKEN: tuple[object, SessionName] = (None, NO_NAME)
 
 

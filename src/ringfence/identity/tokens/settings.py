@@ -23,7 +23,7 @@ whoever reads our settings could sign. No ``none``."""
 
 SHORTEST, LONGEST = 300, 900  # seconds that an access token may be good for
 _DAY = 24 * 3600
-_ISSUER_FIELDS = frozenset({"jwks_uri", "audience", "algorithms", "roles"})
+_ISSUER_FIELDS = frozenset({"jwks_uri", "audience", "algorithms", "roles", "type"})
 _LOCAL = "http://localhost"
 
 
@@ -38,6 +38,8 @@ class ForeignIssuer:
         algorithms: that its tokens may be signed with.
         roles: the claim that holds the roles, dots between the names of nested objects
             (``realm_access.roles``); empty: its tokens give no role.
+        type: ``at+jwt``, or ``JWT`` for an issuer that does not say which of its tokens
+            are access tokens (RFC 9068, section 2.1).
     """
 
     issuer: str
@@ -45,6 +47,7 @@ class ForeignIssuer:
     audience: str
     algorithms: frozenset[str]
     roles: str = ""
+    type: Literal["at+jwt", "JWT"] = "at+jwt"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,13 +95,19 @@ class TokenSettings:
     """Whether tokens are bound to a key of the client's (DPoP, RFC 9449): ``allowed``
     for clients that ask for it, ``required`` for all."""
 
+    dpop_nonce: bool = False
+    """Whether every proof of a key must repeat a number that we have just given out.
+    Off: only a client whose clock is wrong is asked for one. On: proofs that were made
+    ahead, by code that has run in the client for a moment, are worthless."""
+
     issuers: Mapping[str, Mapping[str, str]] = field(
         default_factory=lambda: MappingProxyType({})
     )
     """Other issuers whose access tokens are accepted, by their ``iss``: in the file
     ``[tokens.issuers."https://login.example"]`` with ``jwks_uri``, ``audience``,
-    ``algorithms`` (``RS256 ES256``, say) and, if its tokens are to give roles,
-    ``roles``, the name of the claim. Not from the environment."""
+    ``algorithms`` (``RS256 ES256``, say); if its tokens are to give roles, ``roles``,
+    the name of the claim; and ``type = "JWT"`` if its access tokens do not say that
+    they are some (``at+jwt``). Not from the environment."""
 
     def __post_init__(self) -> None:
         _one_of("algorithm", self.algorithm, get_args(Algorithm))
@@ -154,6 +163,9 @@ def _foreign(issuer: str, told: object) -> ForeignIssuer:
         raise SettingsError(message)
     _check_url("issuers", issuer)
     _check_url("issuers (jwks_uri)", values["jwks_uri"])
+    kind = values.get("type", "at+jwt")
+    if kind not in ("at+jwt", "JWT"):
+        raise SettingsError(f"{where}: type is {kind!r}; it must be at+jwt or JWT")
     if not values["audience"]:
         raise SettingsError(f"{where}: audience is empty, so any token would do")
     return ForeignIssuer(
@@ -162,6 +174,7 @@ def _foreign(issuer: str, told: object) -> ForeignIssuer:
         values["audience"],
         algorithms,
         values.get("roles", ""),
+        "JWT" if kind == "JWT" else "at+jwt",
     )
 
 
