@@ -21,6 +21,7 @@ from ringfence.identity.fetch import Fetch
 PublicKey = RSAKey | ECKey | OKPKey
 
 KEPT = 3600.0  # seconds that keys are believed
+STALE = 6 * 3600.0  # and while their issuer cannot be asked for them
 ASKED_AGAIN = 30.0  # seconds before an unknown key is looked for again
 FAILED = 10.0  # seconds before an issuer that has not answered is asked again
 MOST_BYTES = 262_144  # large sets with certificates have 60 kB
@@ -75,7 +76,8 @@ class RemoteKeys:
 
     Source: RFC 7517; RFC 8725, sections 3.1, 3.8 and 3.10; CWE-347, CWE-400.
 
-    Not covered: an issuer that has lost a key is believed for up to an hour more.
+    Not covered: an issuer that has lost a key is believed for up to an hour more, or
+    six while it does not answer.
     """
 
     def __init__(self, url: str, fetch: Fetch, clock: Clock) -> None:
@@ -107,7 +109,13 @@ class RemoteKeys:
             return found
         async with self._turn:
             if self._is_older_than(ASKED_AGAIN):  # nobody has asked meanwhile
-                await self._renew()
+                try:
+                    await self._renew()
+                except FetchError:
+                    # An issuer that is down for a while must not stop everybody here.
+                    known = self._known(kid, algorithm)
+                    if known is None or self._is_older_than(STALE):
+                        raise
         return self._known(kid, algorithm)
 
     def _is_older_than(self, seconds: float) -> bool:
