@@ -294,19 +294,27 @@ def create_account(
 
 
 @_accounts.command(name="import")
-def adopt_accounts(file: Path) -> int:
+def adopt_accounts(
+    file: Path, *, report: Path | None = None, check: bool = False
+) -> int:
     """Bring in accounts of another program, with the hashes of their passwords.
 
-    Each line is a JSON object: email, password_hash, and if wanted roles. A bare digest
-    also says digest (md5, sha1, sha256, sha512), and salt and salt_place (before or
-    after); it is wrapped in Argon2id at once. Hashes are replaced as owners sign in.
+    The file is CSV, its first line naming the columns, or has a JSON object a line:
+    email, password_hash, and if wanted roles. A bare digest also says digest (md5,
+    sha1, sha256, sha512), and salt and salt_place (before or after); it is wrapped in
+    Argon2id at once. Hashes are replaced as owners sign in. Accounts that are there
+    already are left alone, so that it can be run again.
 
     Parameters
     ----------
     file
         With one account a line; lines that are refused are named.
+    report
+        A file for what was refused, as CSV: the line's number and why, never a hash.
+    check
+        Only look at the lines; no database is opened, and nothing is changed.
     """
-    return import_accounts.run(file)
+    return import_accounts.run(file, report=report, check=check)
 
 
 @_accounts.command(name="list")

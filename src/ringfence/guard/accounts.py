@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
-from ringfence.audit.log import open_log
+from ringfence.audit.log import AuditLog, open_log
 from ringfence.errors import SettingsError
 from ringfence.identity.accounts import Accounts
-from ringfence.identity.open import open_identity
+from ringfence.identity.open import Identity, open_identity
 from ringfence.secrets.keyring import Keyring
 from ringfence.settings import Settings, refuse_open_ways
+from ringfence.stores.contracts import SharedStore
 from ringfence.stores.open import open_shared
 
 
@@ -32,7 +33,30 @@ async def open_accounts(settings: Settings) -> AsyncIterator[Accounts]:
         )
     audit = open_log(settings.audit, data=settings.data)
     shared = open_shared(settings.store)
-    identity = open_identity(
+    identity = _identity(settings, audit, shared)
+    refuse_open_ways(settings)
+    async with AsyncExitStack() as opened:
+        audit.start()
+        opened.callback(audit.close)
+        opened.push_async_callback(shared.stop)
+        await shared.start()
+        opened.push_async_callback(identity.stop)
+        await identity.start()
+        yield identity.accounts
+
+
+def judging_accounts(settings: Settings) -> Accounts:
+    """Return accounts that can only judge: nothing is opened, read or written.
+
+    Raises:
+        SettingsError: the settings cannot be used.
+    """
+    audit = open_log(settings.audit, data=settings.data)
+    return _identity(settings, audit, open_shared("")).accounts
+
+
+def _identity(settings: Settings, audit: AuditLog, shared: SharedStore) -> Identity:
+    return open_identity(
         settings.identity,
         database=settings.database,
         development=settings.development,
@@ -45,12 +69,3 @@ async def open_accounts(settings: Settings) -> AsyncIterator[Accounts]:
         public_origins=settings.public_origins,
         mail=settings.mail,
     )
-    refuse_open_ways(settings)
-    async with AsyncExitStack() as opened:
-        audit.start()
-        opened.callback(audit.close)
-        opened.push_async_callback(shared.stop)
-        await shared.start()
-        opened.push_async_callback(identity.stop)
-        await identity.start()
-        yield identity.accounts
