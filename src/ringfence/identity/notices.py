@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
-from ringfence.audit.events import Event, PasswordChanged, SessionMoved
+from ringfence.audit.events import Event, PasskeyCopied, PasswordChanged, SessionMoved
 from ringfence.clock import Clock
 from ringfence.exchange import Exchange, active
 from ringfence.identity.device import describe_device
@@ -56,6 +56,11 @@ SENTENCES: dict[str, Said] = {
         "A second factor was removed",
         "A way to prove that it is you was removed from your account: {factor}.",
     ),
+    "passkey_copied": Said(
+        "One of your passkeys may have been copied",
+        "A passkey of your account was used with an older counter, as a copy of it "
+        "would be, and was refused. Remove it, and make a new one.",
+    ),
     "recovery_code_used": Said(
         "A recovery code was used",
         "One of the recovery codes of your account was used to sign in.",
@@ -76,6 +81,7 @@ SENTENCES: dict[str, Said] = {
 """What owners are told, by kind."""
 
 _HEARD: dict[type[Event], str] = {
+    PasskeyCopied: "passkey_copied",
     PasswordChanged: "password_changed",
     SessionMoved: "session_moved",
 }

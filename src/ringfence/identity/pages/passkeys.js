@@ -5,11 +5,11 @@ import { RingfenceProblem, ringfence } from "./ringfence.js";
 
 const RENEWED = 240_000; // milliseconds; an offer's challenge is good for 300,000
 
-const places = [...document.querySelectorAll("[data-passkey]")];
-const works = "PublicKeyCredential" in globalThis;
+const isKnown = "PublicKeyCredential" in globalThis;
 const clients = new Map();
+let offer = null; // what waits among the addresses; a browser runs one ceremony at a time
 
-function clientAt(base) {
+function passkeysAt(base) {
   if (!clients.has(base)) clients.set(base, ringfence({ base }));
   return clients.get(base).passkeys;
 }
@@ -27,58 +27,60 @@ function show(place, message) {
   fault.hidden = !message;
 }
 
-let offer = null; // the one that waits in the list of addresses
-
-async function sign(place, does) {
-  offer?.abort(); // a browser runs one ceremony at a time
-  const passkeys = clientAt(place.dataset.base);
-  await (does === "login" ? passkeys.signIn() : passkeys.verify());
-  location.assign(place.dataset.next);
-}
-
 async function register(place) {
-  const field = place.querySelector("input");
-  const made = await clientAt(place.dataset.base).register(field.value);
-  const codes = made.recovery_codes ?? [];
-  if (codes.length === 0) return location.assign(`${place.dataset.base}/passkeys?note=passkey-added`);
-  const list = place.querySelector("ol");
-  for (const code of codes) {
+  const { base } = place.dataset;
+  const made = await passkeysAt(base).register(place.querySelector("#label").value);
+  if (!made.recovery_codes) return location.assign(`${base}/passkeys?note=passkey-added`);
+  for (const code of made.recovery_codes) {
     const item = document.createElement("li");
-    item.textContent = code;
-    list.append(item);
+    item.append(document.createElement("code"));
+    item.firstChild.textContent = code;
+    place.querySelector("ol").append(item);
   }
+  place.querySelector("[name=codes]").value = made.recovery_codes.join(" ");
   for (const part of place.children) part.hidden = !part.classList.contains("codes");
   place.querySelector("h3").focus();
 }
 
-for (const place of places) {
-  const does = place.dataset.passkey;
-  place.hidden = works === (does === "missing");
-  const button = place.querySelector("button");
-  button?.addEventListener("click", async () => {
-    button.disabled = true;
-    show(place, "");
-    try {
-      await (does === "register" ? register(place) : sign(place, does));
-    } catch (error) {
-      show(place, explain(error));
-      if (does === "login") offerAmongAddresses(place);
-    }
-    button.disabled = false;
-  });
-  if (does === "login") offerAmongAddresses(place);
+async function prove(place, options) {
+  const passkeys = passkeysAt(place.dataset.base);
+  await (place.dataset.passkey === "login" ? passkeys.signIn(options) : passkeys.verify());
+  location.assign(place.dataset.next);
 }
 
 async function offerAmongAddresses(place) {
   if (!(await globalThis.PublicKeyCredential?.isConditionalMediationAvailable?.())) return;
   offer?.abort();
-  const mine = (offer = new AbortController());
+  const { signal } = (offer = new AbortController());
   const again = setTimeout(() => offerAmongAddresses(place), RENEWED);
   try {
-    await clientAt(place.dataset.base).signIn({ mediation: "conditional", signal: mine.signal });
-    location.assign(place.dataset.next);
+    await prove(place, { mediation: "conditional", signal });
   } catch (error) {
     if (error instanceof RingfenceProblem) show(place, explain(error));
+  } finally {
+    if (!signal.aborted) clearTimeout(again);
   }
-  clearTimeout(again);
+}
+
+async function pressed(place, button) {
+  const { passkey: does } = place.dataset;
+  button.disabled = true;
+  offer?.abort();
+  show(place, "");
+  try {
+    await (does === "register" ? register(place) : prove(place));
+  } catch (error) {
+    show(place, explain(error));
+    if (does === "login") offerAmongAddresses(place);
+  } finally {
+    button.disabled = false;
+  }
+}
+
+for (const place of document.querySelectorAll("[data-passkey]")) {
+  const does = place.dataset.passkey;
+  place.hidden = isKnown === (does === "missing");
+  const button = place.querySelector("button[type=button]");
+  button?.addEventListener("click", () => pressed(place, button));
+  if (does === "login") offerAmongAddresses(place);
 }

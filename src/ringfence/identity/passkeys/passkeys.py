@@ -333,13 +333,13 @@ class Passkeys:
     ) -> Denial:
         where = _where(exchange, account)
         name = "" if account is None else self._identifier(account.email_key)
-        if purpose == "verify":
-            event: Event = FactorFailed(
-                **where, identifier=name, factor=PASSKEY, reason=reason
-            )
-        else:
-            event = SignInFailed(**where, identifier=name, reason=f"passkey: {reason}")
-        self._record(event)
+        if purpose == "sign-in":
+            why = f"passkey: {reason}"
+            self._record(SignInFailed(**where, identifier=name, reason=why))
+            return REFUSED
+        self._record(
+            FactorFailed(**where, identifier=name, factor=PASSKEY, reason=reason)
+        )
         # 401 would tell a program that its session has ended.
         return REFUSED if exchange.principal is None else replace(REFUSED, status=403)
 
