@@ -9,6 +9,7 @@ from jinja2 import BytecodeCache
 from tests.servers.postgres import running_postgres
 from tests.servers.valkey import running_cluster, running_valkey
 
+from ringfence.identity.mail import render as letters
 from ringfence.identity.pages import render
 from ringfence.identity.passwords import open as passwords
 from ringfence.identity.passwords.calibrate import UNMEASURED
@@ -40,10 +41,12 @@ class Compiled(BytecodeCache):
 
 @pytest.fixture(scope="session", autouse=True)
 def compiled():
-    """Compile the sign-in pages once, and not for each of the guards that are made."""
+    """Compile the pages and the letters once, and not for each guard that is made."""
     with pytest.MonkeyPatch.context() as patch:
         made = partial(render.Environment, bytecode_cache=Compiled())
         patch.setattr(render, "Environment", made)
+        made = partial(letters.Environment, bytecode_cache=Compiled())
+        patch.setattr(letters, "Environment", made)
         yield
 
 

@@ -9,6 +9,7 @@ from email.policy import SMTP, SMTPUTF8
 from email.utils import localtime, make_msgid
 
 from ringfence.errors import DeliveryError
+from ringfence.identity import addresses
 
 _UTF8 = SMTPUTF8.clone(cte_type="8bit")
 
@@ -76,7 +77,7 @@ def mail_address(text: str) -> Address:
 
     Source: RFC 5890, section 2.3.2.1.
     """
+    if wrong := addresses.fault(text):
+        raise ValueError(wrong)
     local, _, domain = text.rpartition("@")
-    if not text.isprintable():
-        raise ValueError("an address of a letter has a line break")
     return Address(username=local, domain=domain.encode("idna").decode("ascii"))

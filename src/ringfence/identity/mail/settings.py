@@ -101,7 +101,7 @@ def _addresses(text: str) -> tuple[Address, ...]:
         header = SMTP.header_factory("from", text)
     except (MessageError, ValueError):
         return ()
-    if not isinstance(header, AddressHeader):
+    if header.defects or not isinstance(header, AddressHeader):
         return ()
     return tuple(header.addresses)
 
