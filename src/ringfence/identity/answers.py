@@ -11,14 +11,19 @@ import msgspec
 
 from ringfence.denial import Denial
 from ringfence.identity.entrance import SecondFactorNeeded
-from ringfence.stores.contracts import AccountRecord, SessionRecord
+from ringfence.identity.tokens.families import public_id
+from ringfence.identity.tokens.refresh import Pair
+from ringfence.identity.tokens.refusals import OAUTH_ERRORS
+from ringfence.stores.contracts import AccountRecord, Grant, SessionRecord
+
+_FACTORS = "factor "  # a remedy that begins so names factors, with commas between
 
 
 def problem(denial: Denial, request_id: str) -> bytes:
     """Return the body that a refusal is answered with, in the shape of all refusals.
 
-    Half a sign-in carries what a program needs for the other half: ``factors``, any one
-    of which would do, and ``pending``, to be sent along with it.
+    Where a second factor is missing, ``factors`` are those of which any one would do;
+    half a sign-in carries ``pending`` as well, to be sent along with it.
 
     Source: RFC 9457.
     """
@@ -32,6 +37,10 @@ def problem(denial: Denial, request_id: str) -> bytes:
     }
     if isinstance(denial, SecondFactorNeeded):
         members |= {"factors": denial.factors, "pending": denial.pending}
+    if denial.code in OAUTH_ERRORS:
+        members["error"] = OAUTH_ERRORS[denial.code]
+    elif denial.remedy.startswith(_FACTORS):
+        members["factors"] = denial.remedy.removeprefix(_FACTORS).split(",")
     return msgspec.json.encode(members)
 
 
@@ -72,6 +81,43 @@ def describe_move(session: SessionRecord | None) -> dict[str, str] | None:
         "at": moment(session.moved_at),
         "address": session.moved_network,
         "device": session.moved_device,
+    }
+
+
+def describe_tokens(pair: Pair, now: float) -> dict[str, Any]:
+    """Return what a program gets for a sign-in or a refresh token.
+
+    Args:
+        pair: the tokens.
+        now: Unix seconds.
+
+    Source: RFC 6749, section 5.1; RFC 9449, section 5.
+    """
+    return {
+        "access_token": pair.access,
+        "token_type": "DPoP" if pair.is_bound else "Bearer",
+        "expires_in": max(0, int(pair.expires - now)),
+        "refresh_token": pair.refresh,
+    }
+
+
+def describe_family(grant: Grant, here: str) -> dict[str, Any]:
+    """Return what an owner is told about a family of tokens; never anything of them.
+
+    Args:
+        grant: the family.
+        here: the one that the request has come with.
+    """
+    family = public_id(grant.id)
+    return {
+        "id": family,
+        "created": moment(grant.created),
+        "last_used": moment(grant.used),
+        "expires": moment(min(grant.expires, grant.ends)),
+        "address": grant.address,
+        "device": grant.device,
+        "bound": bool(grant.key),
+        "current": family == here,
     }
 
 

@@ -13,7 +13,9 @@ const PATIENCE = 15_000; // milliseconds that other tabs wait for one that refre
 const TOKEN_EXPIRED = "identity.token_expired";
 const SECOND_FACTOR = "identity.second_factor_required";
 const NOT_SIGNED_IN = "access.not_signed_in";
-const STEP_UPS = new Set(["access.not_fresh", "access.factor_needed", SECOND_FACTOR]);
+const STEP_UPS = new Set([
+  "access.not_fresh", "access.factor_needed", "identity.second_factor_missing", SECOND_FACTOR,
+]);
 const ENDED = new Set([NOT_SIGNED_IN, "identity.token_invalid", "identity.token_revoked"]);
 const STALE_CSRF = new Set(["browser.csrf_missing", "browser.csrf_wrong"]);
 const SESSION_ENDED = 1008; // RFC 6455, section 7.4.1: what the guard closes with

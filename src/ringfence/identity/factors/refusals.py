@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ringfence.denial import Denial
+from ringfence.identity.entrance import SECOND
 from ringfence.identity.refusals import Invalid
 
 _WRONG = (
@@ -52,5 +53,6 @@ SECOND_FACTOR_MISSING = Denial(
     "identity.second_factor_missing",
     "This account has a second factor; show it first, then try again.",
     headers=((b"www-authenticate", b'Session realm="ringfence"'),),
+    remedy=f"factor {','.join(sorted(SECOND))}",
 )
 """For sessions from before a second factor was set up elsewhere."""
