@@ -1,10 +1,12 @@
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import pytest
 
 from ringfence import Secret
+from ringfence.errors import SettingsError
 from ringfence.settings.values import from_native, from_text
 
 Chains = Mapping[str, tuple[str, ...]]
@@ -124,3 +126,57 @@ def test_a_room_cannot_have_a_field_that_nobody_can_write(kind):
         from_text(kind, "x")
     with pytest.raises(TypeError, match="cannot be of type"):
         from_native(kind, object())
+
+
+@dataclass(frozen=True)
+class Door:
+    name: str
+    key: Secret | None = None
+    width: int = 1
+
+    def __post_init__(self):
+        if self.width < 1:
+            raise SettingsError("width of a door is at least 1")
+
+
+Doors = tuple[Door, ...]
+
+
+def test_tables_become_a_dataclass_each():
+    given = [{"name": "front", "key": "s3cret"}, {"name": "back", "width": 2}]
+    front, back = from_native(Doors, given)
+    assert front == Door("front", Secret("s3cret"))
+    assert back == Door("back", width=2)
+    assert from_native(Doors, (front, back)) == (front, back)
+    assert from_native(Doors, []) == ()
+
+
+@pytest.mark.parametrize(
+    ("given", "why"),
+    [
+        ({"name": "front"}, "a table of its own"),
+        (["front"], "the 1. is no table"),
+        ([{"name": "a"}, {"name": "b", "colour": "s3cret"}], "the 2. has 'colour'"),
+        ([{"key": "s3cret"}], "the 1. has no name"),
+        ([{"name": "a", "key": ["s3cret"]}], "the 1.: key: expected a text"),
+        ([{"name": "a", "width": "s3cret"}], "the 1.: width: expected a whole number"),
+        ([{"name": "a", "width": 0}], "width of a door"),
+    ],
+)
+def test_what_is_wrong_with_a_table_is_told_without_its_values(given, why):
+    with pytest.raises(SettingsError, match=why) as refused:
+        from_native(Doors, given)
+    assert "s3cret" not in str(refused.value)
+
+
+def test_the_environment_has_no_tables():
+    with pytest.raises(ValueError, match=r"ringfence\.toml"):
+        from_text(Doors, "front")
+
+
+def test_a_list_may_hold_certain_words_only():
+    colours = tuple[Literal["red", "blue"], ...]
+    assert from_text(colours, "red, blue") == ("red", "blue")
+    assert from_native(colours, ["blue"]) == ("blue",)
+    with pytest.raises(ValueError, match="one of 'red', 'blue'"):
+        from_text(colours, "red, green")

@@ -257,6 +257,9 @@ def _read_all(
                 if given.is_text
                 else from_native(kind, given.value)
             )
+        except SettingsError as error:
+            full = f"{room}.{name}" if room else name
+            problems.append(f"{full} ({given.source}): {redact(str(error))}")
         except ValueError as error:
             full = f"{room}.{name}" if room else name
             problems.append(

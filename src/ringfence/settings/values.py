@@ -6,10 +6,12 @@ import math
 import re
 import types
 from collections.abc import Callable, Mapping
+from dataclasses import MISSING, Field, fields, is_dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
+from ringfence.errors import SettingsError
 from ringfence.secrets.secret import Secret
 
 _WHOLE = re.compile(r"[+-]?[0-9]{1,18}")
@@ -37,6 +39,8 @@ def from_text(kind: Any, text: str) -> object:
     origin = get_origin(kind) or kind
     if origin is Literal:
         return _choice(kind, text)
+    if record_of(kind) is not None:
+        raise ValueError("tables in ringfence.toml; the environment has none")
     if origin in {tuple, frozenset}:
         return _list(kind, [part.strip() for part in text.split(",") if part.strip()])
     if origin is Mapping:
@@ -55,6 +59,8 @@ def from_native(kind: Any, value: object) -> object:
 
     Raises:
         ValueError: with what is expected, as the end of "expected ...".
+        SettingsError: what is wrong with one of several tables, without its values,
+            among which there may be secrets.
         TypeError: the annotation is none that settings may have.
     """
     inner = _optional(kind)
@@ -63,6 +69,9 @@ def from_native(kind: Any, value: object) -> object:
     origin = get_origin(kind) or kind
     if origin is Literal:
         return _choice(kind, value)
+    record = record_of(kind)
+    if record is not None:
+        return _records(record, value)
     if origin in {tuple, frozenset}:
         if isinstance(value, str) or not isinstance(
             value, list | tuple | set | frozenset
@@ -72,6 +81,52 @@ def from_native(kind: Any, value: object) -> object:
     if origin is Mapping:
         return _mapping_from_native(kind, value)
     return _single(origin, value)
+
+
+def record_of(kind: Any) -> type | None:
+    """Return the dataclass of which a field holds several, ``None`` for every other
+    field: ``tuple[Provider, ...]``, ``[[room.providers]]`` in the file."""
+    first = next(iter(get_args(kind)), None) if get_origin(kind) is tuple else None
+    return first if isinstance(first, type) and is_dataclass(first) else None
+
+
+def _records(kind: type, value: object) -> tuple[object, ...]:
+    if not isinstance(value, list | tuple):
+        raise SettingsError("write each in a table of its own, between [[ and ]]")
+    return tuple(_record(kind, item, place) for place, item in enumerate(value, 1))
+
+
+def _record(kind: type, value: object, place: int) -> object:
+    """Return one table as its dataclass."""
+    if isinstance(value, kind):
+        return value
+    if not isinstance(value, Mapping):
+        raise SettingsError(f"the {place}. is no table")
+    hints = get_type_hints(kind)
+    unknown = sorted(str(name) for name in value.keys() - hints.keys())
+    if unknown:
+        known = ", ".join(sorted(hints))
+        message = f"the {place}. has {unknown[0]!r}, which is none of: {known}"
+        raise SettingsError(message)
+    missing = [
+        field.name
+        for field in fields(kind)
+        if field.name not in value and _is_required(field)
+    ]
+    if missing:
+        raise SettingsError(f"the {place}. has no {missing[0]}")
+    arguments = {}
+    for name, item in value.items():
+        try:
+            arguments[name] = from_native(hints[name], item)
+        except ValueError as error:
+            message = f"the {place}.: {name}: expected {error}"
+            raise SettingsError(message) from None  # the cause could quote a secret
+    return kind(**arguments)
+
+
+def _is_required(field: Field[Any]) -> bool:
+    return field.default is MISSING and field.default_factory is MISSING
 
 
 def _optional(kind: Any) -> Any:
@@ -94,6 +149,10 @@ def _choice(kind: Any, value: object) -> object:
 def _list(kind: Any, parts: list[object]) -> object:
     if not all(isinstance(part, str) for part in parts):
         raise ValueError('a list of texts, as in ["one", "two"]')
+    inner = next(iter(get_args(kind)), str)
+    if get_origin(inner) is Literal:
+        for part in parts:
+            _choice(inner, part)
     return tuple(parts) if get_origin(kind) is tuple else frozenset(parts)
 
 
