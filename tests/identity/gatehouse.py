@@ -131,6 +131,7 @@ async def gatehouse(
     mail=None,
     public_origins=(),
     database=None,
+    tokens=None,
     **settings,
 ):
     """Open a gatehouse on a fresh file and yield all its parts."""
@@ -148,6 +149,7 @@ async def gatehouse(
         hinted=hinted,
         mail=mail or MailSettings(),
         public_origins=public_origins,
+        tokens=tokens,
     )
     await identity.start()
     guard = LittleGuard(identity, root_path=root_path)

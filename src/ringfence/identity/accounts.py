@@ -14,6 +14,7 @@ from ringfence.audit.events import (
     Event,
     PasswordChanged,
     PasswordChangeFailed,
+    SessionsEnded,
     SignInFailed,
 )
 from ringfence.clock import Clock
@@ -439,6 +440,23 @@ class Accounts:
             )
         )
         return None
+
+    async def revoke_all(self, account_id: str, cause: Cause = _UNKNOWN) -> None:
+        """Take back everything of an account from before now: sessions, tokens of
+        programs, API keys.
+
+        Source: ASVS 5.0 V7.4.3; CWE-613.
+        """
+        await self._store.raise_epoch(account_id)
+        self._ended(account_id)
+        self._record(
+            SessionsEnded(
+                request_id=cause.request_id,
+                client=cause.client,
+                account=account_id,
+                reason="everything from before now",
+            )
+        )
 
     async def by_email(self, email: str) -> AccountRecord | None:
         """Return an account by the address that its owner signs in with."""

@@ -23,9 +23,10 @@ def problem(denial: Denial, request_id: str) -> bytes:
     """Return the body that a refusal is answered with, in the shape of all refusals.
 
     Where a second factor is missing, ``factors`` are those of which any one would do;
-    half a sign-in carries ``pending`` as well, to be sent along with it.
+    half a sign-in carries ``pending`` as well, to be sent along with it. What OAuth has
+    a name for carries that as ``error``, for clients that know no other.
 
-    Source: RFC 9457.
+    Source: RFC 9457; RFC 6749, section 5.2; RFC 9449, section 5.
     """
     members = {
         "type": "about:blank",
@@ -35,10 +36,10 @@ def problem(denial: Denial, request_id: str) -> bytes:
         "code": denial.code,
         "request_id": request_id,
     }
-    if isinstance(denial, SecondFactorNeeded):
-        members |= {"factors": denial.factors, "pending": denial.pending}
     if denial.code in OAUTH_ERRORS:
         members["error"] = OAUTH_ERRORS[denial.code]
+    if isinstance(denial, SecondFactorNeeded):
+        members |= {"factors": denial.factors, "pending": denial.pending}
     elif denial.remedy.startswith(_FACTORS):
         members["factors"] = denial.remedy.removeprefix(_FACTORS).split(",")
     return msgspec.json.encode(members)

@@ -97,6 +97,43 @@ class AddressProof(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return "AddressProof(...)"
 
 
+class TokenRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A sign-in for tokens: address and password, or the code that is still owed with
+    what was answered to the password. ``transport`` is ``body`` or ``cookie``."""
+
+    email: str = ""
+    password: str = ""
+    pending: str = ""
+    code: str = ""
+    transport: str = ""
+    grant_type: str = ""
+
+    def __repr__(self) -> str:
+        return "TokenRequest(...)"
+
+
+class RefreshRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A refresh token, in the body or in its cookie as ``transport`` says."""
+
+    refresh_token: str = ""
+    transport: str = ""
+    grant_type: str = ""
+
+    def __repr__(self) -> str:
+        return "RefreshRequest(...)"
+
+
+class RevocationRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A token to be taken back, of either kind."""
+
+    token: str = ""
+    token_type_hint: str = ""
+    transport: str = ""
+
+    def __repr__(self) -> str:
+        return "RevocationRequest(...)"
+
+
 class SessionsToEnd(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Which sessions to end: all, or with ``keep=current`` all others."""
 

@@ -116,6 +116,10 @@ class Entrance:
             self._devices.remember(exchange, account.email_key, account.epoch)
         return refused
 
+    def remember(self, exchange: Exchange, account: AccountRecord) -> None:
+        """Know this device from now on."""
+        self._devices.remember(exchange, account.email_key, account.epoch)
+
     async def account_of(self, pending: Pending) -> AccountRecord | None:
         """Return the account of half a sign-in, unless it has changed since."""
         account = await self._accounts.by_id(pending.account_id)

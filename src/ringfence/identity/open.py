@@ -38,7 +38,7 @@ from ringfence.identity.settings import IdentitySettings
 from ringfence.identity.tokens.ambient import CookieTokens
 from ringfence.identity.tokens.bearer import Credentials
 from ringfence.identity.tokens.cookies import TokenCookies
-from ringfence.identity.tokens.open import open_tokens
+from ringfence.identity.tokens.open import open_token_routes, open_tokens
 from ringfence.identity.tokens.settings import TokenSettings
 from ringfence.identity.verification import Verification
 from ringfence.secrets.keyring import Keyring
@@ -366,8 +366,18 @@ def open_identity(  # noqa: PLR0913, PLR0915 - the settings, and what stands bel
         ),
         *open_passkey_routes(desk, accounts, sessions, entrance, (factors, passkeys)),
         SignInRoutes(desk, accounts, sessions, entrance, verification),
-        AccountRoutes(desk, accounts, sessions, entrance),
+        AccountRoutes(desk, accounts, sessions, entrance, families),
         SessionRoutes(desk, sessions),
+        *open_token_routes(
+            programs,
+            desk,
+            credentials=credentials,
+            families=families,
+            accounts=accounts,
+            sessions=sessions,
+            entrance=entrance,
+            factors=factors,
+        ),
         *open_openid_routes(
             openid,
             desk,

@@ -557,6 +557,10 @@ class Sessions:
             del self._replaced[oldest]
         self._replaced[token_hash] = now
 
+    def now(self) -> float:
+        """Return the time by which all this is judged, Unix seconds."""
+        return self._clock()
+
     def record_sign_in(self, exchange: Exchange) -> None:
         """Tell the ledger that somebody has signed in."""
         self._record(SignedIn(**_where(exchange)))

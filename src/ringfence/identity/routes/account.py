@@ -13,6 +13,7 @@ from ringfence.exchange import Exchange
 from ringfence.identity.accounts import Accounts
 from ringfence.identity.answers import (
     describe_account,
+    describe_family,
     describe_move,
     describe_session,
 )
@@ -29,6 +30,7 @@ from ringfence.identity.routes.desk import (
 )
 from ringfence.identity.routes.route import IdentityRoute
 from ringfence.identity.sessions import Sessions, current_session
+from ringfence.identity.tokens.refresh import RefreshTokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +42,14 @@ class AccountRoutes:
         accounts: decides about accounts.
         sessions: knows where the owner is signed in.
         entrance: opens the new session after a change of password.
+        families: knows which programs have tokens; ``None`` where there are none.
     """
 
     desk: Desk
     accounts: Accounts
     sessions: Sessions
     entrance: Entrance
+    families: RefreshTokens | None = None
 
     def routes(self) -> list[IdentityRoute]:
         """Return the addresses."""
@@ -83,6 +87,8 @@ class AccountRoutes:
         if isinstance(account, Denial):
             return await self._refuse(request, exchange, account)
         factors = current.principal().factors
+        if exchange.credential == "bearer":  # a program signs in anew for its tokens
+            return as_json(describe_account(account, factors, ""))
         refused = await self.entrance.admit(account, exchange, factors)
         if refused is not None:
             return self.desk.refuse(request, exchange, refused)
@@ -98,6 +104,7 @@ class AccountRoutes:
             return self.desk.refuse(request, exchange, SIGN_IN_FAILED)
         here = current_session(exchange)
         found = await self.sessions.of(account.id)
+        grants = [] if self.families is None else await self.families.of(account.id)
         return self.desk.page(
             request,
             "account",
@@ -105,6 +112,7 @@ class AccountRoutes:
             email=account.email,
             moved=describe_move(here),
             sessions=[describe_session(session, here) for session in found],
+            programs=[describe_family(grant, "") for grant in grants],
         )
 
     async def _refuse(

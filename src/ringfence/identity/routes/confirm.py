@@ -30,6 +30,7 @@ from ringfence.identity.routes.desk import (
 )
 from ringfence.identity.routes.route import IdentityRoute
 from ringfence.identity.sessions import Sessions, current_session
+from ringfence.identity.tokens.refusals import SESSION_NEEDED
 from ringfence.stores.contracts import AccountRecord
 
 
@@ -85,6 +86,8 @@ class ConfirmRoutes:
         self, sent: Confirmation, exchange: Exchange
     ) -> tuple[AccountRecord, str] | Denial:
         """Return whose proof this is, and of what kind."""
+        if exchange.credential == "bearer":  # there is nothing that could be renewed
+            return SESSION_NEEDED
         if bool(sent.password) == bool(sent.code):
             return invalid(password="Send either the password or a code.")  # noqa: S106 - the name of a field, and what is wrong with it
         owner = current.principal().id

@@ -73,13 +73,7 @@ class Proof(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ProofRefused(Denial):
-    """A proof that does not fit.
-
-    Args:
-        error: as the standard calls it.
-    """
-
-    error: str = "invalid_dpop_proof"
+    """A proof that does not fit."""
 
 
 def _refused(private: str) -> ProofRefused:
@@ -274,7 +268,6 @@ class Proofs:
                 _challenge(b"use_dpop_nonce"),
                 (b"dpop-nonce", self._nonces.current()),
             ),
-            error="use_dpop_nonce",
         )
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from types import MappingProxyType
 
 from ringfence.denial import Denial
 
@@ -76,6 +78,18 @@ NOT_YOUR_TOKEN = Denial(
 NO_SUCH_TOKENS = Denial(
     404, "identity.no_such_tokens", "There are no such tokens, or no longer."
 )
+
+
+OAUTH_ERRORS: Mapping[str, str] = MappingProxyType(
+    {
+        "identity.dpop_invalid": "invalid_dpop_proof",
+        "identity.dpop_nonce_required": "use_dpop_nonce",
+        "identity.dpop_required": "invalid_dpop_proof",
+        "identity.refresh_invalid": "invalid_grant",
+        "identity.refresh_repeated": "invalid_grant",
+    }
+)
+"""What clients of OAuth call these, by code."""
 
 
 def refresh_invalid(private: str) -> Denial:
