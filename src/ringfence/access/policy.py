@@ -426,10 +426,10 @@ def within_scopes(policy: Policy, decide: Decision) -> Decision:
     """
 
     def decide_within(principal: Principal | None) -> Denial | None:
-        denial = decide(principal)
-        if denial is not None or principal is None or principal.scopes is None:
-            return denial
-        return None if policy.opens(principal.scopes) else OUT_OF_SCOPE
+        scopes = None if principal is None else principal.scopes
+        if scopes is not None and not policy.opens(scopes):
+            return OUT_OF_SCOPE
+        return decide(principal)
 
     return decide_within
 
