@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import asynccontextmanager
 from types import SimpleNamespace
+from unittest import mock
 from urllib.parse import parse_qsl, urlsplit
 
 import httpx2
@@ -11,6 +12,7 @@ from starlette.applications import Starlette
 from tests.servers.openid_provider import running_provider
 
 from ringfence import Guard, Settings
+from ringfence.audit.log import AuditLog
 from ringfence.identity.openid.settings import OpenIdProvider
 from ringfence.secrets.secret import Secret
 
@@ -40,10 +42,19 @@ async def guarded(data, *providers, **settings):
         environ={},
         env="development",
         data=data,
+        database="memory://",
         openid=settings_of(*providers),
         **settings,
     )
-    guard = Guard(Starlette(), loaded)
+    recorded = []
+    keep = AuditLog.record
+
+    def record(self, event):
+        recorded.append(event)
+        keep(self, event)
+
+    with mock.patch.object(AuditLog, "record", record):
+        guard = Guard(Starlette(), loaded)
     await guard._open()
     await guard._close_plans()
     opened = []
@@ -55,7 +66,7 @@ async def guarded(data, *providers, **settings):
         return made
 
     try:
-        yield SimpleNamespace(guard=guard, browser=browser, data=data)
+        yield SimpleNamespace(browser=browser, recorded=recorded)
     finally:
         for one in opened:
             await one.aclose()
@@ -93,6 +104,7 @@ async def me(browser):
 
 
 __all__ = [
+    "BASE",
     "HTML",
     "agree",
     "begin",
