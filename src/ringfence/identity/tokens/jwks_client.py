@@ -189,6 +189,8 @@ def _import(jwk: _Jwk) -> PublicKey:
         ValueError: of a kind that is not used here, or too weak.
         JoseError: damaged.
     """
+    if (jwk.kty, jwk.crv) not in _KINDS.values():
+        raise ValueError("a key of another kind, or on another curve")
     if jwk.kty == "RSA":
         # Looked at first: the library warns of a weak key, and a huge one takes time.
         modulus = int.from_bytes(decode(jwk.n.encode()) or b"", "big")
@@ -198,9 +200,7 @@ def _import(jwk: _Jwk) -> PublicKey:
     public: dict[str, str | list[str]] = {"kty": jwk.kty, "crv": jwk.crv, "x": jwk.x}
     if jwk.kty == "EC":
         return ECKey.import_key({**public, "y": jwk.y})
-    if jwk.kty == "OKP":
-        return OKPKey.import_key(public)
-    raise ValueError("a key of another kind")
+    return OKPKey.import_key(public)
 
 
 def allowed(algorithms: Collection[str]) -> frozenset[str]:
