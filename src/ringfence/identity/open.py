@@ -38,7 +38,11 @@ from ringfence.identity.settings import IdentitySettings
 from ringfence.identity.tokens.ambient import CookieTokens
 from ringfence.identity.tokens.bearer import Credentials
 from ringfence.identity.tokens.cookies import TokenCookies
-from ringfence.identity.tokens.open import open_token_routes, open_tokens
+from ringfence.identity.tokens.open import (
+    open_foreign,
+    open_token_routes,
+    open_tokens,
+)
 from ringfence.identity.tokens.settings import TokenSettings
 from ringfence.identity.verification import Verification
 from ringfence.secrets.keyring import Keyring
@@ -252,6 +256,7 @@ def open_identity(  # noqa: PLR0913, PLR0915 - the settings, and what stands bel
         TokenCookies(development=development),
         clock=clock,
         api_key=api_keys.authenticate if api_keys.scopes else None,
+        foreign=open_foreign(tokens, fetch, clock=clock),
     )
     sessions = Sessions(
         stores.sessions,

@@ -6,7 +6,7 @@ import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from ringfence.clock import Clock
 from ringfence.denial import Denial
@@ -66,6 +66,30 @@ class Shown(NamedTuple):
     names: tuple[bytes, bytes]
     proof: Proof | None = None
     is_ambient: bool = False
+
+
+class ForeignCheck(Protocol):
+    """Recognises access tokens of other issuers. See ``foreign.ForeignTokens``."""
+
+    def is_theirs(self, token: bytes) -> bool:
+        """Return whether a token says that it is of one of them."""
+
+    async def principal(self, token: bytes) -> Principal | Denial:
+        """Return whom a token means, if it is good now."""
+
+
+class Theirs(NamedTuple):
+    """A token of another issuer that has let a request in.
+
+    Args:
+        sub: whom it means here.
+        token: as it came, to be asked about again.
+        sid: none of ours.
+    """
+
+    sub: str
+    token: bytes
+    sid: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +190,7 @@ class Credentials:
         cookies: carry access tokens.
         clock: tells the time.
         api_key: tells whose API key it is; ``None`` where there are none.
+        foreign: recognises tokens of other issuers; ``None`` where none is trusted.
 
     Source: RFC 6750, sections 2.1, 2.3 and 3; RFC 9449, section 7; RFC 9700, sections
     2.2 and 4.3.2; RFC 9068, section 4; CWE-287, CWE-613.
@@ -180,7 +205,9 @@ class Credentials:
         *,
         clock: Clock,
         api_key: ApiKeyCheck | None = None,
+        foreign: ForeignCheck | None = None,
     ) -> None:
+        self._foreign = foreign
         self._tokens = tokens
         self.cookies = cookies
         self._clock = clock
@@ -208,6 +235,10 @@ class Credentials:
         shown = self._shown(exchange)
         if isinstance(shown, Shown):
             return self._admit(exchange, shown)
+        if shown is not None and header is not None and self._foreign is not None:
+            theirs = self._theirs(exchange, header)
+            if theirs:
+                return self._ask_issuer(exchange, theirs, self._foreign)
         if shown is None or header is not None or shown is AMBIGUOUS_COOKIE:
             return shown
         self._lapse(exchange, shown)
@@ -231,6 +262,29 @@ class Credentials:
             return unavailable(str(error))
         if isinstance(principal, Denial):
             return principal
+        exchange.credential = "bearer"
+        exchange.principal = principal
+        return None
+
+    def _theirs(self, exchange: Exchange, header: bytes) -> bytes:
+        """Return a token that says to be of another issuer that is trusted, empty for
+        anything else. It is the only credential, and never bound to a key by us."""
+        found = _SCHEME.match(header)
+        if found is None or found[1].lower() != _BEARER or self.is_ambient(exchange):
+            return b""
+        if self._foreign is None or (
+            self._tokens is not None and self._tokens.is_bound
+        ):
+            return b""
+        return found[2] if self._foreign.is_theirs(found[2]) else b""
+
+    async def _ask_issuer(
+        self, exchange: Exchange, token: bytes, foreign: ForeignCheck
+    ) -> Denial | None:
+        principal = await foreign.principal(token)
+        if isinstance(principal, Denial):
+            return principal
+        exchange.token = Theirs(principal.id, token)
         exchange.credential = "bearer"
         exchange.principal = principal
         return None
@@ -325,13 +379,17 @@ class Credentials:
         claims = self._tokens.verifier.known(token)
         return None if isinstance(claims, Denial) else claims
 
-    async def holds(self, claims: Claims) -> bool:
+    async def holds(self, claims: Claims | Theirs) -> bool:
         """Return whether what was opened with a token may stay open.
 
         Raises:
             StoreError: the store cannot be asked.
         """
         tokens = self._tokens
+        if isinstance(claims, Theirs):
+            if self._foreign is None:
+                return False
+            return not isinstance(await self._foreign.principal(claims.token), Denial)
         if tokens is None or tokens.verifier.check(claims, self._clock()) is not None:
             return False
         names = token_names(claims)

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 
 from ringfence.audit.events import Event
 from ringfence.clock import Clock
+from ringfence.errors import MissingExtraError
+from ringfence.identity.fetch import Fetch
 from ringfence.identity.tokens.access_token import AccessTokens
-from ringfence.identity.tokens.bearer import Credentials, TokenCheck
+from ringfence.identity.tokens.bearer import Credentials, ForeignCheck, TokenCheck
 from ringfence.identity.tokens.dpop import Proofs
 from ringfence.identity.tokens.jwks import PublicKeys
 from ringfence.identity.tokens.keys import TokenKeys
@@ -126,6 +128,31 @@ def open_tokens(
     )
     form = RefreshTokenForm(partial(keyring.derive_all, "identity.refresh"))
     return Tokens(settings, keys, check, form, stores, clock)
+
+
+def open_foreign(
+    settings: TokenSettings | None, fetch: Fetch | None, *, clock: Clock
+) -> ForeignCheck | None:
+    """Return what recognises tokens of other issuers, ``None`` where none is trusted.
+
+    Args:
+        settings: of tokens.
+        fetch: asks issuers for their keys.
+        clock: tells the time.
+
+    Raises:
+        MissingExtraError: the extra ``tokens`` is not installed.
+    """
+    if settings is None or not settings.foreign or fetch is None:
+        return None
+    try:
+        from ringfence.identity.tokens.foreign import ForeignTokens  # noqa: PLC0415 - late: optional joserfc
+    except ImportError as error:
+        raise MissingExtraError(
+            error.name or "joserfc", "tokens", "accept tokens of other issuers"
+        ) from error
+
+    return ForeignTokens(settings.foreign, fetch, clock=clock)
 
 
 def open_token_routes(  # noqa: PLR0913 - what their addresses decide with
