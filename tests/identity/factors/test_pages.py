@@ -99,7 +99,7 @@ async def test_a_person_sets_up_an_app_and_signs_in_with_it(house):
         form = {"code": WRONG, "next": "/orders"}
         wrong = await person.post("/auth/totp/verify", data=form)
         assert wrong.status_code == 401
-        assert "code is not right" in wrong.text
+        assert "wrong or used up" in wrong.text
         assert 'name="next" value="/orders"' in wrong.text
         form["code"] = shown(house, app)
         entered = await person.post("/auth/totp/verify", data=form)

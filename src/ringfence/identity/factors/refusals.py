@@ -7,8 +7,8 @@ from ringfence.identity.entrance import SECOND
 from ringfence.identity.refusals import Invalid
 
 _WRONG = (
-    "That code is not right, or it was used already. Wait for the next one; after many "
-    "wrong ones every code is refused for a while."
+    "That code is wrong or used up. Wait for the next one; if that is refused as well, "
+    "try again in a few minutes."
 )
 CODE_WRONG = Invalid(
     401,
