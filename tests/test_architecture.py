@@ -82,7 +82,6 @@ LIBRARIES = {
     "joserfc": (  # reads the keys of other issuers
         "identity/tokens/foreign_signature.py",
         "identity/tokens/jwks_client.py",
-        "identity/openid/id_token.py",  # what those keys have signed
     ),
     "pyotp": ("identity/factors/totp.py",),  # computes one-time codes
     "segno": ("identity/factors/qr.py",),  # draws the code that an app scans

@@ -21,7 +21,7 @@ def open_fetch(settings: Settings) -> Fetcher | None:
     Raises:
         MissingExtraError: httpx2 is not installed.
     """
-    if not settings.openid.providers:
+    if not settings.openid.providers and not settings.tokens.issuers:
         return None
     private = settings.interpreters.egress_private
     return Fetcher(private, development=settings.development)

@@ -5,49 +5,22 @@ from __future__ import annotations
 import hmac
 from collections.abc import Callable, Collection, Mapping
 from hashlib import sha256, sha384, sha512
-from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import msgspec
-from joserfc.errors import JoseError
-from joserfc.jwa import (
-    EdDSAAlgorithm,
-    ESAlgorithm,
-    JWSAlgModel,
-    RSAAlgorithm,
-    RSAPSSAlgorithm,
-)
 
 from ringfence.denial import Denial
 from ringfence.identity.openid.refusals import token_invalid
-from ringfence.identity.tokens.base64url import decode, encode
-from ringfence.identity.tokens.jwks_client import PublicKey, RemoteKeys
+from ringfence.identity.tokens.base64url import encode
+from ringfence.identity.tokens.foreign_signature import Header, is_genuine, split
+from ringfence.identity.tokens.jwks_client import RemoteKeys
 
 MOST_BYTES = 16_384  # tokens with groups and pictures have 4 kB
 SKEW = 60  # seconds by which the provider's clock may differ from ours
 OLDEST = 600  # seconds since it was issued, as long as an attempt lasts
 
-_MOST_HEADER = 512  # bytes, decoded
 _MOST_SUBJECT = 255  # characters; OpenID Connect Core 1.0, section 2
 _MOST_EMAIL = 320
-_SEGMENTS = 3
-_REFUSED = frozenset({"crit", "b64", "jwk", "jku", "x5u", "x5c"})
-"""A key that a token brings along is the forger's (CVE-2026-27962), and what must be
-understood (``crit``) is not (CVE-2025-59420)."""
-
-# Made here, since anybody can change the registry of the library.
-_VERIFIERS: Mapping[str, JWSAlgModel] = MappingProxyType(
-    {
-        "RS256": RSAAlgorithm(256),
-        "PS256": RSAPSSAlgorithm(256),
-        "ES256": ESAlgorithm("ES256", "P-256", 256),
-        "ES384": ESAlgorithm("ES384", "P-384", 384),
-        "ES512": ESAlgorithm("ES512", "P-521", 512),
-        # The family and the curve (RFC 9864): the keys that are found are Ed25519.
-        "EdDSA": EdDSAAlgorithm(),
-        "Ed25519": EdDSAAlgorithm(),
-    }
-)
 _HASHES: Mapping[str, Callable[[bytes], Any]] = {
     "RS256": sha256,
     "PS256": sha256,
@@ -116,11 +89,6 @@ class _Claims(msgspec.Struct, frozen=True):
     email_verified: Any = False
 
 
-class _Header(msgspec.Struct, frozen=True):
-    alg: str
-    kid: str = ""
-
-
 class IdTokens:
     """Verifies the tokens of one provider.
 
@@ -154,13 +122,14 @@ class IdTokens:
         Raises:
             FetchError: the provider's keys cannot be had.
         """
-        header = _header(token)
-        if isinstance(header, Denial):
-            return header
-        refused = await self._judge_signature(token, header)
+        raw = token.encode("utf-8", "replace")
+        read = split(raw, MOST_BYTES)
+        if isinstance(read, str):
+            return token_invalid(read)
+        header, payload = read
+        refused = await self._judge_signature(raw, header)
         if refused is not None:
             return refused
-        payload = decode(token.split(".")[1].encode("ascii")) or b""
         try:
             claims = msgspec.json.decode(payload, type=_Claims)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -173,13 +142,13 @@ class IdTokens:
         email, verified = address(claims.email, verified=claims.email_verified)
         return Identity(claims.iss, claims.sub, email, verified, claims.auth_time)
 
-    async def _judge_signature(self, token: str, header: _Header) -> Denial | None:
+    async def _judge_signature(self, token: bytes, header: Header) -> Denial | None:
         if header.alg not in self._algorithms:
             return token_invalid("it is signed by an algorithm that is not allowed")
         key = await self._keys.find(header.kid, header.alg)
         if key is None:
             return token_invalid("the provider has no such key")
-        if not _is_genuine(token, header.alg, key):
+        if not is_genuine(token, header.alg, key):
             return token_invalid("its signature is wrong")
         return None
 
@@ -189,39 +158,6 @@ def address(email: object, *, verified: object) -> tuple[str, bool]:
     if not isinstance(email, str) or len(email) > _MOST_EMAIL:
         return "", False
     return email, verified is True and bool(email)
-
-
-def _header(token: str) -> _Header | Denial:
-    """Read which key a token names, after a look at its size and shape."""
-    if len(token) > MOST_BYTES or not token.isascii():
-        return token_invalid("it is too long, or no text in ASCII")
-    segments = token.split(".")
-    if len(segments) != _SEGMENTS:
-        return token_invalid("it has not three segments")
-    raw = decode(segments[0].encode("ascii"))
-    if raw is None or len(raw) > _MOST_HEADER:
-        return token_invalid("its header is too long, or no base64url")
-    try:
-        names = msgspec.json.decode(raw, type=dict[str, Any])
-        header = msgspec.convert(names, _Header)
-    except (ValueError, RecursionError):  # the decoder's own are ValueErrors
-        return token_invalid("its header cannot be read")
-    if not _REFUSED.isdisjoint(names):
-        return token_invalid("its header brings a key, or demands something")
-    return header
-
-
-def _is_genuine(token: str, algorithm: str, key: PublicKey) -> bool:
-    signed, _, signature = token.encode("ascii").rpartition(b".")
-    raw = decode(signature)
-    if raw is None:
-        return False
-    verifier = _VERIFIERS[algorithm]
-    try:
-        verifier.check_key(key)
-        return bool(verifier.verify(signed, raw, key))
-    except (JoseError, ValueError):
-        return False
 
 
 def _fault(claims: _Claims, expected: Expected, now: float) -> str:
