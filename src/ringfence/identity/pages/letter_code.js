@@ -10,7 +10,8 @@
   if (!place || !/^[\w-]{43}$/.test(code)) return;
   const field = document.getElementById(place.dataset.takes);
   field.value = code;
-  place.hidden = true;
+  field.type = "hidden";
+  place.replaceWith(field);
   // Out of the history, where the next one at this browser would find it.
   window.history.replaceState(null, "", window.location.pathname + window.location.search);
 })();
