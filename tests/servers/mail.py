@@ -118,6 +118,12 @@ class MailServer:
         assert len(self.letters) >= count
         return self.letters
 
+    def wait_for_one_to(self, address: str) -> None:
+        """Wait until there is a letter to an address, from outside of its loop."""
+        until = time.monotonic() + PATIENCE
+        while not self.to(address) and time.monotonic() < until:
+            time.sleep(_TICK)
+
     async def until(self, count: int) -> list[Got]:
         """Wait until there are so many letters, without holding up the loop."""
         return await asyncio.to_thread(self.wait_for, count)
