@@ -130,7 +130,7 @@ def _arguments() -> argparse.Namespace:
         nargs="+",
         choices=[
             *("requests", "stores", "routes", "held", "limits", "decisions"),
-            *("sessions", "sinks", "signin"),
+            *("sessions", "sinks", "tokens", "signin"),
         ],
         help="measure these only, and write nothing",
     )

@@ -52,6 +52,8 @@ class Keys:
     def derive_all(self, purpose):
         return (self.derive(purpose),)
 
+    derive_kept = derive_all
+
 
 async def _nothing_more():
     return {"type": "http.disconnect"}

@@ -25,6 +25,9 @@ class TwoKeys:
     def derive(self, purpose):
         return self.derive_all(purpose)[0]
 
+    def derive_kept(self, purpose):
+        return self.derive_all(purpose)
+
     def derive_all(self, purpose):
         return tuple(
             f"{name} {purpose}".encode().ljust(32, b".") for name in self.generations

@@ -58,7 +58,8 @@ def open_factors(  # noqa: PLR0913 - what stands below, each by its name
             "set up authenticator apps (identity.second_factors)",
         ) from error
 
-    seal = Seal(partial(keyring.derive_all, "identity.totp"))
+    # What lies in the database outlives the time in which a key verifies.
+    seal = Seal(partial(keyring.derive_kept, "identity.totp"))
     return SecondFactors(
         store,
         attempts,
@@ -73,7 +74,7 @@ def open_recovery_codes(
     store: FactorStore, keyring: Keyring, *, clock: Clock
 ) -> RecoveryCodes:
     """Return what makes and checks recovery codes, whatever they stand in for."""
-    keys = partial(keyring.derive_all, "identity.recovery-codes")
+    keys = partial(keyring.derive_kept, "identity.recovery-codes")
     return RecoveryCodes(store, keys, clock=clock)
 
 
