@@ -195,7 +195,8 @@ def open_dialog(tab, desk, request):
 
 
 TRANSFER = """async () => {
-    const answer = await rf.fetch("/transfer", {method: "POST", body: "to=bob&cents=7"});
+    const init = {method: "POST", body: "to=bob&cents=7"};
+    const answer = await rf.fetch("/transfer", init);
     return [answer.status, (await answer.json()).body];
 }"""
 

@@ -13,6 +13,7 @@ const PATIENCE = 15_000; // milliseconds that other tabs wait for one that refre
 const TOKEN_EXPIRED = "identity.token_expired";
 const SECOND_FACTOR = "identity.second_factor_required";
 const NOT_SIGNED_IN = "access.not_signed_in";
+const SECOND_FACTORS = ["totp", "recovery-code", "passkey"];
 const STEP_UPS = new Set([
   "access.not_fresh", "access.factor_needed", "identity.second_factor_missing", SECOND_FACTOR,
 ]);
@@ -160,7 +161,7 @@ export function ringfence({ base = "/auth", stepUp, texts } = {}) {
     if (status === 403) return STALE_CSRF.has(code) ? renewCsrfToken : null;
     if (code === TOKEN_EXPIRED) return refresh;
     if (ENDED.has(code) && isSignedIn) endForAll();
-    return mayAsk && STEP_UPS.has(code) ? ask : null;
+    return mayAsk && STEP_UPS.has(code) ? proveMore : null;
   }
 
   // "same-origin" makes a redirect to another origin fail instead of taking the token
@@ -186,7 +187,7 @@ export function ringfence({ base = "/auth", stepUp, texts } = {}) {
 
   /** Ask one of the identity routes. Returns what it answers, throws a problem. */
   async function call(path, fields, { mayAsk = false, method = "POST" } = {}) {
-    const init = { method, headers: { accept: "application/json" } };
+    const init = { method, headers: { accept: "application/json" }, cache: "no-store" };
     if (fields !== undefined) {
       init.headers["content-type"] = "application/json";
       init.body = JSON.stringify(fields);
@@ -237,7 +238,8 @@ export function ringfence({ base = "/auth", stepUp, texts } = {}) {
     if (refreshes !== since) return true; // heard while waiting for the lock
     const signal = AbortSignal.timeout(PATIENCE);
     // The message of another tab may still be on its way, its cookies are here already.
-    const probe = await fetch(at("me"), { headers: { accept: "application/json" }, signal });
+    const headers = { accept: "application/json" };
+    const probe = await fetch(at("me"), { headers, cache: "no-store", signal });
     if (probe.ok) {
       refreshes += 1;
       known(await probe.json());
@@ -260,34 +262,55 @@ export function ringfence({ base = "/auth", stepUp, texts } = {}) {
     }
     const { status, retryAfter } = await RingfenceProblem.from(response);
     refreshNotBefore = Date.now() + (retryAfter ?? 0) * 1000;
-    if (status === 400 || status === 401) endForAll();
-    return false;
+    if (status === 401) endForAll();
+    return status === 401; // repeated, the request is answered as nobody's
   }
 
   // ---- one more proof
 
+  const proveMore = (problem) => ask(problem, prove);
+
   /** Ask for a proof: one question at a time for each reason, however many wait for it. */
-  async function ask(problem) {
+  async function ask(problem, proof) {
     const { code } = problem;
     if (!asking.has(code)) {
-      const asked = askPerson({
-        problem,
-        ways: waysOf(problem),
-        email: account?.email ?? "",
-        prove,
-      });
-      asking.set(code, asked.finally(() => asking.delete(code)));
+      const asked = question(problem, proof).finally(() => asking.delete(code));
+      asking.set(code, asked);
     }
     return asking.get(code);
   }
 
+  async function question(problem, proof) {
+    const ways = await waysFor(problem);
+    if (ways.length === 0) return false; // nothing that this account has would do
+    return askPerson({ problem, ways, email: account?.email ?? "", prove: proof });
+  }
+
+  /** Return what would do, of what the account has. */
+  async function waysFor({ code, factors }) {
+    if (code === SECOND_FACTOR) return factors; // says so itself, and nobody is in yet
+    const would = factors.length > 0 ? factors : ["password", ...SECOND_FACTORS];
+    const held = await call("two-step", undefined, { method: "GET" }).catch(() => null);
+    const has = {
+      password: true,
+      totp: held?.totp.length > 0,
+      passkey: held?.passkeys.length > 0,
+      "recovery-code": held?.recovery_codes > 0,
+    };
+    return would.filter((way) => has[way]);
+  }
+
   async function prove(way, value = "") {
     if (way === "password") await call("confirm", { password: value });
-    else if (way === "totp") await call("totp/verify", { code: value });
-    else if (way === "recovery-code") await call("recovery-codes/verify", { code: value });
-    else if (way === "passkey") return void (await verifyPasskey());
-    else throw new TypeError(`${way} is no way to prove anything`);
+    else if (way === "passkey") await verifyPasskey();
+    else await call("totp/verify", { code: value }); // or a recovery code: it can tell
     renewed();
+  }
+
+  /** The other half of a sign-in for tokens. A passkey opens a session instead. */
+  async function proveForTokens(way, value) {
+    if (way === "passkey") await prove(way);
+    else await call("token", { code: value, transport: "cookie" });
   }
 
   function renewed() {
@@ -309,7 +332,8 @@ export function ringfence({ base = "/auth", stepUp, texts } = {}) {
       else await call("login", { email, password });
     } catch (problem) {
       account = { email }; // for the dialog, so that a password manager knows
-      if (problem.code !== SECOND_FACTOR || !(await ask(problem))) {
+      const proof = tokens ? proveForTokens : prove;
+      if (problem.code !== SECOND_FACTOR || !(await ask(problem, proof))) {
         account = null;
         throw problem;
       }
@@ -344,17 +368,23 @@ export function ringfence({ base = "/auth", stepUp, texts } = {}) {
     return () => listeners.delete(listener);
   }
 
-  // A page that comes back from the back/forward cache shows what it showed. Whoever
-  // presses "back" after a sign-out must not see it, not for a moment.
-  addEventListener("pageshow", async (event) => {
-    if (!event.persisted || !mayShowPrivate) return;
+  // A page that comes back from a cache of the browser shows what it showed. Whoever
+  // presses "back" after a sign-out must not see it.
+  async function lookAgain() {
     const { style } = document.documentElement;
     style.setProperty("visibility", "hidden", "important");
     const before = account?.id;
     const now = await me().catch(() => null);
-    if (now === null || now.id !== before) location.reload();
+    if (now === null || (before && now.id !== before)) location.reload();
     else style.removeProperty("visibility");
+  }
+
+  addEventListener("pageshow", (event) => {
+    if (event.persisted && mayShowPrivate) lookAgain();
   });
+  const [arrival] = performance.getEntriesByType("navigation");
+  const isFromCache = arrival?.type === "back_forward" && arrival.transferSize === 0;
+  if (isFromCache && mayShowPrivate) lookAgain();
 
   // ---- streams
 
@@ -436,11 +466,6 @@ export function ringfence({ base = "/auth", stepUp, texts } = {}) {
   });
 }
 
-function waysOf({ code, factors }) {
-  if (factors.length > 0) return factors;
-  return code === "access.not_fresh" ? ["password"] : ["totp", "passkey"];
-}
-
 /** Run `work` while no other tab runs it. Without Web Locks (plain http on another
  * machine) tabs may meet; the server then gives both the same answer. */
 function alone(name, work) {
@@ -448,7 +473,7 @@ function alone(name, work) {
 }
 
 function openChannel(name) {
-  return "BroadcastChannel" in globalThis ? new BroadcastChannel(name) : null;
+  return typeof BroadcastChannel === "function" ? new BroadcastChannel(name) : null;
 }
 
 /** RFC 9110, section 10.2.3: seconds, or a date. */
