@@ -4,7 +4,7 @@ import asyncio
 from dataclasses import replace
 
 import pytest
-from tests.identity.gatehouse import EMAIL, PASSWORD, gatehouse, visit
+from tests.identity.gatehouse import EMAIL, HTML, PASSWORD, gatehouse, visit
 from tests.identity.passkeys.authenticator import (
     BE,
     BS,
@@ -555,3 +555,185 @@ async def test_they_can_be_switched_off(tmp_path):
         async with opened.client() as client:
             page = await client.get("/auth/login", headers={"accept": "text/html"})
             assert "passkey" not in page.text
+
+
+# ---- what is no answer
+
+
+async def test_each_address_reads_its_body_strictly(ann, key, house):
+    """A code for each body that is none, as a page for people."""
+    [shown] = await listed(ann)
+    for path in (
+        "register/options",
+        "register",
+        "login/options",
+        "login",
+        "verify/options",
+        "verify",
+        f"{shown['id']}/rename",
+        f"{shown['id']}/remove",
+    ):
+        house.clock.now += 1
+        address = f"/auth/passkeys/{path}"
+        answer = await ann.post(address, json={"nobody": "asked"})
+        assert answer.status_code == 422, path
+        assert answer.json()["code"] == "identity.invalid_input"
+        answer = await ann.post(address, content=b"x" * 20_000)
+        assert answer.status_code == 413, path
+        page = await ann.post(address, data={"nobody": "asked"}, headers=HTML)
+        assert page.status_code == 422, path
+        assert page.headers["content-type"].startswith("text/html")
+    assert await listed(ann) == [shown]
+
+
+async def test_credentials_that_are_none_are_refused(ann, key):
+    """Of the right shape, with nothing in it."""
+    options = await options_of(ann, "register")
+    new = Authenticator().create(options)
+    new["response"]["attestationObject"] = text(b"nothing")
+    used = key.get(await options_of(ann, "login"))
+    used["response"]["clientDataJSON"] = text(b"nothing")
+    for path, credential in (
+        ("register", new),
+        ("login", used),
+        ("verify", used),
+    ):
+        content = {"credential": credential}
+        refused = await answered(ann, f"passkeys/{path}", content, 400)
+        assert refused["code"] == "identity.passkey_malformed"
+    new["type"] = "password"
+    content = {"credential": new}
+    await answered(ann, "passkeys/register", content, 400)
+
+
+async def test_a_new_one_has_a_name_that_can_be_read(ann):
+    refused = await add_passkey(ann, Authenticator(), "x" * 65, status=422)
+    assert refused["code"] == "identity.invalid_input"
+    assert await listed(ann) == []
+
+
+async def test_no_ceremony_goes_on_at_a_number(ann, key, house):
+    """What was begun at the name is not completed at another address."""
+    new = {"credential": Authenticator().create(await options_of(ann, "register"))}
+    used = {"credential": key.get(await options_of(ann, "login"))}
+    number = {"host": "127.0.0.1:8000"}
+    for path, content in (("register/options", {}), ("register", new), ("login", used)):
+        address = f"passkeys/{path}"
+        refused = await answered(ann, address, content, 409, headers=number)
+        assert refused["code"] == "identity.no_passkeys_here"
+
+
+async def test_a_passkey_that_is_removed_meanwhile_is_no_copy(
+    stranger, key, house, monkeypatch
+):
+    """Between the signature and the count."""
+    factors = house.identity._stores.factors
+    advance = factors.advance
+
+    async def removed_first(kind, factor_id, **rest):
+        found = await factors.find(kind, factor_id)
+        await factors.remove(found.account_id, kind, factor_id)
+        return await advance(kind, factor_id, **rest)
+
+    monkeypatch.setattr(factors, "advance", removed_first)
+    await use_passkey(stranger, key, status=401)
+    assert house.ledger.named(PasskeyCopied) == []
+    [event] = house.ledger.named(SignInFailed)
+    assert event.reason == "passkey: removed meanwhile"
+
+
+async def test_a_lost_database_is_no_way_in(stranger, key, house):
+    options = await options_of(stranger, "login")
+    content = {"credential": key.get(options)}
+    await house.identity._stores.stop()
+    refused = await answered(stranger, "passkeys/login", content, 503)
+    assert refused["code"] == "identity.unavailable"
+
+
+async def test_a_disabled_account_is_nobodys(stranger, key, house):
+    account = await house.accounts.by_email(EMAIL)
+    await house.identity._stores.accounts.set_disabled(account.id, disabled=True)
+    await use_passkey(stranger, key, status=401)
+
+
+async def test_half_a_sign_in_ends_with_the_password(stranger, key, house):
+    """A change of the password meanwhile makes it void."""
+    await answered(stranger, "login", {"email": EMAIL, "password": PASSWORD}, 401)
+    options = await options_of(stranger, "verify")
+    account = await house.accounts.by_email(EMAIL)
+    await house.identity._stores.accounts.raise_epoch(account.id)
+    content = {"credential": key.get(options)}
+    refused = await answered(stranger, "passkeys/verify", content, 401)
+    assert refused["code"] == "identity.pending_over"
+
+
+async def test_half_a_sign_in_is_completed_once(stranger, key):
+    """Two proofs at once open one session."""
+    await answered(stranger, "login", {"email": EMAIL, "password": PASSWORD}, 401)
+    proofs = [
+        {"credential": key.get(await options_of(stranger, "verify"))} for _ in range(2)
+    ]
+    answers = await asyncio.gather(
+        *(stranger.post("/auth/passkeys/verify", json=proof) for proof in proofs)
+    )
+    assert [answer.status_code for answer in answers].count(200) == 1
+
+
+async def test_an_account_that_is_gone_has_no_page(ann, house, monkeypatch):
+    async def gone(account_id):
+        return None
+
+    monkeypatch.setattr(house.accounts, "by_id", gone)
+    answer = await ann.get("/auth/passkeys", headers=HTML)
+    assert answer.status_code == 401
+    await answered(ann, "passkeys/verify/options", status=401)
+
+
+# ---- pages
+
+
+async def test_the_list_for_people(ann, key, house):
+    """Works without scripts, but for making one; every name is escaped."""
+    [shown] = await listed(ann)
+    answer = await ann.post(
+        f"/auth/passkeys/{shown['id']}/rename",
+        data={"label": "<b>Blue</b> key"},
+        headers=HTML,
+    )
+    assert answer.headers["location"] == "/auth/passkeys?note=passkey-renamed"
+    page = await ann.get(answer.headers["location"], headers=HTML)
+    assert "&lt;b&gt;Blue&lt;/b&gt; key" in page.text
+    assert "<b>" not in page.text
+    answer = await ann.post(
+        f"/auth/passkeys/{shown['id']}/rename", data={"label": ""}, headers=HTML
+    )
+    assert answer.status_code == 422
+    assert 'role="alert"' in answer.text
+    two_step = await ann.get("/auth/two-step", headers=HTML)
+    assert "&lt;b&gt;Blue&lt;/b&gt; key" in two_step.text
+    address = f"/auth/passkeys/{shown['id']}/remove"
+    answer = await ann.post(address, headers=HTML)
+    assert answer.headers["location"] == "/auth/passkeys?note=passkey-removed"
+    assert (await ann.post(address, headers=HTML)).status_code == 404
+
+
+async def test_a_browser_without_the_second_proof_is_led_to_it(ann, at_home):
+    async with at_home() as other:
+        await sign_in(other)
+        await add_passkey(ann, Authenticator())
+        [shown] = await listed(ann)
+        address = f"/auth/passkeys/{shown['id']}/remove"
+        answer = await other.post(address, headers=HTML)
+        assert answer.status_code == 303
+        assert answer.headers["location"].startswith("/auth/confirm?factor=")
+
+
+async def test_the_sign_in_page_offers_a_passkey(stranger):
+    page = (await stranger.get("/auth/login?next=/orders", headers=HTML)).text
+    assert 'autocomplete="username webauthn"' in page
+    assert 'data-passkey="login"' in page
+    assert 'data-next="/orders"' in page
+    page = (await stranger.get("/auth/login?next=//evil.example", headers=HTML)).text
+    assert 'data-next="/"' in page
+    script = await stranger.get("/auth/assets/passkeys.js")
+    assert script.headers["content-type"].startswith("text/javascript")

@@ -5,7 +5,9 @@ import { RingfenceProblem, ringfence } from "./ringfence.js";
 
 const RENEWED = 240_000; // milliseconds; an offer's challenge is good for 300,000
 
-const isKnown = "PublicKeyCredential" in globalThis;
+// Browsers know no passkeys for an address of numbers, 127.0.0.1 among them.
+const isNamed = !/^[\d.]+$|^\[/.test(location.hostname);
+const works = isNamed && "PublicKeyCredential" in globalThis;
 const clients = new Map();
 let offer = null; // what waits among the addresses; a browser runs one ceremony at a time
 
@@ -38,6 +40,7 @@ async function register(place) {
     place.querySelector("ol").append(item);
   }
   place.querySelector("[name=codes]").value = made.recovery_codes.join(" ");
+  document.querySelector("[data-passkey-list]").hidden = true; // as it was before
   for (const part of place.children) part.hidden = !part.classList.contains("codes");
   place.querySelector("h3").focus();
 }
@@ -79,8 +82,8 @@ async function pressed(place, button) {
 
 for (const place of document.querySelectorAll("[data-passkey]")) {
   const does = place.dataset.passkey;
-  place.hidden = isKnown === (does === "missing");
+  place.hidden = works === (does === "missing");
   const button = place.querySelector("button[type=button]");
   button?.addEventListener("click", () => pressed(place, button));
-  if (does === "login") offerAmongAddresses(place);
+  if (works && does === "login") offerAmongAddresses(place);
 }
