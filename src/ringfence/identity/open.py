@@ -187,7 +187,7 @@ def open_identity(  # noqa: PLR0913, PLR0915 - the settings, and what stands bel
         from ringfence.identity.routes.api_keys import ApiKeyRoutes  # noqa: PLC0415 - late: optional starlette
         from ringfence.identity.routes.assets import AssetRoutes  # noqa: PLC0415 - late: optional starlette
         from ringfence.identity.routes.confirm import ConfirmRoutes  # noqa: PLC0415 - late: optional starlette
-        from ringfence.identity.routes.desk import Desk  # noqa: PLC0415 - late: optional starlette
+        from ringfence.identity.routes.desk import Desk, Voucher  # noqa: PLC0415 - late: optional starlette
         from ringfence.identity.routes.gatehouse import gatehouse  # noqa: PLC0415 - late: optional starlette
         from ringfence.identity.routes.recovery import (  # noqa: PLC0415 - late: optional starlette
             RecoveryRoutes,
@@ -246,6 +246,7 @@ def open_identity(  # noqa: PLR0913, PLR0915 - the settings, and what stands bel
         stores.accounts,
         settings.api_key_scopes,
         record=record,
+        told=notices.told,
         clock=clock,
     )
     programs = open_tokens(
@@ -255,7 +256,7 @@ def open_identity(  # noqa: PLR0913, PLR0915 - the settings, and what stands bel
         None if programs is None else programs.check,
         TokenCookies(development=development),
         clock=clock,
-        api_key=api_keys.authenticate if api_keys.scopes else None,
+        api_keys=api_keys if api_keys.scopes else None,
         foreign=open_foreign(tokens, fetch, clock=clock),
     )
     sessions = Sessions(
@@ -324,7 +325,9 @@ def open_identity(  # noqa: PLR0913, PLR0915 - the settings, and what stands bel
         registration=settings.registration,
         shortest_password=accounts.shortest_password,
         features=frozenset(name for name, is_on in features.items() if is_on),
-        providers=tuple((each.name, each.label) for each in openid.providers),
+        providers=tuple(
+            Voucher(each.name, each.label, each.issuer) for each in openid.providers
+        ),
     )
     by_mail: list[Subject] = []
     if post is not None:
@@ -365,7 +368,7 @@ def open_identity(  # noqa: PLR0913, PLR0915 - the settings, and what stands bel
         clock=clock,
     )
     subjects: tuple[Subject, ...] = (
-        ConfirmRoutes(desk, accounts, sessions, factors),
+        ConfirmRoutes(desk, accounts, sessions, factors, stores.links),
         *open_factor_routes(
             desk, accounts, sessions, entrance, factors, site_name=settings.site_name
         ),

@@ -494,6 +494,19 @@ async def test_the_provider_can_confirm_that_it_is_still_the_owner(browser, prov
     assert browser.cookies["session-8000"] != before
 
 
+async def test_the_page_that_asks_for_a_proof_offers_who_can_give_it(shop, provider):
+    ann, bob = shop.browser(), shop.browser()
+    await sign_in(ann, provider)
+    page = (await ann.get("/auth/confirm?next=/x", headers=HTML)).text
+    assert "Confirm with Honest" in page
+    assert 'type="password"' not in page
+    page = (await ann.get("/auth/confirm?factor=totp", headers=HTML)).text
+    assert "Confirm with Honest" not in page
+    await with_password(bob, {**BODY, "email": "bob@example.com"})
+    page = (await bob.get("/auth/confirm", headers=HTML)).text
+    assert "Confirm with Honest" not in page
+
+
 @pytest.mark.parametrize("moment", [None, 0, "old"])
 async def test_a_confirmation_needs_a_new_sign_in_there(browser, provider, moment):
     await sign_in(browser, provider)

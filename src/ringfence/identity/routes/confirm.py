@@ -14,6 +14,7 @@ from ringfence.identity.accounts import Accounts
 from ringfence.identity.answers import describe_account, describe_move
 from ringfence.identity.bodies import Confirmation
 from ringfence.identity.entrance import (
+    OPENID,
     PASSWORD,
     SECOND,
 )
@@ -21,6 +22,7 @@ from ringfence.identity.factors.verify import SecondFactors
 from ringfence.identity.refusals import SIGN_IN_FAILED, Invalid, invalid
 from ringfence.identity.routes.desk import (
     Desk,
+    Voucher,
     as_json,
     attempt,
     decode,
@@ -31,7 +33,7 @@ from ringfence.identity.routes.desk import (
 from ringfence.identity.routes.route import IdentityRoute
 from ringfence.identity.sessions import Sessions, current_session
 from ringfence.identity.tokens.refusals import SESSION_NEEDED
-from ringfence.stores.contracts import AccountRecord
+from ringfence.stores.contracts import AccountRecord, LinkStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +45,14 @@ class ConfirmRoutes:
         accounts: checks passwords.
         sessions: renews sessions.
         factors: checks codes; ``None`` where second factors are switched off.
+        links: knows which providers can confirm as well.
     """
 
     desk: Desk
     accounts: Accounts
     sessions: Sessions
     factors: SecondFactors | None
+    links: LinkStore
 
     def routes(self) -> list[IdentityRoute]:
         """Return the addresses."""
@@ -119,16 +123,27 @@ class ConfirmRoutes:
         if self.factors is not None:
             found = await self.factors.held(account.id)
             held |= found.kinds if found.is_guarded else set()
+        vouchers = await self._vouchers(account.id)
+        held |= {OPENID} if vouchers else set()
         return self.desk.page(
             request,
             "confirm",
             refusal,
             next=wanted,
             factor=",".join(sorted(named)),
-            offered=held & (named or SECOND | {PASSWORD}),
+            offered=held & (named or SECOND | {PASSWORD, OPENID}),
+            vouchers=vouchers,
             email=account.email,
             moved=describe_move(current_session(exchange)),
         )
+
+    async def _vouchers(self, account_id: str) -> list[Voucher]:
+        """Return the providers that the account is connected with."""
+        if not self.desk.providers:
+            return []
+        links = await self.links.of_account(account_id)
+        issuers = {link.issuer for link in links}
+        return [each for each in self.desk.providers if each.issuer in issuers]
 
 
 def _named(factor: str) -> frozenset[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 from urllib.parse import quote
 
 import msgspec
@@ -31,6 +31,20 @@ _T = TypeVar("_T", bound=msgspec.Struct)
 _Result = TypeVar("_Result")
 
 
+class Voucher(NamedTuple):
+    """A provider that vouches for people, as pages speak of it.
+
+    Args:
+        name: in addresses.
+        label: for people.
+        issuer: as it calls itself.
+    """
+
+    name: str
+    label: str
+    issuer: str
+
+
 @dataclass(frozen=True, slots=True)
 class Desk:
     """Answers for every address, to programs and to people.
@@ -41,7 +55,7 @@ class Desk:
         registration: whether strangers may make an account.
         shortest_password: fewest characters of a new password.
         features: what else is switched on, for the pages: ``recovery``, say.
-        providers: names and labels of those that people sign in with.
+        providers: that people sign in with.
     """
 
     pages: Pages
@@ -49,7 +63,7 @@ class Desk:
     registration: bool
     shortest_password: int
     features: frozenset[str] = frozenset()
-    providers: tuple[tuple[str, str], ...] = ()
+    providers: tuple[Voucher, ...] = ()
 
     def route(
         self, method: str, path: str, handler: Handler, access: Access
