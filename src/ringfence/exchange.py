@@ -91,6 +91,7 @@ class Exchange:
     session: object | None = None  # identity.sessions: the SessionRecord
     shown: Any = None  # identity.tokens: what the token of a request says, judged once
     token: Any = None  # identity.tokens: the claims of the token that has let it in
+    api_key: Any = None  # identity.api_keys: the key that has let it in
     ambient = b""  # identity.tokens: what CSRF tokens are bound to without a session
     lapsed: Denial | None = None  # identity.tokens: why the one in a cookie is no good
     principal: Principal | None = None  # identity

@@ -4,8 +4,10 @@ Alice has a nightly export, and a key for it. Mallory finds that key in a reposi
 a log, in a copy of the database, or makes one of her own at Alice's open browser.
 """
 
+import asyncio
 import json
 import sqlite3
+import time
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +17,7 @@ import httpx2
 import pytest
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, StreamingResponse
 from starlette.routing import Route
 from tests.attacks.serving import NO_TLS, RAISED, served
 
@@ -23,11 +25,21 @@ from ringfence import Guard, Settings, access
 
 ALICE = {"email": "alice@example.com", "password": "correct horse battery"}
 PATIENCE = 60.0
+SOON = 10.0  # seconds; what is promised is two
 SCOPES = ["orders:read", "orders:write"]
 
 
 async def orders(request: Request) -> JSONResponse:
     return JSONResponse(["a bicycle"])
+
+
+async def stream(request: Request) -> StreamingResponse:
+    async def ticks():
+        while True:
+            yield b"tick\n"
+            await asyncio.sleep(0.02)
+
+    return StreamingResponse(ticks())
 
 
 async def cancel(request: Request) -> JSONResponse:
@@ -122,6 +134,7 @@ def careless(database):
             Route("/keys", for_members(make), methods=["POST"]),
             Route("/keys", for_members(show)),
             Route("/orders", for_members(orders)),
+            Route("/stream", for_members(stream)),
             Route("/orders/1", for_members(cancel), methods=["DELETE"]),
             Route("/account", for_members(whole_account)),
             Route("/", front_page),
@@ -132,7 +145,10 @@ def careless(database):
 def careful(data):
     """The same handlers behind a guard."""
     by_policy = {
-        access.scope("orders:read"): [Route("/orders", orders)],
+        access.scope("orders:read"): [
+            Route("/orders", orders),
+            Route("/stream", stream),
+        ],
         access.scope("orders:write"): [Route("/orders/1", cancel, methods=["DELETE"])],
         access.signed_in: [Route("/account", whole_account)],
         access.public: [Route("/", front_page)],
@@ -316,6 +332,35 @@ def test_a_key_ends(off, on):
         assert 'error="invalid_token"' in answer.headers["www-authenticate"]
         answers.append((answer.status_code, _without_id(answer)))
     assert answers == [(401, answers[0][1])] * 5
+
+
+def test_a_stream_ends_with_its_key(off, on):
+    """Mallory listens, and goes on listening after Alice has ended the key."""
+    made = off.make(label="listening")
+    with listening(off, made["key"]) as ticks:
+        off.run("DELETE FROM keys WHERE key = ?", made["key"])
+        assert goes_on(ticks, 0.5)
+    made = on.make()
+    with listening(on, made["key"]) as ticks:
+        assert on.alice.delete(f"/auth/api-keys/{made['id']}").status_code == 204
+        assert not goes_on(ticks, SOON)
+
+
+@contextmanager
+def listening(side, key):
+    with side.program(key) as program, program.stream("GET", "/stream") as answer:
+        ticks = answer.iter_lines()
+        assert next(ticks) == "tick"
+        yield ticks
+
+
+def goes_on(ticks, seconds):
+    """Return whether a stream is still there after so many seconds."""
+    until = time.monotonic() + seconds
+    try:
+        return any(time.monotonic() > until for _ in ticks)
+    except httpx2.TransportError:  # cut off
+        return False
 
 
 def _without_id(answer):

@@ -12,6 +12,7 @@ from ringfence.audit.events import ApiKeyEnded, ApiKeyMade
 from ringfence.errors import StoreError
 from ringfence.identity.api_key import is_key, new_key
 from ringfence.identity.api_keys import API_KEY_INVALID
+from ringfence.identity.cause import Cause
 from ringfence.principal import Principal
 
 pytestmark = pytest.mark.anyio
@@ -206,6 +207,36 @@ async def test_an_account_has_no_more_than_64(house, ann, monkeypatch):
     answer = await ann.post("/auth/api-keys", json=WANTED)
     assert answer.status_code == 409
     assert answer.json()["code"] == "identity.too_many_api_keys"
+
+
+@pytest.mark.parametrize("how", ["ended", "expired", "roles", "disabled"])
+async def test_what_is_open_ends_with_its_key(house, ann, keys, how):
+    """A stream that a thief has opened does not outlive the key."""
+    new = await made(ann, days=1)
+    exchange, closed = visit(), asyncio.Event()
+    principal = await keys.authenticate(new["key"].encode(), exchange)
+    house.sessions.live.watch(exchange, closed.set)
+    await house.sessions.live.check()
+    await asyncio.sleep(0)
+    assert not closed.is_set()
+    accounts = house.identity._stores.accounts
+    if how == "ended":
+        assert await keys.end(principal.id, new["id"], Cause())
+    elif how == "expired":
+        house.clock.now += DAY
+    elif how == "roles":
+        await accounts.set_roles(principal.id, frozenset({"staff"}))
+    else:
+        await accounts.set_disabled(principal.id, disabled=True)
+    await house.sessions.live.check()
+    await asyncio.wait_for(closed.wait(), 10)
+
+
+async def test_the_owner_is_told_of_a_new_key(house, ann, capfd):
+    """Whoever did not make it finds out (ASVS 5.0 V6.3.7)."""
+    await made(ann)
+    await house.identity.stop()
+    assert "A key that programs can use in your name was made" in capfd.readouterr().err
 
 
 async def test_the_last_use_is_written_once_a_minute(house, ann, keys, monkeypatch):

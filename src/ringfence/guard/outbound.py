@@ -232,7 +232,10 @@ class Outbound:
         """Tie what stays open to its session."""
         self._watch = None
         exchange = self._exchange
-        if exchange.session is not None or exchange.token is not None:
+        if any(
+            shown is not None
+            for shown in (exchange.session, exchange.token, exchange.api_key)
+        ):
             self._passing = False  # from here on each message is considered
             headers = () if self._start is None else self._start["headers"]
             sized = any(name == b"content-length" for name, _ in headers)

@@ -83,6 +83,7 @@ class ApiKeys:
         scopes: that keys may have; one that is taken out of the settings is taken from
             all keys. Empty: there are no keys.
         record: takes the events.
+        told: tells an owner by mail what has happened.
         clock: tells the time.
 
     Source: ASVS 5.0 V6.3, V13.2; CWE-522, CWE-613; OWASP REST Security Cheat Sheet.
@@ -91,15 +92,17 @@ class ApiKeys:
     else. Bind tokens to a key of the program's own (DPoP) where that matters.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - two stores, and what is told of a change
         self,
         store: ApiKeyStore,
         accounts: AccountStore,
         scopes: Iterable[str],
         *,
         record: Callable[[Event], None],
+        told: Callable[..., None],
         clock: Clock,
     ) -> None:
+        self._told = told
         self._store = store
         self._accounts = accounts
         self.scopes = frozenset(scopes)
@@ -163,6 +166,7 @@ class ApiKeys:
                 days=days,
             )
         )
+        self._told(account_id, "api_key_made", name=label)
         return NewApiKey(key, made)
 
     def _refuse(self, label: str, scopes: frozenset[str], days: int) -> Denial | None:
@@ -224,11 +228,26 @@ class ApiKeys:
             return _EXPIRED
         if now - found.used >= _TOUCH_SECONDS:
             self._mark(found.token_hash, now)
+        exchange.api_key = found
         return Principal(
             found.account_id,
             found.roles,
             scopes=found.scopes & self.scopes,
             credential="api-key",
+        )
+
+    async def holds(self, key: ApiKeyRecord) -> bool:
+        """Return whether what was opened with a key may stay open; what was opened with
+        other roles may show what its owner no longer may see.
+
+        Raises:
+            StoreError: the keys cannot be reached.
+        """
+        found = await self._store.read(key.token_hash)
+        return (
+            found is not None
+            and self._clock() < found.expires
+            and found.roles == key.roles
         )
 
     def _mark(self, name: bytes, now: float) -> None:

@@ -21,7 +21,8 @@ _BLIND_SECONDS = 30.0  # how long connections stay while the store cannot be ask
 
 
 Holds = Callable[[Any], Awaitable[bool]]
-"""Tells whether what was opened with a token, by its claims, may stay open."""
+"""Tells whether what was opened with a token, by its claims, or with an API key, by its
+record, may stay open."""
 
 
 @dataclass(slots=True, eq=False)
@@ -32,7 +33,7 @@ class _Connection:
         account_id: whose it is.
         end: closes it.
         session: that it was opened with, if it was one.
-        token: claims of the access token, if it was one.
+        token: claims of the access token, or record of the API key, if it was one.
     """
 
     account_id: str
@@ -89,8 +90,8 @@ class Live:
         """Have a connection ended with the session of its request.
 
         Args:
-            exchange: the request that opened it; without a session or a token nothing
-                is watched.
+            exchange: the request that opened it; without a session, a token or a key
+                nothing is watched.
             end: closes the connection; called at most once, from the event loop, and
                 must not block.
 
@@ -98,10 +99,13 @@ class Live:
             What to call when the connection has ended by itself; any number of times.
         """
         session, token = exchange.session, exchange.token
+        key = exchange.api_key
         if isinstance(session, SessionRecord):
             connection = _Connection(session.account_id, end, session=session)
         elif token is not None:
             connection = _Connection(token.sub, end, token=token)
+        elif key is not None:
+            connection = _Connection(key.account_id, end, token=key)
         else:
             return _nothing
         self._of_account.setdefault(connection.account_id, set()).add(connection)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import NamedTuple, Protocol
@@ -12,6 +12,7 @@ from ringfence.clock import Clock
 from ringfence.denial import Denial
 from ringfence.errors import StoreError
 from ringfence.exchange import Exchange
+from ringfence.identity.api_keys import ApiKeys
 from ringfence.identity.refusals import (
     AMBIGUOUS_COOKIE,
     BEARER_UNSUPPORTED,
@@ -32,13 +33,10 @@ from ringfence.identity.tokens.refusals import (
 )
 from ringfence.identity.tokens.verify import TokenVerifier
 from ringfence.principal import Principal
-from ringfence.stores.contracts import Reply, RevocationStore, Told
+from ringfence.stores.contracts import ApiKeyRecord, Reply, RevocationStore, Told
 
 API_KEY_PREFIX = b"rfk_"
 NO_NAME = SessionName(b"", "")
-
-ApiKeyCheck = Callable[[bytes, Exchange], Awaitable[Principal | Denial]]
-"""Tells whose API key this is."""
 
 # RFC 9110, section 11.4, with exactly one space: what two readers could split
 # differently is read by nobody.
@@ -189,7 +187,7 @@ class Credentials:
         tokens: tells a good one; ``None`` where tokens are switched off.
         cookies: carry access tokens.
         clock: tells the time.
-        api_key: tells whose API key it is; ``None`` where there are none.
+        api_keys: tell whose API key it is; ``None`` where there are none.
         foreign: recognises tokens of other issuers; ``None`` where none is trusted.
 
     Source: RFC 6750, sections 2.1, 2.3 and 3; RFC 9449, section 7; RFC 9700, sections
@@ -204,14 +202,14 @@ class Credentials:
         cookies: TokenCookies,
         *,
         clock: Clock,
-        api_key: ApiKeyCheck | None = None,
+        api_keys: ApiKeys | None = None,
         foreign: ForeignCheck | None = None,
     ) -> None:
         self._foreign = foreign
         self._tokens = tokens
         self.cookies = cookies
         self._clock = clock
-        self._api_key = api_key
+        self._api_keys = api_keys
 
     def is_ambient(self, exchange: Exchange) -> bool:
         """Return whether a request's cookies hold an access token, of whatever kind."""
@@ -247,17 +245,17 @@ class Credentials:
     def _by_key(
         self, exchange: Exchange, key: bytes
     ) -> Denial | Awaitable[Denial | None]:
-        if self._api_key is None:
+        if self._api_keys is None:
             return BEARER_UNSUPPORTED
         if self.is_ambient(exchange):
             return TWO_CREDENTIALS
-        return self._ask_for_key(exchange, key, self._api_key)
+        return self._ask_for_key(exchange, key, self._api_keys)
 
     async def _ask_for_key(
-        self, exchange: Exchange, key: bytes, check: ApiKeyCheck
+        self, exchange: Exchange, key: bytes, keys: ApiKeys
     ) -> Denial | None:
         try:
-            principal = await check(key, exchange)
+            principal = await keys.authenticate(key, exchange)
         except StoreError as error:
             return unavailable(str(error))
         if isinstance(principal, Denial):
@@ -379,12 +377,14 @@ class Credentials:
         claims = self._tokens.verifier.known(token)
         return None if isinstance(claims, Denial) else claims
 
-    async def holds(self, claims: Claims | Theirs) -> bool:
-        """Return whether what was opened with a token may stay open.
+    async def holds(self, claims: Claims | Theirs | ApiKeyRecord) -> bool:
+        """Return whether what was opened with a token or a key may stay open.
 
         Raises:
             StoreError: the store cannot be asked.
         """
+        if isinstance(claims, ApiKeyRecord):
+            return self._api_keys is not None and await self._api_keys.holds(claims)
         tokens = self._tokens
         if isinstance(claims, Theirs):
             if self._foreign is None:
