@@ -542,7 +542,7 @@ const TEXTS = {
   totp: "Code from your authenticator app",
   "recovery-code": "Recovery code",
   usePassword: "Use your password",
-  useTotp: "Use a code from your app",
+  useTotp: "Use a one-time code",
   useRecoveryCode: "Use a recovery code",
   usePasskey: "Use a passkey",
   confirm: "Confirm",
