@@ -400,7 +400,6 @@ def open_identity(  # noqa: PLR0913, PLR0915 - the settings, and what stands bel
             public_origins=public_origins,
             development=development,
             record=record,
-            told=notices.told,
             clock=clock,
         ),
         *((ApiKeyRoutes(desk, api_keys),) if api_keys.scopes else ()),

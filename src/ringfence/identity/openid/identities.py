@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 
 from ringfence.audit.events import Event, IdentityLinked, IdentityUnlinked
 from ringfence.clock import Clock
@@ -38,9 +38,8 @@ class Identities:
         accounts: decides about accounts.
         attempts: counts new accounts.
         registration: whether somebody unknown gets an account.
-        providers: labels of the issuers that can be signed in with.
+        issuers: that can be signed in with.
         record: takes the events.
-        told: tells an owner what has happened.
         clock: tells the time.
 
     Source: OpenID Connect Core 1.0, section 5.7; CWE-287, CWE-290.
@@ -53,18 +52,16 @@ class Identities:
         attempts: Attempts,
         *,
         registration: bool,
-        providers: Mapping[str, str],
+        issuers: Collection[str],
         record: Callable[[Event], None],
-        told: Callable[..., None],
         clock: Clock,
     ) -> None:
         self._links = links
         self._accounts = accounts
         self._attempts = attempts
         self._registration = registration
-        self._providers = providers
+        self._issuers = frozenset(issuers)
         self._record = record
-        self._told = told
         self._clock = clock
 
     async def account_of(
@@ -139,8 +136,6 @@ class Identities:
         if not await self._add(account, identity):
             return LINKED_ELSEWHERE
         self._tell(IdentityLinked, account.id, identity.issuer, Cause.of(exchange))
-        label = self._providers[identity.issuer]
-        self._told(account.id, "provider_linked", provider=label)
         return None
 
     async def unlink(
@@ -166,7 +161,7 @@ class Identities:
         self, account: AccountRecord, held: Collection[Link], issuer: str
     ) -> bool:
         return bool(account.password_hash) or any(
-            link.issuer != issuer and link.issuer in self._providers for link in held
+            link.issuer != issuer and link.issuer in self._issuers for link in held
         )
 
     async def of(self, account_id: str) -> list[Link]:

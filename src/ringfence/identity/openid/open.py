@@ -39,7 +39,6 @@ def open_openid_routes(  # noqa: PLR0913 - what stands below, each by its name
     public_origins: tuple[str, ...],
     development: bool,
     record: Callable[[Event], None],
-    told: Callable[..., None],
     clock: Clock,
 ) -> tuple[Subject, ...]:
     """Return the addresses of the sign-in with other providers, none where there are
@@ -59,7 +58,6 @@ def open_openid_routes(  # noqa: PLR0913 - what stands below, each by its name
         public_origins: of this service.
         development: plain http on this machine.
         record: takes the events.
-        told: tells owners.
         clock: tells the time.
 
     Raises:
@@ -104,9 +102,8 @@ def open_openid_routes(  # noqa: PLR0913 - what stands below, each by its name
         accounts,
         attempts,
         registration=desk.registration,
-        providers={each.issuer: each.label for each in settings.providers},
+        issuers=[each.issuer for each in settings.providers],
         record=record,
-        told=told,
         clock=clock,
     )
     return (OpenIdRoutes(desk, client, identities, accounts, sessions, entrance),)
