@@ -190,6 +190,9 @@ class Recovery:
         if not epoch or not await store.set_password(account.id, stored, epoch=epoch):
             return False
         await self._stores.api_keys.end_all(account.id)
+        # Who had the account before could have connected a sign-in of theirs with it.
+        for link in await self._stores.links.of_account(account.id):
+            await self._stores.links.remove(account.id, link.issuer, link.subject)
         self._ended(account.id)
         return True
 
