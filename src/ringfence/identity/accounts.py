@@ -426,11 +426,12 @@ class Accounts:
         return replace(account, password_hash=new_hash, epoch=epoch)
 
     async def unlock(self, account_id: str, cause: Cause = _UNKNOWN) -> Denial | None:
-        """End the lock that failed sign-ins have put on an account."""
+        """End the locks that failed sign-ins and second factors have put on an account,
+        for an operator."""
         account = await self._store.by_id(account_id)
         if account is None:
             return NO_SUCH_ACCOUNT
-        await self._attempts.lift(account.email_key, second=bool(cause.by))
+        await self._attempts.lift(account.email_key, second=True)
         self._record(
             AccountUnlocked(
                 request_id=cause.request_id,
