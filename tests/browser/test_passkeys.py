@@ -83,7 +83,7 @@ class Device:
         self.cdp.send("WebAuthn.addCredential", content)
 
     def touched(self, *, yes):
-        """Have the owner touch the device whenever it asks, or never."""
+        """Have the owner touch the device whenever it asks from now on, or never."""
         content = {"authenticatorId": self.id, "enabled": yes}
         self.cdp.send("WebAuthn.setAutomaticPresenceSimulation", content)
 
@@ -185,8 +185,8 @@ def test_a_passkey_from_the_first_to_the_last_day(shop, visit, email, scheme):
     button = page.get_by_role("button", name="Sign in with a passkey")
     button.wait_for()
     shot(page, f"login-{scheme}")
-    button.click()
     device.touched(yes=True)
+    button.click()
     page.wait_for_url(LIST)
     assert page.get_by_text("Last used").is_visible()
 
@@ -241,8 +241,10 @@ def test_a_device_that_does_not_know_its_user_proves_nothing(ready):
     device.touched(yes=False)
     sign_out(phone.page)
     device.verifies(its_user=False)
-    phone.page.get_by_role("button", name="Sign in with a passkey").click()
+    button = phone.page.get_by_role("button", name="Sign in with a passkey")
+    button.wait_for()
     device.touched(yes=True)
+    button.click()
     fault = phone.page.get_by_text("No passkey was used.")
     fault.wait_for()
     shot(phone.page, "refused")
@@ -274,8 +276,10 @@ def test_a_copy_that_comes_second(ready, shop, visit):
         sign_out(phone.page)
         phone.page.wait_for_url(HOME)
     thief.page.goto("/auth/login")
-    thief.page.get_by_role("button", name="Sign in with a passkey").click()
+    button = thief.page.get_by_role("button", name="Sign in with a passkey")
+    button.wait_for()
     copy.touched(yes=True)
+    button.click()
     thief.page.get_by_text("counted backwards").wait_for()
     assert thief.page.request.get("/auth/me").status == 401
 
