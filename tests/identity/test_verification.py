@@ -206,6 +206,17 @@ async def test_the_way_by_pages(house, browser):
     assert (await login(browser, EMAIL, PASSWORD)).status_code == 200
 
 
+async def test_a_refused_sign_in_says_what_to_do(house, browser):
+    """To everybody alike: whose password was right gets a letter besides."""
+    await registered(house, browser)
+    pages = []
+    for password in (PASSWORD, OTHER):
+        form = {"email": EMAIL, "password": password}
+        pages.append(await browser.post("/auth/login", data=form, headers=HTML))
+    assert pages[0].text == pages[1].text
+    assert "Follow the link in our letter first" in pages[0].text
+
+
 async def test_an_operator_vouches_for_an_address(house, browser):
     """``ringfence accounts create`` and imports: nobody waits for a letter."""
     await house.accounts.create(EMAIL, PASSWORD)

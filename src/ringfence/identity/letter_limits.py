@@ -12,6 +12,7 @@ from ringfence.stores.contracts import Charge, CounterStore, counter_key
 
 _HOUR = 3600.0
 _AT_ONCE = 2
+_NOTICES = 20  # an hour, of all kinds together
 
 
 class LetterLimits:
@@ -77,6 +78,17 @@ class LetterLimits:
             return True
         await self._tell(account_id, kind)
         return False
+
+    async def may_be_told(self, account_id: str) -> bool:
+        """Pay for one letter that tells an owner what has happened; return ``False`` if
+        there were very many. They come at once, and do not use up the others.
+
+        Raises:
+            StoreError: the budgets cannot be read; nothing is written.
+        """
+        key = counter_key("letters", "notices", account_id)
+        charge = Charge(key, _NOTICES, _HOUR, exact=True)
+        return (await self._counters.take([charge])).refused < 0
 
     async def _tell(self, account_id: str, kind: str) -> None:
         """Tell the ledger, once an hour."""

@@ -3,10 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import Field, fields
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from ringfence.audit.events import Event, PasskeyCopied, PasswordChanged, SessionMoved
+from ringfence.audit.events import (
+    Event,
+    FactorAdded,
+    FactorRemoved,
+    IdentityLinked,
+    IdentityUnlinked,
+    PasskeyCopied,
+    PasswordChanged,
+    PasswordReset,
+    RecoveryCodesRenewed,
+    RecoveryCodeUsed,
+    SessionMoved,
+)
 from ringfence.clock import Clock
 from ringfence.exchange import Exchange, active
 from ringfence.identity.device import describe_device
@@ -63,7 +76,8 @@ SENTENCES: dict[str, Said] = {
     ),
     "recovery_code_used": Said(
         "A recovery code was used",
-        "One of the recovery codes of your account was used to sign in.",
+        "One of the recovery codes of your account was used in the place of a second "
+        "factor. Codes that are left: {left}.",
     ),
     "recovery_codes_made": Said(
         "New recovery codes were made",
@@ -75,17 +89,34 @@ SENTENCES: dict[str, Said] = {
     ),
     "provider_linked": Said(
         "Another way to sign in was added",
-        "Your account can now be signed in to with {provider}.",
+        "Your account can be signed in to through {issuer} from now on.",
+    ),
+    "provider_unlinked": Said(
+        "A way to sign in was removed",
+        "Your account can no longer be signed in to through {issuer}.",
     ),
 }
 """What owners are told, by kind."""
 
 _HEARD: dict[type[Event], str] = {
+    FactorAdded: "factor_added",
+    FactorRemoved: "factor_removed",
+    IdentityLinked: "provider_linked",
+    IdentityUnlinked: "provider_unlinked",
     PasskeyCopied: "passkey_copied",
     PasswordChanged: "password_changed",
+    PasswordReset: "password_reset",
+    RecoveryCodesRenewed: "recovery_codes_made",
+    RecoveryCodeUsed: "recovery_code_used",
     SessionMoved: "session_moved",
 }
-"""Events of the ledger that the owner is told of as well."""
+"""Events of the ledger that the owner is told of as well; their fields are facts."""
+
+_NAMES = {
+    "totp": "an app that shows codes",
+    "passkey": "a passkey",
+    "recovery-code": "recovery codes",
+}
 
 _MOST_CHARACTERS = 100  # of a fact: names are what their owners have typed
 
@@ -114,7 +145,7 @@ class Notices:
         self._post = post
         self._clock = clock
 
-    def told(self, account_id: str, kind: str, **facts: str) -> None:
+    def told(self, account_id: str, kind: str, **facts: object) -> None:
         """Tell the owner of an account.
 
         Args:
@@ -149,7 +180,8 @@ class Notices:
             record(event)
             kind = _HEARD.get(type(event))
             if kind is not None and event.account:
-                self.told(event.account, kind)
+                facts = {item.name: getattr(event, item.name) for item in _own(event)}
+                self.told(event.account, kind, **facts)
 
         return both
 
@@ -157,7 +189,7 @@ class Notices:
         self, post: Post, account_id: str, kind: str, values: dict[str, str]
     ) -> Letter | None:
         account = await self._accounts.by_id(account_id)
-        if account is None or not await post.limits.may_have(account_id, kind):
+        if account is None or not await post.limits.may_be_told(account_id):
             return None
         return post.letters.write(
             "notice",
@@ -177,7 +209,14 @@ def _device(exchange: Exchange | None) -> str:
     return f"{device}, {exchange.client}" if exchange.client else device
 
 
-def _plain(fact: str) -> str:
-    """Return a fact that cannot begin another line of a letter."""
-    shown = "".join(sign if sign.isprintable() else " " for sign in fact)
+def _own(event: Event) -> list[Field[Any]]:
+    """Return the fields that an event has beyond those of every event."""
+    shared = {item.name for item in fields(Event)}
+    return [item for item in fields(event) if item.name not in shared]
+
+
+def _plain(fact: object) -> str:
+    """Return a fact for people; it cannot begin another line of a letter."""
+    text = _NAMES.get(str(fact), str(fact))
+    shown = "".join(sign if sign.isprintable() else " " for sign in text)
     return shown[:_MOST_CHARACTERS]

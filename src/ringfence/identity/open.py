@@ -339,7 +339,6 @@ def open_identity(  # noqa: PLR0913, PLR0915 - the settings, and what stands bel
             record=record,
             clock=clock,
             ended=sessions.live.end_account,
-            told=notices.told,
         )
         by_mail.append(RecoveryRoutes(desk, recovery))
     if verification is not None:

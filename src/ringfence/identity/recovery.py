@@ -55,7 +55,6 @@ class Recovery:
         record: takes the events.
         clock: tells the time.
         ended: told of an account whose sessions have all ended.
-        told: tells the owner of it by mail.
 
     Source: OWASP Forgot Password Cheat Sheet; ASVS 5.0 V6.4.1, V6.4.3, V6.3.8; NIST SP
     800-63B-4 section 4.2.1; CWE-640.
@@ -74,7 +73,6 @@ class Recovery:
         record: Callable[[Event], None],
         clock: Clock,
         ended: Callable[[str], None],
-        told: Callable[[str, str], None],
     ) -> None:
         self._stores = stores
         self._passwords = passwords
@@ -83,7 +81,6 @@ class Recovery:
         self._record = record
         self._clock = clock
         self._ended = ended
-        self._told = told
 
     async def ask(self, email: str, exchange: Exchange) -> Denial | None:
         """Take a request for a link, and do not tell whether there is such an account.
@@ -175,7 +172,6 @@ class Recovery:
                 request_id=cause.request_id, client=cause.client, account=account.id
             )
         )
-        self._told(account.id, "password_reset")
         return account
 
     async def _replace(self, account: AccountRecord, stored: str) -> bool:
