@@ -12,9 +12,7 @@ from ringfence.stores.contracts import Link
 pytestmark = pytest.mark.anyio
 
 
-async def test_it_disconnects_what_somebody_else_may_have_connected(
-    prepared, tmp_path
-):
+async def test_it_disconnects_what_somebody_else_may_have_connected(prepared, tmp_path):
     """Who has had the account would come back through a provider of theirs."""
     shutil.copy(prepared, tmp_path)
     with running_mail_server() as server:
