@@ -66,7 +66,14 @@ def printed(folder, page, file, which=-1):
     (folder / file).write_text(states[which], "utf-8")
 
 
-@pytest.mark.parametrize("page", [DOCS / "tutorial.md", DOCS / "frameworks.md"])
+@pytest.mark.parametrize(
+    "page",
+    [
+        DOCS / "tutorial.md",
+        DOCS / "frameworks.md",
+        DOCS / "guides" / "identity" / "tokens.md",
+    ],
+)
 def test_every_block_runs_in_its_turn(tmp_path, page):
     """Files replace one another; tests are run when they are printed."""
     for file, code in blocks(page):
