@@ -2,12 +2,20 @@
 
 import re
 import shutil
+import sys
 
 import pyotp
 import pytest
 from tests.identity.gatehouse import EMAIL, HTML, PASSWORD, gatehouse, visit
 
 from ringfence.audit.events import FactorRemoved, SessionConfirmed, SignedIn
+from ringfence.errors import MissingExtraError
+from ringfence.identity.factors.bodies import Code, CodesToKeep, FirstCode
+from ringfence.identity.pending import PendingSignIns
+from ringfence.identity.refusals import SIGN_IN_FAILED
+from ringfence.identity.sessions import Sessions
+from ringfence.identity.tokens.refusals import SESSION_NEEDED
+from ringfence.stores.sql_factors import SqlFactorStore
 
 pytestmark = pytest.mark.anyio
 
@@ -472,3 +480,100 @@ async def test_below_a_prefix_everything_has_it(prepared, tmp_path, anyio_backen
         assert half.headers["location"] == "/shop/auth/second-factor"
         page = await person.get("/auth/second-factor")
         assert 'action="/shop/auth/totp/verify"' in page.text
+
+
+async def test_a_session_that_ends_meanwhile_is_not_renewed(house, ann, monkeypatch):
+    """A proof that was overtaken by a change of password or a sign-out elsewhere. The
+    app is set up all the same, and its codes are shown: there is no other time."""
+    app, _ = await begin(house, ann)
+
+    async def overtaken(*_, **__):
+        return SIGN_IN_FAILED
+
+    enrolled = (await ann.post("/auth/totp/enrol")).json()
+    monkeypatch.setattr(Sessions, "confirm", overtaken)
+    for path in ("confirm", "totp/verify"):
+        answer = await ann.post(f"/auth/{path}", json={"code": shown(house, app)})
+        assert answer.json()["code"] == "identity.sign_in_failed"
+    code = pyotp.TOTP(enrolled["secret"]).at(house.clock.now)
+    first = {"enrolment": enrolled["enrolment"], "code": code}
+    assert (await ann.post("/auth/totp/confirm", json=first)).status_code == 201
+
+
+@pytest.mark.parametrize("path", ["confirm", "totp/verify"])
+async def test_a_token_is_not_renewed_by_a_code(house, ann, monkeypatch, path):
+    """And the code is not used up for nothing: it is sent to ``POST /auth/token``."""
+    app, _ = await begin(house, ann)
+    authenticate = house.identity.authenticate
+
+    async def as_bearer(exchange):
+        refused = await authenticate(exchange)
+        exchange.credential = "bearer"
+        return refused
+
+    code = shown(house, app)
+    with monkeypatch.context() as patch:
+        patch.setattr(house.identity, "authenticate", as_bearer)
+        answer = await ann.post(f"/auth/{path}", json={"code": code})
+        assert answer.json()["code"] == SESSION_NEEDED.code
+    assert (await ann.post(f"/auth/{path}", json={"code": code})).status_code == 200
+
+
+async def test_half_a_sign_in_that_is_overtaken_opens_nothing(house, ann, monkeypatch):
+    app, _ = await begin(house, ann)
+    async with house.client() as other:
+        await other.post("/auth/login", json=FORM)
+
+        async def used(*_):
+            return False
+
+        monkeypatch.setattr(PendingSignIns, "redeem", used)
+        answer = await other.post("/auth/totp/verify", json={"code": shown(house, app)})
+        assert answer.json()["code"] == "identity.sign_in_failed"
+        assert (await other.get("/auth/me")).status_code == 401
+
+
+async def test_codes_that_could_not_be_made_are_told(house, ann, monkeypatch):
+    await begin(house, ann)
+
+    async def changed(*_, **__):
+        return False
+
+    monkeypatch.setattr(SqlFactorStore, "replace", changed)
+    answer = await ann.post("/auth/recovery-codes")
+    assert answer.json()["code"] == "identity.changed_meanwhile"
+
+
+async def test_another_app_of_a_person_is_added_without_codes(house, ann):
+    await begin(house, ann)
+    enrolled = (await ann.post("/auth/totp/enrol")).json()
+    code = pyotp.TOTP(enrolled["secret"]).at(house.clock.now)
+    form = {"enrolment": enrolled["enrolment"], "code": code}
+    answer = await ann.post("/auth/totp/confirm", data=form, headers=HTML)
+    assert answer.headers["location"] == "/auth/two-step?note=app-added"
+
+
+async def test_a_form_of_a_session_from_before_leads_to_the_proof(house, ann):
+    async with house.client(headers=HTML) as before:
+        await before.post("/auth/login", data=FORM)
+        await begin(house, ann)
+        answer = await before.post("/auth/recovery-codes")
+        asked = answer.headers["location"]
+        assert asked.endswith("&next=/auth/two-step")
+
+
+async def test_a_missing_library_is_named(tmp_path, monkeypatch):
+    for module, library in (("factors.totp", "totp"), ("routes.totp", "totp")):
+        with monkeypatch.context() as patch:
+            patch.setitem(sys.modules, f"ringfence.identity.{module}", None)
+            with pytest.raises(MissingExtraError, match=r"ringfence\[mfa\]") as raised:
+                async with gatehouse(tmp_path):
+                    raise AssertionError
+            assert library in str(raised.value)
+
+
+def test_bodies_show_nothing_of_what_they_carry():
+    """In a log, say."""
+    for body in (Code("123456"), FirstCode("x", "123456"), CodesToKeep("ABCD")):
+        assert "123456" not in repr(body)
+        assert "ABCD" not in repr(body)

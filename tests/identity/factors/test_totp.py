@@ -170,6 +170,7 @@ async def test_an_enrolment_makes_one_factor(setup):
 async def test_what_is_no_enrolment_is_refused(setup, text):
     refused = await setup.factors.confirm_app(setup.ann, text, "123456", label="")
     assert refused.code == "identity.enrolment_over"
+    assert await setup.factors.totp.confirm(setup.ann, text, "123456") is None
 
 
 async def test_a_changed_enrolment_is_refused(setup):

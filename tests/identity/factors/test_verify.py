@@ -221,3 +221,9 @@ async def test_renewed_codes_are_told(setup):
     await setup.stores.accounts.set_password(setup.ann.id, "new", epoch=0)
     assert await setup.factors.renew_codes(setup.ann, visit()) == ()
     assert len(setup.ledger.named(RecoveryCodesRenewed)) == 1
+
+
+async def test_an_account_that_has_changed_gets_no_codes(setup):
+    await setup.stores.accounts.set_password(setup.ann.id, "new", epoch=0)
+    assert await setup.factors.added(setup.ann, "passkey", visit()) == ()
+    assert [event.factor for event in setup.ledger.named(FactorAdded)] == ["passkey"]

@@ -33,6 +33,7 @@ from ringfence.identity.routes.desk import (
 )
 from ringfence.identity.routes.route import IdentityRoute
 from ringfence.identity.sessions import Sessions
+from ringfence.identity.tokens.refusals import SESSION_NEEDED
 from ringfence.stores.contracts import AccountRecord
 
 
@@ -118,6 +119,8 @@ class SecondFactorRoutes:
     async def _step_up(
         self, request: Request, exchange: Exchange, sent: Submission[Code]
     ) -> Response:
+        if exchange.credential == "bearer":  # there is nothing that could be renewed
+            return self.desk.refuse(request, exchange, SESSION_NEEDED)
         account = await self.accounts.by_id(current.principal().id)
         if account is None:
             return self.desk.refuse(request, exchange, SIGN_IN_FAILED)

@@ -115,10 +115,10 @@ class TotpRoutes:
         self, request: Request, exchange: Exchange, account: AccountRecord
     ) -> Response:
         codes = await self.factors.added(account, TOTP, exchange)
-        # What the app has shown counts for this session, too; it is a new one.
-        refused = await self.sessions.confirm(account, exchange, factor=TOTP)
-        if refused is not None:
-            return self.desk.refuse(request, exchange, refused)
+        # What the app has shown counts for this session, too; it is a new one. Should
+        # that fail, the codes are shown all the same: there is no other time.
+        if exchange.credential != "bearer":
+            await self.sessions.confirm(account, exchange, factor=TOTP)
         if not wants_page(exchange):
             return as_json({"recovery_codes": codes}, 201)
         if codes:
