@@ -72,6 +72,7 @@ def printed(folder, page, file, which=-1):
         DOCS / "tutorial.md",
         DOCS / "frameworks.md",
         DOCS / "guides" / "identity" / "tokens.md",
+        DOCS / "guides" / "identity" / "openid.md",
     ],
 )
 def test_every_block_runs_in_its_turn(tmp_path, page):
