@@ -71,6 +71,7 @@ def printed(folder, page, file, which=-1):
     [
         DOCS / "tutorial.md",
         DOCS / "frameworks.md",
+        DOCS / "guides" / "identity" / "passkeys.md",
         DOCS / "guides" / "identity" / "tokens.md",
         DOCS / "guides" / "identity" / "openid.md",
     ],

@@ -177,6 +177,15 @@ def test_any_client_data(content):
     assert isinstance(made(clientDataJSON=raw(result["clientDataJSON"])), Denial)
 
 
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-32", "utf-8-sig", "latin-1"])
+def test_client_data_is_utf_8(encoding):
+    """Two readers that disagree about an encoding disagree about what was signed."""
+    honest = raw(MADE["response"]["clientDataJSON"]).decode()
+    said = honest.replace("localhost", "l\u00f6calhost").encode(encoding)
+    refused = made(clientDataJSON=said)
+    assert refused.code == "identity.passkey_malformed"
+
+
 DEEP = {
     "arrays": b"\x81" * 12_000,
     "maps": b"\xa1\x00" * 6_000,
