@@ -368,13 +368,14 @@ class LetterLost(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiKeyMade(Event):
-    """An owner has made an API key. ``key`` is its public id, ``scopes`` what it opens,
-    ``days`` for how long."""
+    """An owner has made an API key, called ``label``. ``key`` is its public id,
+    ``scopes`` what it opens, ``days`` for how long."""
 
     name: ClassVar[str] = "authn_token_created"
     level: ClassVar[str] = "WARN"
 
     key: str = ""
+    label: str = ""
     scopes: tuple[str, ...] = ()
     days: int = 0
 

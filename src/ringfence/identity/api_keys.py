@@ -83,7 +83,6 @@ class ApiKeys:
         scopes: that keys may have; one that is taken out of the settings is taken from
             all keys. Empty: there are no keys.
         record: takes the events.
-        told: tells an owner by mail what has happened.
         clock: tells the time.
 
     Source: ASVS 5.0 V6.3, V13.2; CWE-522, CWE-613; OWASP REST Security Cheat Sheet.
@@ -92,17 +91,15 @@ class ApiKeys:
     else. Bind tokens to a key of the program's own (DPoP) where that matters.
     """
 
-    def __init__(  # noqa: PLR0913 - two stores, and what is told of a change
+    def __init__(
         self,
         store: ApiKeyStore,
         accounts: AccountStore,
         scopes: Iterable[str],
         *,
         record: Callable[[Event], None],
-        told: Callable[..., None],
         clock: Clock,
     ) -> None:
-        self._told = told
         self._store = store
         self._accounts = accounts
         self.scopes = frozenset(scopes)
@@ -162,11 +159,11 @@ class ApiKeys:
                 client=cause.client,
                 account=account_id,
                 key=made.id,
+                label=label,
                 scopes=tuple(sorted(wanted)),
                 days=days,
             )
         )
-        self._told(account_id, "api_key_made", name=label)
         return NewApiKey(key, made)
 
     def _refuse(self, label: str, scopes: frozenset[str], days: int) -> Denial | None:

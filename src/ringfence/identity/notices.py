@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from ringfence.audit.events import (
+    ApiKeyMade,
     Event,
     FactorAdded,
     FactorRemoved,
@@ -85,7 +86,7 @@ SENTENCES: dict[str, Said] = {
     ),
     "api_key_made": Said(
         "An API key was made",
-        "A key that programs can use in your name was made: {name}.",
+        "A key that programs can use in your name was made: {label}.",
     ),
     "provider_linked": Said(
         "Another way to sign in was added",
@@ -99,6 +100,7 @@ SENTENCES: dict[str, Said] = {
 """What owners are told, by kind."""
 
 _HEARD: dict[type[Event], str] = {
+    ApiKeyMade: "api_key_made",
     FactorAdded: "factor_added",
     FactorRemoved: "factor_removed",
     IdentityLinked: "provider_linked",

@@ -246,7 +246,6 @@ def open_identity(  # noqa: PLR0913, PLR0915 - the settings, and what stands bel
         stores.accounts,
         settings.api_key_scopes,
         record=record,
-        told=notices.told,
         clock=clock,
     )
     programs = open_tokens(
