@@ -25,7 +25,7 @@ from ringfence.denial import Denial
 from ringfence.errors import FetchError
 from ringfence.guard.fetch import Fetcher
 from ringfence.identity.tokens import foreign as module
-from ringfence.identity.tokens.foreign import ForeignTokens, roles_in
+from ringfence.identity.tokens.foreign import BELIEVED, ForeignTokens, roles_in
 from ringfence.identity.tokens.jwks_client import ASKED_AGAIN, KEPT, STALE
 from ringfence.identity.tokens.settings import ForeignIssuer
 from ringfence.principal import Principal
@@ -386,6 +386,31 @@ async def test_nobody_is_asked_for_what_is_not_theirs(tokens, issuer):
     assert not tokens.is_theirs(token(iss="https://evil.example"))
     assert not tokens.is_theirs(b"x" * 10_000)
     assert not tokens.is_theirs(b"a.b.c")
+
+
+@pytest.mark.parametrize(
+    "made", [b"!.e30.", b"e30.!.", b"e30=.e30.", b"e30.e30.", b"a.b", b"a.b.c.d", b""]
+)
+async def test_what_is_no_token_is_refused(tokens, issuer, made):
+    await refused(tokens, made)
+    assert issuer.asked == 0
+
+
+@pytest.mark.parametrize("algorithm", NAMES)
+@pytest.mark.parametrize("signature", [b"", b"AAAA", b64(bytes(64)), b64(bytes(256))])
+async def test_a_signature_of_another_size_is_refused(tokens, algorithm, signature):
+    message = token(algorithm).rpartition(b".")[0]
+    said = await refused(tokens, message + b"." + signature)
+    assert said == "the signature is wrong"
+
+
+async def test_a_good_signature_is_remembered_for_five_minutes(tokens, issuer, clock):
+    """And asked about anew then, so that a key that is gone stops being good."""
+    good = token(exp=NOW + 3000)
+    first = await tokens.principal(good)
+    assert await tokens.principal(good) is first
+    clock.now += BELIEVED
+    assert await tokens.principal(good) is not first
 
 
 async def test_memory_is_bounded(tokens, monkeypatch):

@@ -51,6 +51,7 @@ def test_what_is_out_of_range_is_refused(values, said):
         ({"jwks_uri": "file:///etc/passwd"}, "no https URL"),
         ({"audience": ""}, "any token would do"),
         ({"aud": "x"}, "there are: algorithms"),
+        ({"type": "id"}, "must be at\\+jwt or JWT"),
     ],
 )
 def test_an_issuer_that_cannot_be_trusted_is_refused(changes, said):

@@ -492,6 +492,14 @@ def test_claims_that_we_would_not_write_are_refused(claims):
     assert not refused(signed(EDDSA, claims)).startswith("its header")
 
 
+@pytest.mark.parametrize("payload", [b"", b"!", b"e30=", b"e31", b"A", b"e 30"])
+def test_signed_text_that_is_no_base64url_is_refused(payload):
+    key = EDDSA.keys.current().signing
+    message = key.header + b"." + payload
+    said = refused(message + b"." + key.sign(message))
+    assert said.startswith("signed, but")
+
+
 def test_depth_raises_nothing():
     """How deep is too deep differs between versions of Python; neither is an error."""
     deep = with_text("extra", "[" * 1300 + "]" * 1300)
