@@ -602,3 +602,46 @@ async def test_many_at_once(stores, copies, database):
     await asyncio.gather(*readers[:40], ending, *readers[40:])
     assert await asked(stores, copies) is None
     assert await asked(other, copies) is None
+
+
+async def test_a_token_is_recalled_from_its_copy(stores, copies, database):
+    """Without asking anybody, as long as the copy is the one that was opened."""
+    token_ids = (TOKEN_ID, b"family")
+    assert await stores.revocations.standing(token_ids, "id-ann") == 0
+    told = await copies.read(TOKEN_ID, "id-ann")
+    await database.stop()
+    other = CopiedStores(database, copies, keys)
+    for tokens in (stores.revocations, other.revocations, other.revocations):
+        assert tokens.recall(token_ids, "id-ann", told) == 0
+        for changes in (
+            {"epoch": 1},
+            {"generation": b"another"},
+            {"copy": told.copy[:-1]},
+            {"copy": None},
+        ):
+            assert tokens.recall(token_ids, "id-ann", told._replace(**changes)) is None
+
+
+async def test_a_copy_speaks_of_all_that_a_token_was_made_from(stores, copies):
+    """One that was made for the token alone, or with another family, says nothing of
+    this family, which may have been ended."""
+    family = (TOKEN_ID, b"family")
+    for token_ids in ((TOKEN_ID,), (TOKEN_ID, b"another"), (TOKEN_ID, b"fam", b"ily")):
+        copies.entries.clear()
+        assert await stores.revocations.standing(token_ids, "id-ann") == 0
+        told = await copies.read(TOKEN_ID, "id-ann")
+        assert stores.revocations.recall(token_ids, "id-ann", told) == 0
+        assert stores.revocations.recall(family, "id-ann", told) is None
+    assert await stores.revocations.standing(family, "id-ann") == 0
+    await stores.revocations.revoke(b"family", "id-ann", 60.0)
+    fresh_told = await copies.read(TOKEN_ID, "id-ann")
+    assert stores.revocations.recall(family, "id-ann", fresh_told) is None
+    assert await stores.revocations.standing(family, "id-ann", fresh_told) is None
+
+
+async def test_what_is_known_of_tokens_is_bounded(stores, copies, monkeypatch):
+    monkeypatch.setattr("ringfence.stores.copied._REMEMBERED", 3)
+    for number in range(5):
+        token_ids = (b"%d" % number,)
+        assert await stores.revocations.standing(token_ids, "id-ann") == 0
+    assert len(stores.revocations._known) <= 3

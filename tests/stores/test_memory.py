@@ -9,10 +9,10 @@ from hashlib import sha256
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.contracts.records import NOW, account, session
+from tests.contracts.records import NOW, account, digest, grant, session
 
 from ringfence.errors import StoreError
-from ringfence.stores.contracts import Use
+from ringfence.stores.contracts import Rotation, Use
 from ringfence.stores.memory import MemoryStores
 from ringfence.stores.memory_sessions import (
     MOST_OF_ACCOUNT,
@@ -345,3 +345,25 @@ async def test_nothing_of_a_session_reaches_the_disk(beside, tmp_path):
     content = b"".join(file.read_bytes() for file in tmp_path.iterdir())
     assert session().token_hash not in content
     assert b"public-one" not in content
+
+
+async def families(stores, name="ann"):
+    return {one.id for one in await stores.grants.of_account(f"id-{name}")}
+
+
+@pytest.mark.anyio
+async def test_the_family_that_was_unused_the_longest_gives_way(few, monkeypatch):
+    """As of sessions: nobody is kept out, and nobody pushes others out."""
+    monkeypatch.setattr("ringfence.stores.memory_grants._MOST_OF_ACCOUNT", 3)
+    few.grants._most = 4
+    assert await few.grants.add(grant("bobs", "bob"), epoch=0)
+    for name in ("a", "b", "c"):
+        assert await few.grants.add(grant(name), epoch=0)
+    swap = Rotation(b"new", NOW + 900, b"", b"", NOW, 0.0)
+    assert (await few.grants.rotate(grant("a").id, digest("a 0"), swap))[0] == "rotated"
+    assert await few.grants.add(grant("d"), epoch=0)  # in place of an own one
+    assert await families(few) == {grant(name).id for name in ("a", "c", "d")}
+    assert await families(few, "bob") == {grant("bobs").id}
+    assert await few.grants.add(grant("late", "bob"), epoch=0)  # in place of anybody's
+    assert await families(few, "bob") == {grant("late").id}
+    assert len(await families(few)) == 3
