@@ -88,7 +88,7 @@ async def test_of_two_processes_one_is_let_in(kind, request, tmp_path):
     app, codes = await with_app(setup)
     proofs = [
         app.at(NOW + 30 * (number + 1)) if number % 2 else codes[number]
-        for number in range(6)
+        for number in range(4)
     ]
     await store.stop()
     url = (

@@ -223,23 +223,18 @@ async def test_a_code_confirms_who_is_signed_in(house, ann, path):
     assert len(house.ledger.named(SessionConfirmed)) == 2  # one is the setting up
 
 
-@pytest.mark.parametrize(
-    "body",
-    [
+async def test_a_confirmation_is_one_proof(house, ann):
+    for body in (
         {},
         {"password": "", "code": ""},
         {"password": PASSWORD, "code": "123456"},
         {"password": 1},
         {"code": None},
         {"password": PASSWORD, "more": "1"},
-    ],
-)
-async def test_a_confirmation_is_one_proof(house, ann, body):
-    answer = await ann.post("/auth/confirm", json=body)
-    assert (answer.status_code, answer.json()["code"]) == (
-        422,
-        "identity.invalid_input",
-    )
+    ):
+        answer = await ann.post("/auth/confirm", json=body)
+        assert answer.status_code == 422
+        assert answer.json()["code"] == "identity.invalid_input"
 
 
 async def test_the_confirmation_offers_what_would_do(house, ann):
@@ -273,23 +268,23 @@ async def test_a_factor_that_would_not_do_is_not_used_up(house, ann):
     assert (await ann.get("/auth/two-step")).json()["recovery_codes"] == 10
 
 
-@pytest.mark.parametrize(
-    ("method", "path"),
-    [
-        ("GET", "totp/enrol"),
-        ("POST", "totp/enrol"),
-        ("POST", "totp/confirm"),
-        ("GET", "totp/remove"),
-        ("POST", "totp/remove"),
-        ("GET", "recovery-codes"),
-        ("POST", "recovery-codes"),
-    ],
-)
-async def test_what_changes_factors_asks_for_a_fresh_proof(house, ann, method, path):
+FRESH = [
+    ("GET", "totp/enrol"),
+    ("POST", "totp/enrol"),
+    ("POST", "totp/confirm"),
+    ("GET", "totp/remove"),
+    ("POST", "totp/remove"),
+    ("GET", "recovery-codes"),
+    ("POST", "recovery-codes"),
+]
+
+
+async def test_what_changes_factors_asks_for_a_fresh_proof(house, ann):
     """Whoever has found the browser open must not make themselves at home."""
     house.clock.now += 601
-    answer = await ann.request(method, f"/auth/{path}")
-    assert (answer.status_code, answer.text) == (401, "access.not_fresh")
+    for method, path in FRESH:
+        answer = await ann.request(method, f"/auth/{path}")
+        assert (answer.status_code, answer.text) == (401, "access.not_fresh")
 
 
 async def test_an_app_is_removed_on_a_page_that_says_what_that_means(house, ann):
@@ -309,15 +304,15 @@ async def test_an_app_is_removed_on_a_page_that_says_what_that_means(house, ann)
         assert (await other.post("/auth/login", json=FORM)).status_code == 200
 
 
-@pytest.mark.parametrize("factor_id", ["", "xyz", "00", "ä", "0" * 5_000])
-async def test_what_is_not_there_is_not_removed(house, ann, factor_id):
+async def test_what_is_not_there_is_not_removed(house, ann):
     await begin(house, ann)
-    answer = await ann.post("/auth/totp/remove", json={"id": factor_id})
-    assert answer.json()["code"] == "identity.no_such_factor"
-    asked = await ann.get("/auth/totp/remove", params={"id": factor_id}, headers=HTML)
-    assert asked.status_code == 404
-    program = await ann.post("/auth/totp/remove", json={"id": "00"})
-    assert program.status_code == 404
+    for factor_id in ("", "xyz", "00", "ä", "0" * 5_000):
+        answer = await ann.post("/auth/totp/remove", json={"id": factor_id})
+        assert answer.json()["code"] == "identity.no_such_factor"
+        asked = await ann.get(
+            "/auth/totp/remove", params={"id": factor_id}, headers=HTML
+        )
+        assert asked.status_code == 404
 
 
 async def test_a_program_removes_an_app(house, ann):
@@ -361,19 +356,19 @@ async def test_codes_are_renewed_and_taken_home(house, ann):
     assert left.json() == {"recovery_codes": 10}
 
 
-@pytest.mark.parametrize(
-    "codes", ["", "<script>", "ABCD-EFGH-JKMN-PQRS\r\nX", "ABCD-EFGH-JKMN-PQRS" * 20]
-)
-async def test_nothing_but_codes_is_given_as_a_file(house, ann, codes):
+async def test_nothing_but_codes_is_given_as_a_file(house, ann):
     """What a form sends is not sent back, whatever a browser makes of the answer."""
-    answer = await ann.post("/auth/recovery-codes/file", data={"codes": codes})
-    assert answer.status_code == 422
+    code = "ABCD-EFGH-JKMN-PQRS"
+    for codes in ("", "<script>", f"{code}\r\nX", code * 20, f"{code} " * 17):
+        form = {"codes": codes}
+        answer = await ann.post("/auth/recovery-codes/file", data=form)
+        assert answer.status_code == 422
 
 
-@pytest.mark.parametrize("method", ["GET", "POST"])
-async def test_no_recovery_codes_without_a_factor(house, ann, method):
-    answer = await ann.request(method, "/auth/recovery-codes")
-    assert answer.json()["code"] == "identity.no_second_factor"
+async def test_no_recovery_codes_without_a_factor(house, ann):
+    for method in ("GET", "POST"):
+        answer = await ann.request(method, "/auth/recovery-codes")
+        assert answer.json()["code"] == "identity.no_second_factor"
 
 
 async def test_the_page_of_the_second_half_is_for_who_has_begun(house):
@@ -388,21 +383,18 @@ async def test_the_page_of_the_second_half_is_for_who_has_begun(house):
         assert "Sign in again" in over.text
 
 
-@pytest.mark.parametrize(
-    "body", [b"", b"{", b'{"code": 1}', b'{"code": "1", "x": 1}', b"[]"]
-)
-async def test_bad_bodies_are_refused(house, ann, body):
+async def test_bad_bodies_are_refused(house, ann):
     headers = {"content-type": "application/json"}
-    for path in ("totp/verify", "totp/confirm", "totp/remove", "recovery-codes/file"):
-        answer = await ann.post(f"/auth/{path}", content=body, headers=headers)
-        assert answer.status_code in {400, 422}
-    for path in ("totp/enrol", "recovery-codes"):
-        answer = await ann.post(f"/auth/{path}", content=b"{", headers=headers)
-        assert answer.status_code == 400
-        page = await ann.post(
-            f"/auth/{path}", content=b"{", headers={**headers, **HTML}
-        )
-        assert page.status_code == 400
+    for body in (b"", b"{", b'{"code": 1}', b'{"code": "1", "x": 1}', b"[]"):
+        for path in ("totp/verify", "totp/confirm", "totp/remove"):
+            answer = await ann.post(f"/auth/{path}", content=body, headers=headers)
+            assert answer.status_code in {400, 422}
+    for path in ("totp/enrol", "recovery-codes", "recovery-codes/file"):
+        for more in ({}, HTML):
+            answer = await ann.post(
+                f"/auth/{path}", content=b"{", headers={**headers, **more}
+            )
+            assert answer.status_code == 400
 
 
 async def test_a_store_that_is_down_is_told(house, ann):
@@ -414,9 +406,12 @@ async def test_a_store_that_is_down_is_told(house, ann):
         assert answer.status_code == 503
 
 
-@pytest.mark.parametrize(
-    "call",
-    [
+async def test_an_account_that_goes_meanwhile_changes_nothing(house, ann, monkeypatch):
+    async def gone(_):
+        return None
+
+    monkeypatch.setattr(house.accounts._store, "by_id", gone)
+    for method, path, body in (
         ("GET", "two-step", None),
         ("GET", "totp/enrol", None),
         ("POST", "totp/confirm", {"enrolment": "x", "code": WRONG}),
@@ -426,18 +421,9 @@ async def test_a_store_that_is_down_is_told(house, ann):
         ("POST", "recovery-codes", None),
         ("POST", "totp/verify", {"code": WRONG}),
         ("POST", "confirm", {"code": WRONG}),
-    ],
-)
-async def test_an_account_that_goes_meanwhile_changes_nothing(
-    house, ann, monkeypatch, call
-):
-    async def gone(_):
-        return None
-
-    method, path, body = call
-    monkeypatch.setattr(house.accounts._store, "by_id", gone)
-    answer = await ann.request(method, f"/auth/{path}", json=body)
-    assert answer.json()["code"] == "identity.sign_in_failed"
+    ):
+        answer = await ann.request(method, f"/auth/{path}", json=body)
+        assert answer.json()["code"] == "identity.sign_in_failed"
 
 
 async def test_switched_off_nobody_gets_past_what_was_set_up(
