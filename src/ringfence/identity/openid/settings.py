@@ -117,7 +117,8 @@ class OpenIdSettings:
     """
 
     providers: tuple[OpenIdProvider, ...] = ()
-    """The providers, in the order of their buttons, 16 at most."""
+    """The providers, in the order of their buttons, 16 at most: tables in the file, not
+    in the environment."""
 
     name: str = "openid"
     """Of the single provider, in the addresses under ``/auth/openid``."""
