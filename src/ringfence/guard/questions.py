@@ -54,8 +54,20 @@ REMEDIES: Mapping[str, str] = {
     "guard.application_error": "The application's log has the trace under this id.",
     "identity.too_many_attempts": "The limit ends by itself; for a load test raise "
     "RINGFENCE_IDENTITY_SIGN_INS_PER_ADDRESS and ..._SIGN_INS_GLOBAL.",
-    "identity.two_credentials": "Send a session cookie or an Authorization header, not "
-    "both.",
+    "identity.two_credentials": "Send one of session cookie, access cookie and "
+    "Authorization header, not two.",
+    "identity.dpop_invalid": "The detail says what does not fit; behind a proxy name the "
+    "address that clients use in RINGFENCE_PUBLIC_ORIGINS.",
+    "identity.dpop_required": "The token is bound to a key: send it with the scheme "
+    "DPoP and a proof; RINGFENCE_TOKENS_DPOP says whether all must be.",
+    "identity.refresh_invalid": "If the family was ended for reuse, the ledger has "
+    "authn_token_reuse; else the token has expired. Sign in again.",
+    "identity.refresh_repeated": "The program refreshes twice at once; let one refresh "
+    "serve all who wait.",
+    "identity.session_required": "A program signs in again with POST /auth/token.",
+    "identity.token_expired": "The program refreshes with POST /auth/token/refresh.",
+    "identity.token_revoked": "The account was signed out, or its password or roles "
+    "were changed; refresh, or sign in again.",
     "identity.ambiguous_cookie": "The browser holds two session cookies with different "
     "values; one of them was planted. Clear them.",
     "identity.unavailable": "The database or the store could not be used; "
