@@ -167,6 +167,16 @@ async def test_a_passkey_belongs_to_one_account(ann, key, house, at_home):
     assert len(await listed(ann)) == 1
 
 
+async def test_what_was_removed_is_not_added_again(ann, key):
+    """By whoever has kept what the browser sent: it is good once."""
+    kept = Authenticator()
+    content = {"credential": kept.create(await options_of(ann, "register"))}
+    made = await answered(ann, "passkeys/register", content, 201)
+    await answered(ann, f"passkeys/{made['id']}/remove")
+    refused = await answered(ann, "passkeys/register", content, 400)
+    assert refused["code"] == "identity.passkey_expired"
+
+
 async def test_so_many_and_no_more(ann, monkeypatch):
     monkeypatch.setattr("ringfence.identity.passkeys.passkeys.MOST", 2)
     options = await options_of(ann, "register")
