@@ -56,8 +56,8 @@ REMEDIES: Mapping[str, str] = {
     "RINGFENCE_IDENTITY_SIGN_INS_PER_ADDRESS and ..._SIGN_INS_GLOBAL.",
     "identity.two_credentials": "Send one of session cookie, access cookie and "
     "Authorization header, not two.",
-    "identity.dpop_invalid": "The detail says what does not fit; behind a proxy name the "
-    "address that clients use in RINGFENCE_PUBLIC_ORIGINS.",
+    "identity.dpop_invalid": "The ledger says what does not fit. Behind a proxy name "
+    "the address that clients use in RINGFENCE_PUBLIC_ORIGINS.",
     "identity.dpop_required": "The token is bound to a key: send it with the scheme "
     "DPoP and a proof; RINGFENCE_TOKENS_DPOP says whether all must be.",
     "identity.refresh_invalid": "If the family was ended for reuse, the ledger has "
