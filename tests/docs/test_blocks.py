@@ -74,6 +74,8 @@ def printed(folder, page, file, which=-1):
         DOCS / "guides" / "identity" / "passkeys.md",
         DOCS / "guides" / "identity" / "tokens.md",
         DOCS / "guides" / "identity" / "openid.md",
+        DOCS / "guides" / "identity" / "mail.md",
+        DOCS / "guides" / "identity" / "recovery.md",
     ],
 )
 def test_every_block_runs_in_its_turn(tmp_path, page):
