@@ -23,7 +23,7 @@ class Seal:
 
     Args:
         keys: returns the keys of this purpose, 32 bytes each, the newest first:
-            ``partial(keyring.derive_all, "identity.totp")``.
+            ``partial(keyring.derive_kept, "identity.totp")``.
 
     Source: NIST SP 800-38D (AES-256-GCM); ASVS 5.0 V11.3.2, V13.3.1; CWE-312.
 

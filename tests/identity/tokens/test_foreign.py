@@ -214,6 +214,50 @@ async def test_a_header_decides_nothing(tokens, changes):
     await refused(tokens, b".".join([head, payload, b""]))
 
 
+DEMANDS = ("crit", "b64", "jwk", "jku", "x5u", "x5c", "zip", "enc")
+
+
+@pytest.mark.parametrize("name", DEMANDS)
+async def test_what_a_header_demands_is_refused_under_a_good_signature(tokens, name):
+    """What we do not do for a header we do not leave out either (CVE-2025-59420)."""
+    payload = token().split(b".")[1]
+
+    def signed(header):
+        message = b64(header) + b"." + payload
+        return message + b"." + b64(KEYS["okp"].private_key.sign(message))
+
+    good = {"alg": "Ed25519", "kid": "okp", "typ": "at+jwt"}
+    assert isinstance(await tokens.principal(signed(good)), Principal)
+    said = await refused(tokens, signed(good | {name: None}))
+    assert said == "its header brings a key, or demands something"
+
+
+async def test_only_the_algorithms_of_its_issuer_count(issuer, clock):
+    """A key that is there for something else, or for others, signs nothing for us."""
+    strict = opened(issuer, clock, algorithms=frozenset({"ES256"}))
+    assert isinstance(await strict.principal(token("ES256")), Principal)
+    said = await refused(strict, token("RS256"))
+    assert said == "it is signed by an algorithm that is not allowed"
+
+
+async def test_the_keys_of_one_issuer_sign_nothing_for_another(issuer, clock):
+    """Two are trusted, and the second one would like to be the first."""
+    with key_server() as theirs:
+        theirs.publish(jwk("evil", kid="rsa"))
+        told = ("shop", frozenset(NAMES))
+        trusted = [
+            ForeignIssuer(ISSUER, issuer.url, *told),
+            ForeignIssuer("https://second.example", theirs.url, *told),
+        ]
+        fetch = Fetcher((), development=True)
+        tokens = ForeignTokens(trusted, fetch, clock=lambda: clock.now)
+        own = token(key="evil", header={"kid": "rsa"}, iss="https://second.example")
+        found = await tokens.principal(own)
+        assert found.id == "https://second.example|ann"
+        forged = token(key="evil", header={"kid": "rsa"})
+        assert await refused(tokens, forged) == "the signature is wrong"
+
+
 async def test_a_forged_signature_is_refused(tokens):
     forged = token(key="evil", header={"kid": "rsa"})
     assert await refused(tokens, forged) == "the signature is wrong"
