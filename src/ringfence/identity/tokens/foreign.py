@@ -76,8 +76,8 @@ class ForeignTokens:
     Source: RFC 9068, section 4; RFC 8725, sections 3.1, 3.8 to 3.12; RFC 7519, section
     4.1; CWE-345, CWE-347, CWE-918.
 
-    Not covered: whether the issuer has taken a token back; tokens that are bound to a
-    key, which are refused.
+    Not covered: whether the issuer has taken a token back; its ``scope``, which limits
+    nothing here; tokens that are bound to a key, which are refused.
     """
 
     def __init__(
