@@ -13,6 +13,7 @@ from ringfence.errors import SettingsError
 from ringfence.exchange import Exchange, active
 from ringfence.identity.directory import Account
 from ringfence.identity.refusals import LOCKED
+from ringfence.stores.contracts import Factor
 
 pytestmark = pytest.mark.anyio
 
@@ -105,3 +106,37 @@ def test_without_identity_there_are_no_accounts(tmp_path):
     guard = guard_over(tmp_path, identity={"enabled": False})
     with pytest.raises(SettingsError, match="keeps no accounts"):
         _ = guard.accounts
+
+
+async def test_an_operator_takes_lost_factors_away(tmp_path):
+    """And the ledger says who; nobody else's are touched."""
+    guard = guard_over(tmp_path)
+    async with started(guard):
+        ada, bob = await make(guard, "ada", "bob")
+        identity = guard._rooms.identity
+        for account_id in (ada, bob):
+            account = await identity.accounts.by_id(account_id)
+            factor = Factor("totp", account_id.encode(), account_id)
+            assert await identity._stores.factors.add(factor, epoch=0)
+            await identity.factors.recovery_codes.make(account)
+        exchange = Exchange(SCOPE, None)
+        exchange.principal = Principal("operator-1")
+        token = active.set(exchange)
+        assert await guard.accounts.remove_factors(ada)
+        assert not await guard.accounts.remove_factors(ada)
+        assert not await guard.accounts.remove_factors("nobody")
+        active.reset(token)
+        assert await identity.factors.held(ada) == ((), (), ())
+        assert (await identity.factors.held(bob)).is_guarded
+    text = (tmp_path / "audit.jsonl").read_text("utf-8")
+    events = [json.loads(line) for line in text.splitlines()]
+    removed = [event for event in events if event["event"] == "authn_factor_removed"]
+    assert {event["factor"] for event in removed} == {"totp", "recovery-code"}
+    assert {event["by"] for event in removed} == {"operator-1"}
+
+
+async def test_without_second_factors_there_is_nothing_to_take(tmp_path):
+    guard = guard_over(tmp_path, identity={"second_factors": False})
+    async with started(guard):
+        (ada,) = await make(guard, "ada")
+        assert not await guard.accounts.remove_factors(ada)

@@ -219,7 +219,8 @@ class Guard:
             raise SettingsError(
                 "this guard keeps no accounts: identity.enabled is off in its settings"
             )
-        return Directory(self._rooms.identity.accounts)
+        identity = self._rooms.identity
+        return Directory(identity.accounts, identity.factors)
 
     def fingerprint(self) -> Fingerprint:
         """Return what must be equal in all processes that answer for one service.

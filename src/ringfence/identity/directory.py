@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from ringfence.exchange import active
 from ringfence.identity.accounts import Accounts
 from ringfence.identity.cause import Cause
 from ringfence.stores.contracts import AccountRecord
+
+if TYPE_CHECKING:  # it needs an extra
+    from ringfence.identity.factors.verify import SecondFactors
 
 _MOST = 1000
 
@@ -49,12 +53,16 @@ class Directory:
 
     Args:
         accounts: what decides about accounts.
+        factors: what decides about second factors; ``None`` where they are off.
 
     Not covered: who may do this. Give the routes that use it a policy with a role.
     """
 
-    def __init__(self, accounts: Accounts) -> None:
+    def __init__(
+        self, accounts: Accounts, factors: SecondFactors | None = None
+    ) -> None:
         self._accounts = accounts
+        self._factors = factors
 
     async def find(self, account_id: str) -> Account | None:
         """Return an account, if it is there."""
@@ -97,6 +105,22 @@ class Directory:
         Not covered: other server processes, where counters are kept in memory.
         """
         return await self._accounts.unlock(account_id, _cause()) is None
+
+    async def remove_factors(self, account_id: str) -> bool:
+        """Take all second factors of an account away, recovery codes included, and tell
+        its owner and the ledger who did it. For an owner who has lost everything.
+
+        Returns:
+            Whether there were any.
+
+        Not covered: whether it is the owner who asks. Whoever asks in the owner's name
+        gets in with the password alone afterwards (CWE-640); have it proved by other
+        means, and not by the mailbox that recovers the password.
+        """
+        account = await self._accounts.by_id(account_id)
+        if account is None or self._factors is None:
+            return False
+        return await self._factors.remove_all(account, _cause())
 
 
 def _cause() -> Cause:

@@ -52,6 +52,7 @@ from ringfence.stores.open import open_stores
 if TYPE_CHECKING:
     from starlette.routing import Router
 
+    from ringfence.identity.factors.verify import SecondFactors
     from ringfence.identity.routes.gatehouse import Subject
     from ringfence.identity.routes.route import IdentityRoute
 
@@ -71,6 +72,7 @@ class Identity:
         attempts: decides how often a password may be tried.
         devices: recognises the devices that accounts have signed in from.
         api_keys: makes, recognises and ends the keys of programs.
+        factors: decides about second factors; ``None`` where they are off.
         housekeeping: deletes what has expired.
         app: answers the addresses under ``/auth``.
         clock: tells the time by which all this is judged.
@@ -87,6 +89,7 @@ class Identity:
         attempts: Attempts,
         devices: KnownDevices,
         api_keys: ApiKeys,
+        factors: SecondFactors | None,
         housekeeping: Housekeeping,
         app: Router,
         clock: Clock,
@@ -99,6 +102,7 @@ class Identity:
         self.attempts = attempts
         self.devices = devices
         self.api_keys = api_keys
+        self.factors = factors
         self._housekeeping = housekeeping
         self.app = app
         self.clock = clock
@@ -412,6 +416,7 @@ def open_identity(  # noqa: PLR0913, PLR0915 - the settings, and what stands bel
         attempts=attempts,
         devices=devices,
         api_keys=api_keys,
+        factors=factors,
         housekeeping=housekeeping,
         app=gatehouse(subjects),
         clock=clock,

@@ -201,6 +201,21 @@ class SecondFactors:
             )
         return True
 
+    async def remove_all(self, account: AccountRecord, cause: Cause) -> bool:
+        """Take every factor away, for an owner who has lost all of them and whom an
+        operator knows by other means; return whether there was one.
+
+        Args:
+            account: whose.
+            cause: the operator's request.
+        """
+        held = await self.held(account.id)
+        for kind in sorted(held.kinds):
+            await self._store.replace(account.id, kind, (), epoch=account.epoch)
+            where = _where(account, cause)
+            self._record(FactorRemoved(**where, factor=kind, by=cause.by))
+        return bool(held.kinds)
+
     async def renew_codes(
         self, account: AccountRecord, exchange: Exchange
     ) -> tuple[str, ...]:
