@@ -50,7 +50,7 @@ async def refusal(policy, principal):
         (access.public & READ, {PERSON, KEY}),
         (READ & access.fresh(), set()),
     ],
-    ids=str,
+    ids=lambda value: str(value) if isinstance(value, access.Policy) else "",
 )
 @pytest.mark.anyio
 async def test_a_key_opens_what_names_its_scope(policy, allowed):
