@@ -1,5 +1,7 @@
 """The stores that the contract suites run against: a new store adds a line here."""
 
+from shutil import copy
+
 import pytest
 from tests.contracts.hinted import HintedStores
 from tests.contracts.records import NOW, account
@@ -10,12 +12,12 @@ from ringfence.stores.open import open_shared, open_stores
 from ringfence.stores.postgres.address import parse_address
 from ringfence.stores.postgres.stores import PostgresStores
 from ringfence.stores.sql import SqlSessionStore
-from ringfence.stores.sqlite import SQLiteStores
+from ringfence.stores.sqlite import SQLiteStores, prepare
 
 
 def open_sqlite(request):
     """The embedded default."""
-    return open_stores(f"sqlite:///{folder_of(request) / 'contract.db'}")
+    return open_stores(f"sqlite:///{file_of(request)}")
 
 
 def open_shared_sql(request):
@@ -32,8 +34,7 @@ def open_memory(_):
 
 def open_memory_beside(request):
     """Sessions in memory, their accounts in SQLite."""
-    path = folder_of(request) / "contract.db"
-    return open_stores(f"sqlite:///{path}", sessions="memory")
+    return open_stores(f"sqlite:///{file_of(request)}", sessions="memory")
 
 
 def open_psycopg(request):
@@ -73,8 +74,20 @@ def shared_at(request, server):
     return open_shared(request.getfixturevalue(server).url + "?timeout=10")
 
 
-def folder_of(request):
-    return request.getfixturevalue("tmp_path")
+def file_of(request):
+    """Return a file of the test's own, empty and migrated already: that takes longer
+    than a test."""
+    path = request.getfixturevalue("tmp_path") / "contract.db"
+    copy(request.getfixturevalue("migrated_file"), path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def migrated_file(tmp_path_factory):
+    """A file with the tables and nothing in them."""
+    path = tmp_path_factory.mktemp("migrated") / "contract.db"
+    prepare(path)
+    return path
 
 
 @pytest.fixture(scope="session")
@@ -150,7 +163,7 @@ def clock():
 
 
 def in_file(request, clock):
-    return SQLiteStores(folder_of(request) / "contract.db", clock)
+    return SQLiteStores(file_of(request), clock)
 
 
 def in_postgres(request, clock):
