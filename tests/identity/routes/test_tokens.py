@@ -504,3 +504,38 @@ async def test_a_store_that_is_down_is_a_503(house, program, monkeypatch, broken
         "/auth/token/refresh", json=body, headers={"dpop": proof}
     )
     assert answer.status_code == 200
+
+
+@pytest.mark.parametrize("path", ["token/revoke-all", "tokens/x/end"])
+async def test_bodies_of_those_signed_in_are_read_strictly(program, path):
+    tokens = await sign_in(program)
+    program.cookies.clear()
+    body = {"extra": "x"}
+    answer = await program.post(f"/auth/{path}", json=body, headers=bearer(tokens))
+    assert answer.status_code == 422
+
+
+async def test_a_browser_ends_its_own_tokens(house, program):
+    for path in ("/auth/tokens", "/auth/tokens/{}"):
+        await program.post("/auth/token", json=ANN | {"transport": "cookie"})
+        (one,) = (await program.get("/auth/tokens")).json()
+        assert (await program.delete(path.format(one["id"]))).status_code < 300
+        assert "access-8000" not in program.cookies
+
+
+async def test_of_two_refresh_cookies_neither_is_taken(program):
+    headers = {"cookie": "refresh-8000=a; refresh-8000=b"}
+    for path in ("token/refresh", "token/revoke"):
+        answer = await program.post(
+            f"/auth/{path}", json={"transport": "cookie"}, headers=headers
+        )
+        assert answer.json()["code"] == "identity.ambiguous_cookie"
+
+
+async def test_programs_end_a_family_as_a_form_does(house, program):
+    tokens = await sign_in(program)
+    program.cookies.clear()
+    (one,) = (await program.get("/auth/tokens", headers=bearer(tokens))).json()
+    path = f"/auth/tokens/{one['id']}/end"
+    answer = await program.post(path, json={}, headers=bearer(tokens))
+    assert answer.status_code == 204

@@ -2,14 +2,18 @@
 
 import asyncio
 import shutil
+from dataclasses import replace
 
 import pytest
 from tests.identity.gatehouse import EMAIL, PASSWORD, gatehouse
 from tests.identity.tokens.programs import Key
 
 from ringfence.errors import StoreError
+from ringfence.identity.cause import Cause
 from ringfence.identity.tokens.bearer import Shown
+from ringfence.identity.tokens.refusals import TOKEN_EXPIRED
 from ringfence.identity.tokens.settings import TokenSettings
+from ringfence.principal import Principal
 from ringfence.stores.contracts import Reply, Told, Verdict
 
 pytestmark = pytest.mark.anyio
@@ -359,3 +363,105 @@ async def test_it_does_not_end_with_sessions(house, opened):
     assert not opened.cut.is_set()
     opened.forget()
     assert house.sessions.live.count == 0
+
+
+async def test_an_api_key_is_asked_about(prepared, tmp_path):
+    """And is a credential like the others: exactly one."""
+    shutil.copy(prepared, tmp_path)
+    scopes = ("orders:read",)
+    async with (
+        gatehouse(
+            tmp_path, tokens=TokenSettings(enabled=True), api_key_scopes=scopes
+        ) as house,
+        house.client() as client,
+    ):
+        tokens = await tokens_of(client)
+        ann = await house.accounts.by_email(EMAIL)
+        made = await house.identity.api_keys.make(ann.id, "till", scopes, Cause())
+        headers = {"authorization": f"bearer {made.key}"}
+        await client.get("/auth/login", headers=headers)
+        assert last(house).principal.credential == "api-key"
+        assert last(house).credential == "bearer"
+        headers["cookie"] = f"access-8000={tokens['access_token']}"
+        answer = await client.get("/auth/login", headers=headers)
+        assert answer.status_code == 400
+        headers = {"authorization": "Bearer rfk_" + "A" * 49}
+        answer = await client.get("/auth/login", headers=headers)
+        assert (answer.status_code, answer.text) == (401, "identity.api_key_invalid")
+
+
+class Elsewhere:
+    """Another issuer, whose tokens are ``theirs``."""
+
+    def __init__(self):
+        self.said = Principal("issuer|ann", credential="token")
+
+    def is_theirs(self, token):
+        return token == b"theirs"
+
+    async def principal(self, token):
+        return self.said
+
+
+@pytest.fixture
+def elsewhere(house):
+    """That issuer, trusted here."""
+    house.sessions._credentials._foreign = Elsewhere()
+    return house.sessions._credentials._foreign
+
+
+THEIRS = {"authorization": "Bearer theirs"}
+
+
+async def test_a_token_of_another_issuer_is_asked_about(house, program, elsewhere):
+    tokens = await tokens_of(program)
+    await program.get("/auth/login", headers=THEIRS)
+    assert last(house).principal is elsewhere.said
+    for headers, status in (
+        (THEIRS | {"cookie": f"access-8000={tokens['access_token']}"}, 400),
+        (THEIRS | {"authorization": "DPoP theirs"}, 401),
+        (THEIRS | {"authorization": "Bearer ours"}, 401),
+        (THEIRS | {"authorization": "Bearer"}, 401),
+        (bearer(tokens), 200),
+    ):
+        answer = await program.get("/auth/login", headers=headers)
+        assert answer.status_code in {status, 303 if status == 200 else status}
+    elsewhere.said = TOKEN_EXPIRED
+    answer = await program.get("/auth/login", headers=THEIRS)
+    assert answer.text == "identity.token_expired"
+
+
+async def test_where_a_key_is_required_theirs_are_not_enough(house, program, elsewhere):
+    credentials = house.sessions._credentials
+    credentials._tokens = replace(credentials._tokens, is_bound=True)
+    assert (await program.get("/auth/login", headers=THEIRS)).status_code == 401
+
+
+async def test_what_their_token_opens_ends_with_it(house, program, elsewhere):
+    await program.get("/auth/login", headers=THEIRS)
+    line = Line()
+    house.identity.watch(last(house), line.end)
+    await house.sessions.live.check()
+    await asyncio.sleep(0)
+    assert not line.cut.is_set()
+    elsewhere.said = TOKEN_EXPIRED
+    await house.sessions.live.check()
+    await asyncio.wait_for(line.cut.wait(), 5)
+
+
+async def test_their_issuer_can_be_asked_no_more(house, program, elsewhere):
+    await program.get("/auth/login", headers=THEIRS)
+    line = Line()
+    house.identity.watch(last(house), line.end)
+    house.sessions._credentials._foreign = None
+    await house.sessions.live.check()
+    await asyncio.wait_for(line.cut.wait(), 5)
+
+
+async def test_signing_out_as_a_program_ends_its_family(house, program):
+    tokens = await tokens_of(program)
+    assert (
+        await program.post("/auth/logout", headers=bearer(tokens))
+    ).status_code == 204
+    answer = await program.get("/auth/me", headers=bearer(tokens))
+    assert answer.text == "identity.token_revoked"

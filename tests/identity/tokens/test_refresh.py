@@ -14,6 +14,8 @@ from ringfence.denial import Denial
 from ringfence.errors import StoreError
 from ringfence.identity.cause import Cause
 from ringfence.identity.tokens.refresh import Pair
+from ringfence.identity.tokens.refresh_token import RefreshTokenForm
+from ringfence.stores.contracts import Rotated
 from ringfence.stores.open import open_stores
 
 pytestmark = pytest.mark.anyio
@@ -395,3 +397,47 @@ async def test_in_two_processes_as_well(kind, request, tmp_path):
         ((token, times),) = counted.items()
         assert token.startswith("rfr_")
         assert times == 2
+
+
+async def test_an_answer_that_is_not_ours_is_not_told(house, monkeypatch):
+    """Who can write to the database cannot have a token of theirs handed out."""
+    first = await begin(house)
+    await rotate(house, first)
+
+    async def swapped(*_):
+        return Rotated("replayed", b"something else", ANN.id)
+
+    monkeypatch.setattr(house.stores.grants, "rotate", swapped)
+    assert (await rotate(house, first)).code == "identity.refresh_invalid"
+
+
+async def test_an_owner_is_waited_for(house):
+    """Telling may be something to wait for."""
+    told = []
+
+    async def tell(*said):
+        told.append(said)
+
+    house.families._told = tell
+    first = await begin(house)
+    await rotate(house, await rotate(house, first))
+    await rotate(house, first)
+    assert told == [(ANN.id, "refresh_reused")]
+
+
+def test_there_is_a_last_generation():
+    form = RefreshTokenForm(lambda: (b"k" * 32,))
+    assert form.read(form.write(bytes(16), 2**32 - 1).text).generation == 2**32 - 1
+    with pytest.raises(ValueError, match="too often"):
+        form.write(bytes(16), 2**32)
+
+
+def test_codes_of_a_key_before_the_last_rotation_are_read():
+    keys = [b"a" * 32]
+    form = RefreshTokenForm(lambda: keys)
+    old = form.write(bytes(16), 0).text
+    keys.insert(0, b"b" * 32)
+    assert form.read(old) is not None
+    assert form.read(form.write(bytes(16), 1).text) is not None
+    del keys[1]
+    assert form.read(old) is None
