@@ -75,6 +75,7 @@ def printed(folder, page, file, which=-1):
         DOCS / "guides" / "identity" / "tokens.md",
         DOCS / "guides" / "identity" / "openid.md",
         DOCS / "guides" / "identity" / "mail.md",
+        DOCS / "guides" / "identity" / "api-keys.md",
         DOCS / "guides" / "identity" / "recovery.md",
     ],
 )

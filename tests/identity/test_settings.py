@@ -55,6 +55,8 @@ def test_the_usual_three_numbers_against_brute_force():
         {"session_moved": "quit"},
         {"sessions": "redis"},
         {"site_name": ""},
+        {"api_key_scopes": ("orders read",)},
+        {"api_key_scopes": ("",)},
         {"after_sign_in": "https://evil.example"},
         {"after_sign_in": "//evil.example"},
     ],
