@@ -44,7 +44,7 @@ async def ann(house):
     return (await house.accounts.by_email(EMAIL)).id
 
 
-FACTS = {"factor": "totp", "left": 3, "name": "export", "issuer": "id.example"}
+FACTS = {"factor": "totp", "left": 3, "label": "export", "issuer": "id.example"}
 
 
 async def test_each_kind_is_told(house, notices, ann):
