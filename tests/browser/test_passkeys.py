@@ -17,6 +17,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse
 from starlette.routing import Route
 from tests.attacks.serving import NO_TLS, RAISED, served
+from tests.browser.witness import Witness
 
 from ringfence import Guard, Settings, access
 
@@ -27,6 +28,7 @@ SHOTS = os.environ.get("RINGFENCE_TEST_SCREENSHOTS", "")
 HOME = re.compile(r":\d+/$")
 LIST = re.compile(r":\d+/auth/passkeys$")
 
+_counts = count(1000, 1000)  # so that no test's passkey is a copy of another's
 _people = (f"person-{number}@example.com" for number in count())
 
 
@@ -109,14 +111,8 @@ def sign_in(page, email, next_page="/auth/passkeys"):
     page.get_by_role("button", name="Sign in", exact=True).click()
 
 
-@pytest.fixture(params=["light", "dark"])
-def scheme(request):
-    return request.param
-
-
-@pytest.fixture
-def email(shop):
-    """The address of somebody with an account."""
+def register(shop):
+    """Make an account, and return its address."""
     account = {"email": next(_people), "password": PASSWORD}
     with httpx2.Client(base_url=shop[0].url, verify=NO_TLS) as client:
         assert client.post("/auth/register", json=account).status_code == 202
@@ -124,9 +120,9 @@ def email(shop):
 
 
 @pytest.fixture
-def phone(shop, visit):
-    """A telephone that is an authenticator too; passkeys need the site's name."""
-    return visit(shop[0].other_site, viewport=PHONE)
+def email(shop):
+    """The address of somebody with an account."""
+    return register(shop)
 
 
 def add_passkey(page, name=""):
@@ -143,14 +139,28 @@ def keep_codes(page):
     return codes
 
 
+@pytest.fixture(scope="module")
+def passkey(shop, browser):
+    """The address of somebody with a passkey, and the passkey."""
+    context = browser.new_context(base_url=shop[0].other_site)
+    witness = Witness(context)
+    address, device = register(shop), Device.of(witness)
+    sign_in(witness.page, address)
+    witness.page.wait_for_url(LIST)
+    add_passkey(witness.page, "My telephone")
+    keep_codes(witness.page)
+    [credential] = device.credentials()
+    context.close()
+    return address, credential
+
+
 @pytest.fixture
-def ready(phone, email):
-    """The same, signed in by password, with a passkey and its recovery codes."""
-    device = Device.of(phone)
-    sign_in(phone.page, email)
-    phone.page.wait_for_url(LIST)
-    add_passkey(phone.page, "My telephone")
-    keep_codes(phone.page)
+def ready(shop, visit, passkey):
+    """A telephone with that passkey, which has counted on since; nobody is signed in
+    there. It is not touched before it is told to."""
+    phone = visit(shop[0].other_site, viewport=PHONE)
+    device = Device.of(phone, automaticPresenceSimulation=False)
+    device.take({**passkey[1], "signCount": next(_counts)})
     return phone, device
 
 
@@ -160,21 +170,21 @@ def sign_out(page):
     page.wait_for_url("**/auth/login?note=signed-out")
 
 
-def test_a_passkey_from_the_first_to_the_last_day(shop, visit, email, scheme):
+def test_a_passkey_from_the_first_to_the_last_day(shop, visit, email):
     """Made, used without a name and a password, renamed, removed; on a telephone, in
-    both colours, under the policies that every page has."""
-    phone = visit(shop[0].other_site, viewport=PHONE, color_scheme=scheme)
+    the dark, under the policies that every page has."""
+    phone = visit(shop[0].other_site, viewport=PHONE, color_scheme="dark")
     page, device = phone.page, Device.of(phone)
     sign_in(page, email)
     page.wait_for_url(LIST)
-    shot(page, f"none-{scheme}")
+    shot(page, "none")
     add_passkey(page, "My telephone")
     page.get_by_role("heading", name="Keep these codes").wait_for()
-    shot(page, f"codes-{scheme}")
+    shot(page, "codes")
     assert phone.width()[0] <= PHONE["width"]
     assert len(keep_codes(page)) == 10
     assert page.get_by_text("Not used yet").is_visible()
-    shot(page, f"list-{scheme}")
+    shot(page, "list")
     [credential] = device.credentials()
     assert credential["isResidentCredential"]
     assert credential["rpId"] == "localhost"
@@ -184,7 +194,7 @@ def test_a_passkey_from_the_first_to_the_last_day(shop, visit, email, scheme):
     page.goto("/auth/login?next=/auth/passkeys")
     button = page.get_by_role("button", name="Sign in with a passkey")
     button.wait_for()
-    shot(page, f"login-{scheme}")
+    shot(page, "login")
     device.touched(yes=True)
     button.click()
     page.wait_for_url(LIST)
@@ -205,56 +215,40 @@ def test_a_passkey_from_the_first_to_the_last_day(shop, visit, email, scheme):
 
 def test_the_offer_among_the_addresses(ready):
     """Nothing is pressed: the browser offers the passkey in the address field, and the
-    device says yes."""
-    phone, _ = ready
+    device says yes. It makes no second one for the same account."""
+    phone, device = ready
     page = phone.page
-    sign_out(page)  # which leads to the sign-in page
-    page.wait_for_url(HOME)
-    me = page.request.get("/auth/me").json()
-    assert me["factors"] == ["passkey"]
+    device.touched(yes=True)
+    page.goto("/auth/login?next=/auth/passkeys")
+    page.wait_for_url(LIST)
+    assert page.request.get("/auth/me").json()["factors"] == ["passkey"]
     assert phone.errors == []
+    add_passkey(page)
+    page.get_by_text("This device has a passkey for you already.").wait_for()
 
 
-def test_the_passkey_after_the_password(ready, shop, visit, email):
-    """In another browser the password is half a sign-in; the other half is asked for on
-    a page of its own."""
-    _, device = ready
-    [credential] = device.credentials()
-    other = visit(shop[0].other_site)
-    key = Device.of(other, automaticPresenceSimulation=False)
-    key.take(credential)
-    page = other.page
-    sign_in(page, email, "/")
+def test_the_passkey_after_the_password(ready, passkey):
+    """The password is half a sign-in; the other half is asked for on a page of its
+    own."""
+    phone, device = ready
+    page = phone.page
+    sign_in(page, passkey[0], "/")
     page.wait_for_url("**/auth/second-factor**")
     shot(page, "second-factor")
     assert page.request.get("/auth/me").status == 401
-    key.touched(yes=True)
+    device.touched(yes=True)
     page.get_by_role("button", name="Use your passkey").click()
     page.wait_for_url(HOME)
     assert page.request.get("/auth/me").json()["factors"] == ["passkey", "password"]
-    assert other.errors == []
-
-
-def test_a_device_that_does_not_know_its_user_proves_nothing(ready):
-    """Whoever holds it cannot sign in: the browser itself says no."""
-    phone, device = ready
-    device.touched(yes=False)
-    sign_out(phone.page)
-    device.verifies(its_user=False)
-    button = phone.page.get_by_role("button", name="Sign in with a passkey")
-    button.wait_for()
-    device.touched(yes=True)
-    button.click()
-    fault = phone.page.get_by_text("No passkey was used.")
-    fault.wait_for()
-    shot(phone.page, "refused")
-    assert phone.page.request.get("/auth/me").status == 401
 
 
 def test_a_proof_that_is_asked_for_on_the_way(ready, shop):
     """A page that asks for a recent proof takes the passkey, and leads back."""
-    phone, _ = ready
+    phone, device = ready
     page = phone.page
+    device.touched(yes=True)
+    page.goto("/auth/login")
+    page.wait_for_url(HOME)
     change(shop[1], "UPDATE ringfence_sessions SET proved = proved - 601")
     page.goto("/transfers?to=7")
     page.wait_for_url("**/auth/confirm?next=**")
@@ -265,29 +259,36 @@ def test_a_proof_that_is_asked_for_on_the_way(ready, shop):
     assert phone.errors == []
 
 
-def test_a_copy_that_comes_second(ready, shop, visit):
-    """The counters give it away."""
+def press(page, device):
+    """Press the button on the sign-in page, and touch the device."""
+    page.goto("/auth/login")
+    button = page.get_by_role("button", name="Sign in with a passkey")
+    button.wait_for()
+    device.touched(yes=True)
+    button.click()
+
+
+def test_a_device_that_does_not_know_its_user_proves_nothing(ready):
+    """Whoever holds it cannot sign in: the browser itself says no."""
     phone, device = ready
-    [credential] = device.credentials()
+    device.verifies(its_user=False)
+    press(phone.page, device)
+    phone.page.get_by_text("No passkey was used.").wait_for()
+    shot(phone.page, "refused")
+    assert phone.page.request.get("/auth/me").status == 401
+
+
+def test_a_copy_that_comes_second(ready, shop, visit):
+    """The counters give it away, and it cannot try again."""
+    phone, device = ready
     thief = visit(shop[0].other_site)
     copy = Device.of(thief, automaticPresenceSimulation=False)
-    copy.take(credential)
-    for _ in range(2):  # the owner signs in
-        sign_out(phone.page)
-        phone.page.wait_for_url(HOME)
-    thief.page.goto("/auth/login")
-    button = thief.page.get_by_role("button", name="Sign in with a passkey")
-    button.wait_for()
-    copy.touched(yes=True)
-    button.click()
+    copy.take(device.credentials()[0])
+    press(phone.page, device)
+    phone.page.wait_for_url(HOME)
+    press(thief.page, copy)
     thief.page.get_by_text("counted backwards").wait_for()
     assert thief.page.request.get("/auth/me").status == 401
-
-
-def test_one_device_makes_one_passkey(ready):
-    phone, _ = ready
-    add_passkey(phone.page)
-    phone.page.get_by_text("This device has a passkey for you already.").wait_for()
 
 
 def test_a_number_leads_to_the_name(shop, visit, email):

@@ -298,8 +298,8 @@ class IdentityUnlinked(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PasskeyCopied(Event):
-    """A passkey has counted backwards: there is a copy of it, and one of the two was
-    refused. ``passkey`` is its public id, ``counter`` what was sent."""
+    """A passkey has counted backwards: there is a copy of it, and neither of the two is
+    believed from now on. ``passkey`` is its public id, ``counter`` what was sent."""
 
     name: ClassVar[str] = "authn_passkey_copied"
     level: ClassVar[str] = "CRITICAL"

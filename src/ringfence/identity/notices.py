@@ -73,7 +73,7 @@ SENTENCES: dict[str, Said] = {
     "passkey_copied": Said(
         "One of your passkeys may have been copied",
         "A passkey of your account was used with an older counter, as a copy of it "
-        "would be, and was refused. Remove it, and make a new one.",
+        "would be. It is not believed any more: remove it, and make a new one.",
     ),
     "recovery_code_used": Said(
         "A recovery code was used",

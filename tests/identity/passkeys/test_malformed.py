@@ -35,7 +35,7 @@ USED = KEY.get({"rpId": "localhost", "challenge": CHALLENGE})
 PUBLIC = cbor2.dumps(cose(KEY.key))
 OBJECT = raw(MADE["response"]["attestationObject"])
 
-few = settings(max_examples=150)
+few = settings(max_examples=80)
 leaves = (
     st.none()
     | st.booleans()

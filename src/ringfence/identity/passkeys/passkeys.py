@@ -58,6 +58,7 @@ from ringfence.stores.contracts import (
 )
 
 MOST = 32  # of one account; a browser is told all of them in each ceremony
+COPIED_COUNTER = 2**32  # above all that an authenticator can count to
 _PUBLIC_ID_BYTES = 16
 
 
@@ -307,7 +308,11 @@ class Passkeys:
         self, found: _Proved, counter: int, exchange: Exchange, purpose: Purpose
     ) -> Denial | None:
         """Write the use down. A counter that does not rise is that of a copy, or of the
-        original after a copy was used (WebAuthn Level 3, section 6.1.1)."""
+        original after a copy was used (WebAuthn Level 3, section 6.1.1).
+
+        From then on neither is believed: whoever has copied a key can count as high as
+        it takes, and would be let in at the second try while its owner is not.
+        """
         account, passkey = found
         if await self._factors.advance(
             PASSKEY, passkey.id, counter=counter, at=self._clock()
@@ -315,6 +320,12 @@ class Passkeys:
             return None
         if await self._factors.find(PASSKEY, passkey.id) is None:
             return self._failed(account, "removed meanwhile", exchange, purpose)
+        is_news = await self._factors.advance(
+            PASSKEY, passkey.id, counter=COPIED_COUNTER, at=passkey.used
+        )
+        if not is_news:
+            self._failed(account, "known to be copied", exchange, purpose)
+            return COPIED
         self._record(
             PasskeyCopied(
                 **_where(exchange, account),

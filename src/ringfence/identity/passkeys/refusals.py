@@ -24,8 +24,8 @@ REFUSED = Denial(
 COPIED = Denial(
     401,
     "identity.passkey_copied",
-    "This passkey has counted backwards, as a copy of it would. Sign in another way "
-    "and replace it.",
+    "This passkey has counted backwards, as a copy of it would, and is not believed "
+    "any more. Sign in another way and replace it.",
 )
 NOT_ADDED = Denial(
     400,

@@ -22,7 +22,11 @@ from ringfence.identity.factors.refusals import PENDING_OVER
 from ringfence.identity.factors.verify import SecondFactors
 from ringfence.identity.passkeys.authenticators import details_of
 from ringfence.identity.passkeys.messages import NewCredential, UsedCredential
-from ringfence.identity.passkeys.passkeys import Passkeys, public_id
+from ringfence.identity.passkeys.passkeys import (
+    COPIED_COUNTER,
+    Passkeys,
+    public_id,
+)
 from ringfence.identity.pending import Pending
 from ringfence.identity.refusals import SIGN_IN_FAILED
 from ringfence.identity.routes.desk import (
@@ -292,6 +296,7 @@ def _describe(passkey: Factor) -> Mapping[str, Any]:
         "created": _moment(passkey.created),
         "last_used": _moment(passkey.used) if passkey.used else None,
         "synced": details.backup_eligible,
+        "copied": passkey.counter >= COPIED_COUNTER,
         "transports": details.transports,
     }
 
