@@ -4,7 +4,12 @@ import asyncio
 
 import pyotp
 import pytest
-from tests.contracts.conftest import STORES, emptied, migrated  # noqa: F401 - fixtures
+from tests.contracts.conftest import (  # noqa: F401 - fixtures, beside the list
+    STORES,
+    emptied,
+    migrated,
+    migrated_file,
+)
 from tests.contracts.raced import raced
 from tests.identity.factors.setting_up import NOW, opened, with_app
 from tests.identity.gatehouse import visit
