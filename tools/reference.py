@@ -56,7 +56,13 @@ read in two ways are refused with 400 and `traffic.path_...`, which says what is
 wrong ([ambiguous-path](../attacks/ambiguous-path.md)).
 """
 # What makes a refusal, and the beginning that it gives to the code.
-MAKERS = {"Denial": "", "Invalid": "", "_denial": "traffic."}
+MAKERS = {
+    "Denial": "",
+    "Invalid": "",
+    "ProofRefused": "",
+    "SecondFactorNeeded": "",
+    "_denial": "traffic.",
+}
 
 
 def settings_page() -> str:
