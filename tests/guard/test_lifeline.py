@@ -240,3 +240,19 @@ async def test_what_ends_by_itself_is_forgotten(guarded, monkeypatch):
         await sign_in(client)
         assert (await client.get("/feed")).text == "onetwo"
         assert started.guard._rooms.identity.sessions.live.count == 0
+
+
+@pytest.mark.anyio
+async def test_who_has_left_already_is_told_nothing():
+    """The client closes at the very moment at which its session ends: no error is left
+    in a task that nobody asks."""
+
+    async def gone(message):
+        raise ConnectionResetError
+
+    session = Session()
+    exchange = Exchange(scope_of("websocket"), None)
+    line = Lifeline(exchange, gone, session.watch, sized=False)
+    session.end()
+    await line._farewell
+    line.release()

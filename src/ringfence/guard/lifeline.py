@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 
 from ringfence.exchange import Exchange, Message, Receive, Send
 
@@ -70,16 +71,17 @@ class Lifeline:
             self._farewell = asyncio.create_task(self._say_farewell())
 
     async def _say_farewell(self) -> None:
-        if self._websocket:
-            await self._send(
-                {
-                    "type": "websocket.close",
-                    "code": POLICY_VIOLATION,
-                    "reason": "The session has ended.",
-                }
-            )
-        else:
-            await self._send({"type": "http.response.body", "body": b""})
+        with suppress(OSError):  # the client has left at the very same moment
+            await self._send(self._last_words())
+
+    def _last_words(self) -> Message:
+        if not self._websocket:
+            return {"type": "http.response.body", "body": b""}
+        return {
+            "type": "websocket.close",
+            "code": POLICY_VIOLATION,
+            "reason": "The session has ended.",
+        }
 
     async def receive(self, receive: Receive) -> Message:
         """Return the client's next message, or that it is gone.
