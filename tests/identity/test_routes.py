@@ -190,6 +190,9 @@ async def test_registration_takes_no_role(house, browser):
     answer = await browser.post("/auth/register", json=sent)
     assert answer.status_code == 422
     assert answer.json()["detail"] == "roles: This field is not known here."
+    assert answer.json()["errors"] == [
+        {"field": "roles", "message": "This field is not known here."}
+    ]
     assert len(await house.accounts.page()) == 1
 
 

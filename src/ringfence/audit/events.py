@@ -202,8 +202,8 @@ class SessionMoved(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RefreshReused(Event):
-    """A refresh token was used again: it is in two hands. Its ``family`` was ended, with
-    every access token of it; ``generation`` is how old it was."""
+    """A refresh token was used again: it is in two hands. Its ``family`` was ended,
+    with every access token of it; ``generation`` is how old it was."""
 
     name: ClassVar[str] = "authn_token_reuse"
     level: ClassVar[str] = "CRITICAL"

@@ -11,6 +11,7 @@ import msgspec
 
 from ringfence.denial import Denial
 from ringfence.identity.entrance import SecondFactorNeeded
+from ringfence.identity.refusals import Invalid
 from ringfence.identity.tokens.families import public_id
 from ringfence.identity.tokens.refresh import Pair
 from ringfence.identity.tokens.refusals import OAUTH_ERRORS
@@ -22,13 +23,14 @@ _FACTORS = "factor "  # a remedy that begins so names factors, with commas betwe
 def problem(denial: Denial, request_id: str) -> bytes:
     """Return the body that a refusal is answered with, in the shape of all refusals.
 
-    Where a second factor is missing, ``factors`` are those of which any one would do;
-    half a sign-in carries ``pending`` as well, to be sent along with it. What OAuth has
-    a name for carries that as ``error``, for clients that know no other.
+    ``errors`` say what is wrong with single fields. Where a second factor is missing,
+    ``factors`` are those of which any one would do; half a sign-in carries ``pending``
+    as well, to be sent along with it. What OAuth has a name for carries that as
+    ``error``, for clients that know no other.
 
     Source: RFC 9457; RFC 6749, section 5.2; RFC 9449, section 5.
     """
-    members = {
+    members: dict[str, Any] = {
         "type": "about:blank",
         "title": HTTPStatus(denial.status).phrase,
         "status": denial.status,
@@ -38,6 +40,10 @@ def problem(denial: Denial, request_id: str) -> bytes:
     }
     if denial.code in OAUTH_ERRORS:
         members["error"] = OAUTH_ERRORS[denial.code]
+    if isinstance(denial, Invalid):
+        members["errors"] = [
+            {"field": field, "message": sentence} for field, sentence in denial.fields
+        ]
     if isinstance(denial, SecondFactorNeeded):
         members |= {"factors": denial.factors, "pending": denial.pending}
     elif denial.remedy.startswith(_FACTORS):
