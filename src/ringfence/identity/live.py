@@ -12,7 +12,7 @@ from typing import Any
 from ringfence.clock import Clock
 from ringfence.errors import StoreError
 from ringfence.exchange import Exchange
-from ringfence.stores.contracts import SessionRecord, SessionStore
+from ringfence.stores.contracts import ApiKeyRecord, SessionRecord, SessionStore
 
 logger = logging.getLogger("ringfence.identity")
 
@@ -140,7 +140,8 @@ class Live:
         self._end(
             connection
             for connection in self._of_account.get(account_id, ())
-            if connection.token is not None and connection.token.sid == family
+            if not isinstance(connection.token, ApiKeyRecord | None)
+            and connection.token.sid == family
         )
 
     def end_account(self, account_id: str, *, keep: bytes | None = None) -> None:

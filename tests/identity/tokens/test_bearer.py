@@ -390,6 +390,34 @@ async def test_an_api_key_is_asked_about(prepared, tmp_path):
         assert (answer.status_code, answer.text) == (401, "identity.api_key_invalid")
 
 
+async def test_a_family_ends_beside_what_a_key_has_opened(prepared, tmp_path):
+    """A WebSocket of an API key, of the same account, is no hindrance."""
+    shutil.copy(prepared, tmp_path)
+    scopes = ("orders:read",)
+    async with (
+        gatehouse(
+            tmp_path, tokens=TokenSettings(enabled=True), api_key_scopes=scopes
+        ) as house,
+        house.client() as client,
+    ):
+        tokens = await tokens_of(client)
+        ann = await house.accounts.by_email(EMAIL)
+        made = await house.identity.api_keys.make(ann.id, "till", scopes, Cause())
+        headers = {"authorization": f"Bearer {made.key}"}
+        await client.get("/auth/login", headers=headers)
+        line = Line()
+        house.identity.watch(last(house), line.end)
+        body = {"token": tokens["refresh_token"]}
+        answer = await client.post("/auth/token/revoke", json=body)
+        assert answer.status_code == 200
+        answer = await client.post(
+            "/auth/token/refresh", json={"refresh_token": tokens["refresh_token"]}
+        )
+        assert answer.json()["code"] == "identity.refresh_invalid"
+        await asyncio.sleep(0)
+        assert not line.cut.is_set()
+
+
 class Elsewhere:
     """Another issuer, whose tokens are ``theirs``."""
 
