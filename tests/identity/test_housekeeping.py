@@ -26,7 +26,7 @@ async def test_what_has_expired_is_deleted(prepared, tmp_path):
             assert await stores.grants.add(grant(name, **times), epoch=ann.epoch)
             del times["ends"]
             assert await stores.api_keys.add(api_key(name, **times), epoch=ann.epoch)
-        await house.identity._housekeeping.sweep()
+        await house.identity._parts.housekeeping.sweep()
         with closing(sqlite3.connect(house.database)) as connection:
             for table in ("grants", "api_keys"):
                 query = f"SELECT count(*) FROM ringfence_{table}"

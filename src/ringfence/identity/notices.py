@@ -144,7 +144,7 @@ class Notices:
         clock: Clock,
     ) -> None:
         self._accounts = accounts
-        self._post = post
+        self.post = post
         self._clock = clock
 
     def told(self, account_id: str, kind: str, **facts: object) -> None:
@@ -160,9 +160,9 @@ class Notices:
         """
         title, sentence = SENTENCES[kind]
         sentence = sentence.format_map({k: _plain(v) for k, v in facts.items()})
-        if self._post is None:
+        if self.post is None:
             return
-        post = self._post
+        post = self.post
         exchange = active.get()
         values = {
             "title": title,

@@ -8,6 +8,7 @@ from tests.identity.gatehouse import Clock, Ledger, visit
 
 from ringfence.identity.attempts import Attempts
 from ringfence.identity.factors.open import open_factors
+from ringfence.identity.ground import Ground
 from ringfence.identity.known_device import KnownDevices
 from ringfence.identity.settings import IdentitySettings
 from ringfence.stores.memory_counters import MemoryCounters
@@ -39,30 +40,33 @@ def opened(stores, *, clock=None, keys=None, counters=None, **settings):
     clock = clock or Clock(NOW)
     keys = keys or TwoKeys()
     ledger = Ledger()
+    ground = Ground(
+        IdentitySettings(site_name="The shop", **settings),
+        stores,
+        counters or MemoryCounters(clock=clock),
+        keys,
+        ledger.record,
+        clock,
+        (),
+        development=True,
+    )
     devices = KnownDevices(
-        lambda: keys.derive_all("identity.device"), development=True, clock=clock
+        ground.keys("identity.device"), development=True, clock=clock
     )
     attempts = Attempts(
-        counters or MemoryCounters(clock=clock),
-        IdentitySettings(**settings),
+        ground.counters,
+        ground.settings,
         devices,
         epoch_of=_no_epoch,
-        identifier=lambda email_key: f"hash of {email_key}",
+        identifier=ground.identifier,
         record=ledger.record,
         clock=clock,
     )
-    factors = open_factors(
-        stores.factors,
-        attempts,
-        keys,
-        issuer="The shop",
-        record=ledger.record,
-        identifier=lambda email_key: f"hash of {email_key}",
-        clock=clock,
-    )
+    factors = open_factors(ground, attempts)
     return SimpleNamespace(
         factors=factors,
         attempts=attempts,
+        identifier=ground.identifier,
         ledger=ledger,
         clock=clock,
         stores=stores,

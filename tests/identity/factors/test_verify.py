@@ -68,7 +68,7 @@ async def test_what_is_no_proof_gets_one_answer(setup, code):
     assert (refused.status, refused.code) == (401, "identity.code_wrong")
     assert refused.fields[0][0] == "code"
     (event,) = setup.ledger.named(FactorFailed)
-    assert event.identifier == "hash of ann@example.com"
+    assert event.identifier == setup.identifier("ann@example.com")
     assert code not in repr(event) or len(code) < 6
 
 

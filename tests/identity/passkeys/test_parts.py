@@ -1,6 +1,7 @@
 """The parts of passkeys by themselves: where they work, and what a challenge is."""
 
 import sys
+from types import SimpleNamespace
 
 import pytest
 from tests.identity.gatehouse import Clock, Keys, gatehouse, visit
@@ -217,11 +218,10 @@ async def test_a_missing_library_is_named(tmp_path, monkeypatch):
     with pytest.raises(MissingExtraError, match=r"ringfence\[mfa\]"):
         async with gatehouse(tmp_path):
             pass
-    settings = IdentitySettings(passkeys=False)
-    rest = dict.fromkeys(
-        ("public_origins", "development", "identifier", "record", "clock")
+    off = SimpleNamespace(
+        settings=IdentitySettings(passkeys=False), stores=None, development=True
     )
-    assert open_passkeys(settings, None, None, object(), None, **rest) is None
+    assert open_passkeys(off, None, object()) is None
 
 
 def test_an_owner_hears_of_a_copy():

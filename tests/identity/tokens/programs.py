@@ -12,8 +12,11 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from tests.identity.gatehouse import Clock, Keys, Ledger, visit
 from tests.identity.tokens.forge import b64
 
+from ringfence.identity.ground import Ground
+from ringfence.identity.settings import IdentitySettings
 from ringfence.identity.tokens.open import open_tokens
 from ringfence.identity.tokens.settings import TokenSettings
+from ringfence.stores.memory_counters import MemoryCounters
 
 
 def opened_over(stores, clock=None, **settings):
@@ -21,10 +24,16 @@ def opened_over(stores, clock=None, **settings):
     clock, ledger = clock or Clock(), Ledger()
     tokens = open_tokens(
         TokenSettings(enabled=True, **settings),
-        stores,
-        Keys(),
-        public_origins=("https://shop.example",),
-        clock=clock,
+        Ground(
+            IdentitySettings(),
+            stores,
+            MemoryCounters(clock=clock),
+            Keys(),
+            ledger.record,
+            clock,
+            ("https://shop.example",),
+            development=False,
+        ),
     )
     told, ended = [], []
     families = tokens.families(

@@ -2,69 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
 from typing import TYPE_CHECKING
 
-from ringfence.audit.events import Event
-from ringfence.clock import Clock
 from ringfence.errors import MissingExtraError
-from ringfence.identity.accounts import Accounts
-from ringfence.identity.attempts import Attempts
-from ringfence.identity.entrance import Entrance
 from ringfence.identity.fetch import Fetch
 from ringfence.identity.openid import attempt
 from ringfence.identity.openid.settings import OpenIdSettings
-from ringfence.identity.sessions import Sessions
-from ringfence.secrets.keyring import Keyring
-from ringfence.stores.contracts import CounterStore, Stores
+from ringfence.identity.parts import Parts
 
 if TYPE_CHECKING:
     from ringfence.identity.routes.desk import Desk
-    from ringfence.identity.routes.gatehouse import Subject
+    from ringfence.identity.routes.route import Subject
 
 
-def open_openid_routes(  # noqa: PLR0913 - what stands below, each by its name
-    settings: OpenIdSettings,
-    desk: Desk,
-    *,
-    accounts: Accounts,
-    sessions: Sessions,
-    entrance: Entrance,
-    attempts: Attempts,
-    stores: Stores,
-    keyring: Keyring,
-    counters: CounterStore,
-    fetch: Fetch | None,
-    public_origins: tuple[str, ...],
-    development: bool,
-    record: Callable[[Event], None],
-    clock: Clock,
+def open_openid_routes(
+    settings: OpenIdSettings, desk: Desk, parts: Parts, fetch: Fetch | None
 ) -> tuple[Subject, ...]:
-    """Return the addresses of the sign-in with other providers, none where there are
+    """Return the addresses of the sign-in with other providers; none where there are
     no providers.
 
     Args:
         settings: of the providers.
         desk: answers.
-        accounts: decides about accounts.
-        sessions: renews and ends sessions.
-        entrance: opens them.
-        attempts: counts new accounts.
-        stores: keep what lasts.
-        keyring: gives the keys.
-        counters: keep what is left of the limits.
+        parts: decide.
         fetch: asks other services.
-        public_origins: of this service.
-        development: plain http on this machine.
-        record: takes the events.
-        clock: tells the time.
 
     Raises:
         SettingsError: a provider is reached without TLS in production.
         MissingExtraError: a library of the extra ``openid`` is not installed.
         TypeError: there are providers, and nothing to ask them with.
     """
+    ground = parts.ground
+    stores, clock, development = ground.stores, ground.clock, ground.development
     if not settings.providers:
         return ()
     if not development:
@@ -82,7 +51,7 @@ def open_openid_routes(  # noqa: PLR0913 - what stands below, each by its name
         ) from error
 
     begun = attempt.Attempts(
-        partial(keyring.derive_all, "identity.openid"),
+        ground.keys("identity.openid"),
         stores.replays,
         development=development,
         clock=clock,
@@ -93,17 +62,21 @@ def open_openid_routes(  # noqa: PLR0913 - what stands below, each by its name
             for each in settings.providers
         },
         begun,
-        counters=counters,
-        public_origins=public_origins,
-        record=record,
+        counters=ground.counters,
+        public_origins=ground.public_origins,
+        record=ground.record,
     )
     identities = Identities(
         stores.links,
-        accounts,
-        attempts,
+        parts.accounts,
+        parts.attempts,
         registration=desk.registration,
         issuers=[each.issuer for each in settings.providers],
-        record=record,
+        record=ground.record,
         clock=clock,
     )
-    return (OpenIdRoutes(desk, client, identities, accounts, sessions, entrance),)
+    return (
+        OpenIdRoutes(
+            desk, client, identities, parts.accounts, parts.sessions, parts.entrance
+        ),
+    )

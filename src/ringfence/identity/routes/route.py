@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Literal
+from typing import Literal, Protocol
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -22,3 +22,10 @@ class IdentityRoute(Route):
     """A route that says who may use it. The guard makes its policy of it."""
 
     identity_access: Access
+
+
+class Subject(Protocol):
+    """What has addresses."""
+
+    def routes(self) -> list[IdentityRoute]:
+        """Return them, each with who may use it."""

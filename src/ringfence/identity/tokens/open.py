@@ -4,34 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
-from typing import TYPE_CHECKING
 
 from ringfence.audit.events import Event
 from ringfence.clock import Clock
 from ringfence.errors import MissingExtraError
 from ringfence.identity.fetch import Fetch
+from ringfence.identity.ground import Ground
 from ringfence.identity.tokens.access_token import AccessTokens
-from ringfence.identity.tokens.bearer import Credentials, ForeignCheck, TokenCheck
+from ringfence.identity.tokens.bearer import ForeignCheck, TokenCheck
 from ringfence.identity.tokens.dpop import Proofs
-from ringfence.identity.tokens.jwks import PublicKeys
 from ringfence.identity.tokens.keys import TokenKeys
 from ringfence.identity.tokens.nonces import Nonces
 from ringfence.identity.tokens.refresh import RefreshLifetime, RefreshTokens, Told
 from ringfence.identity.tokens.refresh_token import RefreshTokenForm
 from ringfence.identity.tokens.settings import TokenSettings
 from ringfence.identity.tokens.verify import TokenVerifier
-from ringfence.secrets.keyring import Keyring
 from ringfence.stores.contracts import Stores
-
-if TYPE_CHECKING:
-    from ringfence.identity.accounts import Accounts
-    from ringfence.identity.entrance import Entrance
-    from ringfence.identity.factors.verify import SecondFactors
-    from ringfence.identity.routes.desk import Desk
-    from ringfence.identity.routes.jwks import JwksRoutes
-    from ringfence.identity.routes.tokens import TokenRoutes
-    from ringfence.identity.sessions import Sessions
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,41 +80,32 @@ class Tokens:
         )
 
 
-def open_tokens(
-    settings: TokenSettings | None,
-    stores: Stores,
-    keyring: Keyring,
-    *,
-    public_origins: tuple[str, ...],
-    clock: Clock,
-) -> Tokens | None:
+def open_tokens(settings: TokenSettings | None, ground: Ground) -> Tokens | None:
     """Return what there is of tokens, ``None`` where they are switched off.
 
     Args:
         settings: of tokens.
-        stores: keep what was handed out, and taken back.
-        keyring: gives the keys.
-        public_origins: where this service is reached.
-        clock: tells the time.
+        ground: what they stand on.
     """
     if settings is None or not settings.enabled:
         return None
-    settings = settings.named(public_origins)
-    keys = TokenKeys(keyring.derive_all, settings.algorithm)
+    settings = settings.named(ground.public_origins)
+    stores, clock = ground.stores, ground.clock
+    keys = TokenKeys(ground.keyring.derive_all, settings.algorithm)
     verifier = TokenVerifier(keys, issuer=settings.issuer, audience=settings.audience)
     proofs = None
     if settings.dpop != "off":
         proofs = Proofs(
             stores.replays,
-            Nonces(partial(keyring.derive_all, "identity.dpop-nonce"), clock),
-            public_origins,
+            Nonces(ground.keys("identity.dpop-nonce"), clock),
+            ground.public_origins,
             nonce_needed=settings.dpop_nonce,
             clock=clock,
         )
     check = TokenCheck(
         verifier, stores.revocations, proofs, is_bound=settings.dpop == "required"
     )
-    form = RefreshTokenForm(partial(keyring.derive_all, "identity.refresh"))
+    form = RefreshTokenForm(ground.keys("identity.refresh"))
     return Tokens(settings, keys, check, form, stores, clock)
 
 
@@ -153,38 +132,3 @@ def open_foreign(
         ) from error
 
     return ForeignTokens(settings.foreign, fetch, clock=clock)
-
-
-def open_token_routes(  # noqa: PLR0913 - what their addresses decide with
-    tokens: Tokens | None,
-    desk: Desk,
-    *,
-    credentials: Credentials,
-    families: RefreshTokens | None,
-    accounts: Accounts,
-    sessions: Sessions,
-    entrance: Entrance,
-    factors: SecondFactors | None,
-) -> tuple[TokenRoutes | JwksRoutes, ...]:
-    """Return the addresses of tokens, none where they are switched off.
-
-    Args:
-        tokens: what there is of them.
-        desk: answers.
-        credentials: reads cookies with tokens.
-        families: hands tokens out.
-        accounts: decides about accounts.
-        sessions: ends the session that a browser gives up for tokens.
-        entrance: knows what is still missing after a password.
-        factors: checks codes; ``None`` where second factors are switched off.
-    """
-    if tokens is None or families is None or sessions.tokens is None:
-        return ()
-    from ringfence.identity.routes.jwks import JwksRoutes  # noqa: PLC0415 - late: optional starlette
-    from ringfence.identity.routes.tokens import TokenDesk, TokenRoutes  # noqa: PLC0415 - late: optional starlette
-
-    counter = TokenDesk(tokens.check, families, sessions.tokens, credentials.cookies)
-    return (
-        TokenRoutes(desk, counter, accounts, sessions, entrance, factors),
-        JwksRoutes(desk, PublicKeys(tokens.keys)),
-    )
