@@ -8,6 +8,7 @@ import pyotp
 import pytest
 from tests.identity.factors.setting_up import TwoKeys, opened, with_app
 
+from ringfence.identity.factors.qr import draw
 from ringfence.identity.factors.totp import MOST_APPS, _matching
 
 pytestmark = pytest.mark.anyio
@@ -219,3 +220,10 @@ async def test_a_name_with_a_colon_names_nobody_else(setup):
     other = replace(setup.ann, email="shop:ann@example.com")
     uri = setup.factors.totp.enrol(other).uri
     assert unquote(urlsplit(uri).path) == "/The shop:shop ann@example.com"
+
+
+async def test_a_long_name_is_cut_so_that_a_code_can_be_drawn(setup):
+    """Its letters take up to twelve characters each there."""
+    other = replace(setup.ann, email="a@" + "\N{CJK UNIFIED IDEOGRAPH-20000}" * 200)
+    drawn = draw(setup.factors.totp.enrol(other).uri)
+    assert drawn.path

@@ -27,6 +27,7 @@ MOST_APPS = 3
 _ENROLMENT_SECONDS = 600
 _MOST_CHARACTERS = 512
 _GROUP = 4
+_MOST_NAME = 64  # characters of an address in a QR code, which has no room for them all
 
 
 class Enrolment(NamedTuple):
@@ -178,7 +179,8 @@ class Totp:
             letters[at : at + _GROUP].lower() for at in range(0, len(letters), _GROUP)
         )
         uri = pyotp.TOTP(letters).provisioning_uri(
-            name=account.email.replace(":", " "), issuer_name=self._issuer
+            name=account.email[:_MOST_NAME].replace(":", " "),
+            issuer_name=self._issuer,
         )
         return Enrolment(text, " ".join(groups), uri)
 
