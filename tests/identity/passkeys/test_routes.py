@@ -33,6 +33,8 @@ from ringfence.audit.events import (
     SignedIn,
     SignInFailed,
 )
+from ringfence.identity.refusals import SIGN_IN_FAILED
+from ringfence.identity.sessions import Sessions
 
 pytestmark = pytest.mark.anyio
 
@@ -190,6 +192,28 @@ async def test_so_many_and_no_more(ann, monkeypatch):
     assert refused["code"] == "identity.too_many_passkeys"
     late = {"credential": Authenticator().create(options)}
     await answered(ann, "passkeys/register", late, 409)
+
+
+@pytest.mark.parametrize("credential", ["bearer", "session"])
+async def test_the_codes_are_shown_whatever_the_session_does(
+    ann, house, monkeypatch, credential
+):
+    """A program with a token has no session to renew, and one may have ended meanwhile:
+    there is no other time for the codes."""
+    authenticate = house.identity.authenticate
+
+    async def as_if(exchange):
+        refused = await authenticate(exchange)
+        exchange.credential = credential
+        return refused
+
+    async def overtaken(*_, **__):
+        return SIGN_IN_FAILED
+
+    monkeypatch.setattr(house.identity, "authenticate", as_if)
+    monkeypatch.setattr(Sessions, "confirm", overtaken)
+    made = await add_passkey(ann, Authenticator())
+    assert len(made["recovery_codes"]) == 10
 
 
 # ---- signing in

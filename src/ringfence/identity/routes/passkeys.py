@@ -32,6 +32,7 @@ from ringfence.identity.refusals import SIGN_IN_FAILED
 from ringfence.identity.routes.desk import (
     Desk,
     as_json,
+    attempt,
     decode,
     root_of,
     see_other,
@@ -146,9 +147,9 @@ class PasskeyRoutes:
         if isinstance(made, Denial):
             return self.desk.refuse(request, exchange, made)
         # Made here and now with the owner's finger: this session has shown it, too.
-        refused = await self.sessions.confirm(owner, exchange, factor=PASSKEY)
-        if refused is not None:
-            return self.desk.refuse(request, exchange, refused)
+        # Should that fail, the codes are shown all the same: there is no other time.
+        if exchange.credential != "bearer":
+            await attempt(self.sessions.confirm(owner, exchange, factor=PASSKEY))
         codes = {"recovery_codes": made.recovery_codes} if made.recovery_codes else {}
         return as_json({**_describe(made.passkey), **codes}, 201)
 

@@ -25,6 +25,7 @@ from ringfence.identity.routes.desk import (
     NO_STORE,
     Desk,
     as_json,
+    attempt,
     decode,
     root_of,
     see_other,
@@ -103,7 +104,7 @@ class TotpRoutes:
         if isinstance(account, Denial):
             return show_first(self.desk, request, exchange, account)
         first = sent.value
-        label = " ".join(first.label.split())[:_LONGEST_LABEL]
+        label = _visible(first.label)[:_LONGEST_LABEL]
         refused = await self.factors.confirm_app(
             account, first.enrolment, first.code, label=label
         )
@@ -118,7 +119,7 @@ class TotpRoutes:
         # What the app has shown counts for this session, too; it is a new one. Should
         # that fail, the codes are shown all the same: there is no other time.
         if exchange.credential != "bearer":
-            await self.sessions.confirm(account, exchange, factor=TOTP)
+            await attempt(self.sessions.confirm(account, exchange, factor=TOTP))
         if not wants_page(exchange):
             return as_json({"recovery_codes": codes}, 201)
         if codes:
@@ -187,3 +188,10 @@ class TotpRoutes:
             qr=draw(enrolment.uri),
             label=label,
         )
+
+
+def _visible(label: str) -> str:
+    """Return a name without what cannot be seen: it turns the words around it on a page
+    the other way, or speaks to a terminal, and PostgreSQL keeps no NUL (CWE-20)."""
+    seen = (sign if sign.isprintable() else " " for sign in label)
+    return " ".join("".join(seen).split())
