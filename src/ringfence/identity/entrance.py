@@ -113,6 +113,9 @@ class Entrance:
             return refused
         refused = await self._sessions.begin(account, exchange, factors=factors)
         if refused is None:
+            # What somebody has begun here before is over: it must not take what is
+            # proved from now on for the other half of that.
+            self.pending.give_up(exchange)
             self._devices.remember(exchange, account.email_key, account.epoch)
         return refused
 

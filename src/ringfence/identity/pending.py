@@ -112,6 +112,12 @@ class PendingSignIns:
         """Have the browser forget it."""
         self._send(exchange, f"=; Max-Age=0{self._attributes}")
 
+    def give_up(self, exchange: Exchange) -> None:
+        """Have the browser forget what it has begun, if it has brought anything."""
+        header = exchange.headers.get(b"cookie", b"")
+        if _pattern(self._name(exchange))(header):
+            self.expire(exchange)
+
     def _cookie(self, exchange: Exchange) -> bytes:
         header = exchange.headers.get(b"cookie")
         if header is None:

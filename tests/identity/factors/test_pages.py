@@ -563,3 +563,31 @@ def test_bodies_show_nothing_of_what_they_carry():
     for body in (Code("123456"), FirstCode("x", "123456"), CodesToKeep("ABCD")):
         assert "123456" not in repr(body)
         assert "ABCD" not in repr(body)
+
+
+@pytest.mark.parametrize("label", ["a\0b", "a\u202eb", "a\x1bb", "My a\u200db"])
+async def test_a_name_has_no_signs_that_cannot_be_seen(house, ann, label):
+    """They turn a page around or speak to a terminal; PostgreSQL has no NUL."""
+    enrolled = (await ann.post("/auth/totp/enrol")).json()
+    code = pyotp.TOTP(enrolled["secret"]).at(house.clock.now)
+    first = {"enrolment": enrolled["enrolment"], "code": code, "label": label}
+    assert (await ann.post("/auth/totp/confirm", json=first)).status_code == 201
+    (app,) = (await ann.get("/auth/two-step")).json()["totp"]
+    assert app["label"].isprintable()
+    assert app["label"].endswith("a b")
+
+
+async def test_half_a_sign_in_ends_with_a_whole_one_of_somebody_else(house, ann):
+    """At a shared computer: what Bob proves once more is not tried for Ann, whose
+    password was typed here a minute before."""
+    await begin(house, ann)
+    bob = {"email": "bob@example.com", "password": PASSWORD}
+    await house.accounts.register(*bob.values(), visit())
+    async with house.client() as shared:
+        assert (await shared.post("/auth/login", json=FORM)).status_code == 401
+        assert (await shared.post("/auth/login", json=bob)).status_code == 200
+        app, _ = await begin(house, shared)
+        again = {"code": shown(house, app)}
+        answer = await shared.post("/auth/totp/verify", json=again)
+        assert answer.status_code == 200
+        assert answer.json()["email"] == bob["email"]
