@@ -261,14 +261,44 @@ async def test_a_cookie_that_has_lapsed_signs_out_and_says_why(house):
         assert (await browser.get("/auth/me")).status_code == 200
 
 
-async def test_a_cookie_that_was_taken_back_is_ended(house):
+async def test_a_cookie_that_was_taken_back_opens_nothing(house):
+    """It ends with the refresh that is refused."""
     async with house.client() as browser:
         await browser.post("/auth/token", json=ANN | {"transport": "cookie"})
         await browser.get("/auth/me")
         await house.accounts._store.raise_epoch(last(house).principal.id)
         await browser.get("/auth/login")
+        assert last(house).principal is None
         assert last(house).lapsed.code == "identity.token_revoked"
+        await browser.post("/auth/token/refresh", json={"transport": "cookie"})
         assert "access-8000" not in browser.cookies
+
+
+async def test_a_change_of_roles_signs_no_browser_out(house):
+    async with house.client() as browser:
+        await browser.post("/auth/token", json=ANN | {"transport": "cookie"})
+        await browser.get("/auth/me")
+        owner = last(house).principal.id
+        await house.accounts._store.set_roles(owner, frozenset({"clerk"}))
+        await browser.get("/auth/login")
+        assert last(house).lapsed.code == "identity.token_revoked"
+        answer = await browser.post("/auth/token/refresh", json={"transport": "cookie"})
+        assert answer.status_code == 200
+        assert (await browser.get("/auth/me")).status_code == 200
+        assert last(house).principal.roles == {"clerk"}
+
+
+async def test_a_request_that_was_overtaken_takes_no_new_cookies_away(house):
+    """Another tab asks with the old ones, while this one confirms."""
+    async with house.client() as browser:
+        await browser.post("/auth/token", json=ANN | {"transport": "cookie"})
+        old = dict(browser.cookies)
+        await browser.post("/auth/confirm", json={"password": PASSWORD})
+        async with house.client(cookies=old) as late:
+            answer = await late.get("/auth/login")
+            assert last(house).lapsed.code == "identity.token_revoked"
+            assert "set-cookie" not in answer.headers
+        assert (await browser.get("/auth/me")).status_code == 200
 
 
 async def test_whose_token_it_is_is_known_without_asking(house, program):

@@ -27,7 +27,6 @@ from ringfence.identity.tokens.families import token_names
 from ringfence.identity.tokens.refusals import (
     PROOF_NEEDED,
     SCHEME_UNKNOWN,
-    TOKEN_EXPIRED,
     TOKEN_REVOKED,
     token_invalid,
 )
@@ -239,7 +238,10 @@ class Credentials:
                 return self._ask_issuer(exchange, theirs, self._foreign)
         if shown is None or header is not None or shown is AMBIGUOUS_COOKIE:
             return shown
-        self._lapse(exchange, shown)
+        # The cookies stay: what is refused may be the token from before a change of
+        # roles or of keys, and the refresh token beside it still good; or the request
+        # was overtaken by one that has brought new ones, under the same names.
+        exchange.lapsed = shown
         return None
 
     def _by_key(
@@ -344,7 +346,7 @@ class Credentials:
         if refused is None:
             self._enter(exchange, shown)
         elif shown.is_ambient:
-            self._lapse(exchange, refused)
+            exchange.lapsed = refused
             return None
         return refused
 
@@ -356,15 +358,6 @@ class Credentials:
         if shown.is_ambient:
             exchange.ambient = ambient_of(claims.sid)
         exchange.principal = principal_of(claims)
-
-    def _lapse(self, exchange: Exchange, refused: Denial) -> None:
-        """Leave a request signed out whose cookie is no good; say why if somebody asks.
-
-        One that has only expired stays: with it a script learns that it has to refresh.
-        """
-        exchange.lapsed = refused
-        if refused is not TOKEN_EXPIRED:
-            self.cookies.expire(exchange)
 
     def left(self, exchange: Exchange) -> Claims | None:
         """Return what the access token in a request's cookies says, expired or not: for
