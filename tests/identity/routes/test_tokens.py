@@ -343,6 +343,19 @@ async def test_what_is_nobodys_is_as_good_as_taken_back(program, token):
     assert answer.status_code == 200
 
 
+async def test_an_expired_one_ends_nothing(house, program):
+    """It lies in old logs, and opens nothing any more."""
+    tokens = await sign_in(program)
+    program.cookies.clear()
+    house.clock.now += 600
+    body = {"token": tokens["access_token"]}
+    answer = await program.post("/auth/token/revoke", json=body)
+    assert (answer.status_code, answer.json()) == (200, {})
+    body = {"refresh_token": tokens["refresh_token"]}
+    answer = await program.post("/auth/token/refresh", json=body)
+    assert answer.status_code == 200
+
+
 async def test_another_s_token_is_not_taken_back(house, program):
     await house.accounts.register(BOB["email"], BOB["password"], visit())
     tokens, bobs = await sign_in(program), await sign_in(program, BOB)
@@ -530,6 +543,27 @@ async def test_of_two_refresh_cookies_neither_is_taken(program):
             f"/auth/{path}", json={"transport": "cookie"}, headers=headers
         )
         assert answer.json()["code"] == "identity.ambiguous_cookie"
+
+
+async def test_a_refresh_cookie_that_was_planted_signs_nobody_in(house, program):
+    """Its name does not keep sibling domains from setting it; the other's does."""
+    await house.accounts.register(BOB["email"], BOB["password"], visit())
+    bobs = await sign_in(program, BOB)
+    planted = f"refresh-8000={bobs['refresh_token']}"
+    body = {"transport": "cookie"}
+    own = (await sign_in(program))["access_token"]
+    for cookie in (planted, f"{planted}; access-8000={own}"):
+        program.cookies.clear()
+        answer = await program.post(
+            "/auth/token/refresh", json=body, headers={"cookie": cookie}
+        )
+        assert answer.json()["code"] == "identity.refresh_invalid"
+    gone = f"{planted}; access-8000=of.another.key"
+    program.cookies.clear()
+    answer = await program.post(
+        "/auth/token/refresh", json=body, headers={"cookie": gone}
+    )
+    assert answer.status_code == 200
 
 
 async def test_programs_end_a_family_as_a_form_does(house, program):

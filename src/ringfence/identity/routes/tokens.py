@@ -43,6 +43,7 @@ from ringfence.identity.tokens.refusals import (
     NOT_YOUR_TOKEN,
     REFRESH_INVALID,
     REFRESH_UNPROVED,
+    refresh_invalid,
 )
 from ringfence.stores.contracts import AccountRecord
 
@@ -219,12 +220,13 @@ class TokenRoutes:
         proof = self._proof(exchange, wanted.transport)
         if isinstance(proof, Denial):
             return proof
+        family = self.tokens.families.owned(text)
+        if wanted.transport == COOKIE and not self.tokens.in_cookies.is_ours(
+            exchange, family
+        ):
+            return refresh_invalid("not given with the access token beside it")
         # Noise must not fill the store with proofs.
-        refused = (
-            await self._take(proof, exchange)
-            if self.tokens.families.owned(text)
-            else REFRESH_INVALID
-        )
+        refused = await self._take(proof, exchange) if family else REFRESH_INVALID
         if refused is not None:
             return refused
         key = "" if proof is None else proof.key
@@ -275,9 +277,17 @@ class TokenRoutes:
         return as_json({})
 
     def _family_of(self, text: bytes) -> str:
-        """Return the family of an access token of ours, empty for anything else."""
-        claims = self.tokens.check.verifier.known(text)
-        return "" if isinstance(claims, Denial) else claims.sid
+        """Return the family of an access token of ours, empty for anything else.
+
+        An expired one ends nothing: whoever finds it in an old log would otherwise sign
+        its owner out for weeks.
+        """
+        verifier = self.tokens.check.verifier
+        claims = verifier.known(text)
+        if isinstance(claims, Denial):
+            return ""
+        expired = verifier.check(claims, self.sessions.now())
+        return claims.sid if expired is None else ""
 
     async def revoke_all(self, request: Request, exchange: Exchange) -> Response:
         """Take back everything from before now: tokens, sessions, API keys."""

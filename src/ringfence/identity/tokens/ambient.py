@@ -41,6 +41,26 @@ class CookieTokens:
         exchange.ambient = ambient_of(pair.family)
         exchange.lapsed = None
 
+    def is_ours(self, exchange: Exchange, family: str) -> bool:
+        """Return whether a refresh token that came in a cookie is the one that was
+        given with the access token beside it, expired or not.
+
+        A sibling domain can plant the cookie of a refresh token, which has a path and
+        so no ``__Host-`` before its name, but not that of an access token. Without this
+        its own refresh token would sign a visitor in as somebody else (login CSRF).
+
+        Args:
+            exchange: of the request.
+            family: of the refresh token.
+
+        Source: RFC 6265bis, section 4.1.3; CWE-352, CWE-384.
+        """
+        if not self._credentials.is_ambient(exchange):
+            return False
+        claims = self._credentials.left(exchange)
+        # One that cannot be read any more was signed with a key that is gone.
+        return claims is None or claims.sid == family
+
     async def renew(
         self, account: AccountRecord, exchange: Exchange, *, factor: str
     ) -> Denial | None:
