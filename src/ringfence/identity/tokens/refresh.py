@@ -36,6 +36,7 @@ from ringfence.identity.tokens.refusals import (
     REFRESH_UNPROVED,
     refresh_invalid,
 )
+from ringfence.identity.tokens.settings import LONGEST
 from ringfence.secrets.sealed import Seal
 from ringfence.stores.contracts import (
     AccountRecord,
@@ -48,7 +49,9 @@ from ringfence.stores.contracts import (
 )
 
 _ID_BYTES = 16
-_MARGIN_SECONDS = 60.0  # how much longer than it lasts a token stays taken back
+_TAKEN_BACK = LONGEST + 60.0
+"""Seconds for which tokens stay taken back: longer than any lasts, also one from before
+the setting was lowered."""
 _CLIENT = "first-party"  # RFC 9068 wants a client; here it is the owner's own program
 
 REUSED = "refresh_reused"
@@ -314,8 +317,7 @@ class RefreshTokens:
 
     async def _take_back(self, account_id: str, family: str) -> None:
         """Make every access token of a family worthless."""
-        seconds = self._access.lifetime + _MARGIN_SECONDS
-        await self._revocations.revoke(family_name(family), account_id, seconds)
+        await self._revocations.revoke(family_name(family), account_id, _TAKEN_BACK)
         self._ended(account_id, family)
 
     def _pair(self, grant: Grant, token: RefreshToken, now: float) -> Pair:
