@@ -10,9 +10,12 @@ import pytest
 from tests.contracts.records import api_key, grant
 from tests.identity.gatehouse import EMAIL, HTML, PASSWORD, gatehouse
 from tests.identity.mailed import ORIGIN, forgot, letters, login, mailed, reset
+from tests.identity.passkeys.authenticator import Authenticator
+from tests.identity.passkeys.conftest import SITE, add_passkey, sign_in, use_passkey
 from tests.servers.mail import running_mail_server
 
 from ringfence.audit.events import (
+    FactorRemoved,
     LettersLimited,
     PasswordReset,
     PasswordResetRequested,
@@ -334,6 +337,48 @@ async def test_the_address_counts_as_proved(prepared, tmp_path, server):
         code = await a_code(house, client)
         assert (await reset(client, code, NEW)).status_code == 200
         assert (await login(client, EMAIL, NEW)).status_code == 200
+
+
+async def made_before_there_was_mail(prepared, folder, key):
+    """Let a stranger add a passkey to the account with Ann's address."""
+    shutil.copy(prepared, folder)
+    async with gatehouse(folder) as house, house.client(base_url=SITE) as stranger:
+        await sign_in(stranger)
+        await add_passkey(stranger, key)
+
+
+async def test_who_waited_in_the_account_is_out(prepared, tmp_path, server):
+    """A passkey that was added before the address was proved (a pre-hijacked account)
+    signs nobody in after it, and does not stand in the owner's way."""
+    key = Authenticator()
+    await made_before_there_was_mail(prepared, tmp_path, key)
+    async with mailed(tmp_path, server) as house, house.client(base_url=SITE) as owner:
+        code = await a_code(house, owner)
+        assert (await reset(owner, code, NEW)).status_code == 200
+        assert (await login(owner, EMAIL, NEW)).status_code == 200
+        removed = house.ledger.named(FactorRemoved)
+        assert {event.factor for event in removed} == {"passkey", "recovery-code"}
+        assert {event.by for event in removed} == {"recovery"}
+        async with house.client(base_url=SITE) as stranger:
+            await use_passkey(stranger, key, status=401)
+
+
+@pytest.mark.parametrize("verify", [True, False])
+async def test_a_proved_address_keeps_its_second_factors(
+    prepared, tmp_path, server, verify
+):
+    """Whoever reads the owner's mail does not get past them; nor where no address has
+    to be proved, since none ever is then."""
+    key = Authenticator()
+    await made_before_there_was_mail(prepared, tmp_path, key)
+    options = {"letters": {"verify": verify}}
+    async with mailed(tmp_path, server, **options) as house, house.client() as thief:
+        if verify:
+            await proven(house)
+        code = await a_code(house, thief)
+        assert (await reset(thief, code, NEW)).status_code == 200
+        answer = await login(thief, EMAIL, NEW)
+        assert answer.json()["code"] == "identity.second_factor_required"
 
 
 async def test_the_owner_is_told(house, browser):

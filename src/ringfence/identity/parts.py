@@ -163,6 +163,7 @@ class Parts:
             record=self.ground.record,
             clock=self.ground.clock,
             ended=self.sessions.live.end_account,
+            is_proving=self.verification is not None,
         )
 
     def _entrance(self) -> Entrance:

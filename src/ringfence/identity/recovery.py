@@ -8,6 +8,7 @@ from functools import partial
 
 from ringfence.audit.events import (
     Event,
+    FactorRemoved,
     PasswordReset,
     PasswordResetRequested,
 )
@@ -47,6 +48,10 @@ class Recovery:
     only as long as the account is at the epoch that it was made under: a change of
     the password makes it void, as does a newer link.
 
+    Where addresses have to be proved, the link is the first word of the owner of one
+    that was not. Whoever made the account before then is a stranger, and a passkey of
+    theirs would go on opening it (a pre-hijacked account): second factors end as well.
+
     Args:
         stores: where accounts and tickets are kept.
         passwords: judges and hashes.
@@ -55,12 +60,15 @@ class Recovery:
         record: takes the events.
         clock: tells the time.
         ended: told of an account whose sessions have all ended.
+        is_proving: whether accounts have to prove their addresses.
 
     Source: OWASP Forgot Password Cheat Sheet; ASVS 5.0 V6.4.1, V6.4.3, V6.3.8; NIST SP
-    800-63B-4 section 4.2.1; CWE-640.
+    800-63B-4 section 4.2.1; "Pre-hijacked accounts" (Sudhodanan and Paverd, USENIX
+    Security 2022); CWE-640.
 
     Not covered: whoever reads the owner's mail. A second factor that a thief has added
-    stays, since taking it away would make every second factor worth a mailbox.
+    to an account whose address was proved stays, and a passkey signs in by itself:
+    taking it away would make every second factor worth a mailbox.
     """
 
     def __init__(  # noqa: PLR0913 - what it decides with, each by its name
@@ -73,7 +81,9 @@ class Recovery:
         record: Callable[[Event], None],
         clock: Clock,
         ended: Callable[[str], None],
+        is_proving: bool = False,
     ) -> None:
+        self._is_proving = is_proving
         self._stores = stores
         self._passwords = passwords
         self._attempts = attempts
@@ -164,8 +174,11 @@ class Recovery:
         stored = await self._passwords.hash(password, network=cause.network)
         if await stores.tickets.redeem(KIND, token_hash) is None:
             return LINK_VOID
-        if not await self._replace(account, stored):
+        epoch = await self._replace(account, stored)
+        if not epoch:
             return CHANGED_MEANWHILE
+        if self._is_proving and not account.verified:
+            await self._clear(account, epoch, cause)
         await self._settle(account)
         self._record(
             PasswordReset(
@@ -174,8 +187,9 @@ class Recovery:
         )
         return account
 
-    async def _replace(self, account: AccountRecord, stored: str) -> bool:
-        """Set the password and end sessions, refresh tokens, keys, and half sign-ins.
+    async def _replace(self, account: AccountRecord, stored: str) -> int:
+        """Set the password and end sessions, refresh tokens, keys, and half sign-ins;
+        return the epoch from then on, 0 if the account has changed meanwhile.
 
         What holds is ended first: should the store fail in between, the owner is signed
         out with the old password, and not a thief signed in with it. What somebody
@@ -183,14 +197,36 @@ class Recovery:
         """
         store = self._stores.accounts
         epoch = await store.raise_epoch(account.id)
-        if not epoch or not await store.set_password(account.id, stored, epoch=epoch):
-            return False
+        if epoch:
+            epoch = await store.set_password(account.id, stored, epoch=epoch)
+        if not epoch:
+            return 0
         await self._stores.api_keys.end_all(account.id)
         # Who had the account before could have connected a sign-in of theirs with it.
         for link in await self._stores.links.of_account(account.id):
             await self._stores.links.remove(account.id, link.issuer, link.subject)
         self._ended(account.id)
-        return True
+        return epoch
+
+    async def _clear(self, account: AccountRecord, epoch: int, cause: Cause) -> None:
+        """Take away the factors of an account whose address nobody has ever proved.
+
+        Before the address counts as proved: should the store fail in between, they open
+        nothing still.
+        """
+        store = self._stores.factors
+        kinds = {factor.kind for factor in await store.of_account(account.id)}
+        for kind in sorted(kinds):
+            if await store.replace(account.id, kind, (), epoch=epoch):
+                self._record(
+                    FactorRemoved(
+                        request_id=cause.request_id,
+                        client=cause.client,
+                        account=account.id,
+                        factor=kind,
+                        by="recovery",
+                    )
+                )
 
     async def _settle(self, account: AccountRecord) -> None:
         """Note what the link has proved besides. The password is set by now, so a store
