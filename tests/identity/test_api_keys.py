@@ -6,6 +6,8 @@ import sqlite3
 from contextlib import closing
 
 import pytest
+from tests.identity.factors.test_pages import begin
+from tests.identity.factors.test_pages import shown as later
 from tests.identity.gatehouse import EMAIL, HTML, PASSWORD, gatehouse, visit
 
 from ringfence.audit.events import ApiKeyEnded, ApiKeyMade
@@ -166,6 +168,19 @@ async def test_making_a_key_asks_for_a_fresh_proof(house, ann):
     answer = await ann.post("/auth/api-keys", json=WANTED)
     assert (answer.status_code, answer.text) == (401, "access.not_fresh")
     await ann.post("/auth/confirm", json={"password": PASSWORD})
+    await made(ann)
+
+
+async def test_a_session_from_before_a_factor_makes_no_key(house, ann):
+    """Who has it, and the password, would have a way past the factor for a year."""
+    async with house.client() as before:
+        await before.post("/auth/login", json={"email": EMAIL, "password": PASSWORD})
+        app, _ = await begin(house, ann)
+        await before.post("/auth/confirm", json={"password": PASSWORD})
+        answer = await before.post("/auth/api-keys", json=WANTED)
+        assert answer.json()["code"] == "identity.second_factor_missing"
+        await before.post("/auth/confirm", json={"code": later(house, app)})
+        await made(before)
     await made(ann)
 
 

@@ -12,6 +12,7 @@ from starlette.responses import Response
 from ringfence import current
 from ringfence.denial import Denial
 from ringfence.exchange import Exchange
+from ringfence.identity.accounts import Accounts
 from ringfence.identity.answers import moment
 from ringfence.identity.api_keys import (
     LONGEST_DAYS,
@@ -22,6 +23,7 @@ from ringfence.identity.api_keys import (
 )
 from ringfence.identity.bodies import Nothing
 from ringfence.identity.cause import Cause
+from ringfence.identity.factors.verify import SecondFactors
 from ringfence.identity.refusals import invalid
 from ringfence.identity.routes.desk import (
     NO_STORE,
@@ -32,6 +34,7 @@ from ringfence.identity.routes.desk import (
     see_other,
     wants_page,
 )
+from ringfence.identity.routes.owner import owner_of, show_first
 from ringfence.identity.routes.route import IdentityRoute
 from ringfence.stores.contracts import ApiKeyRecord
 
@@ -54,10 +57,14 @@ class ApiKeyRoutes:
     Args:
         desk: answers.
         keys: makes, lists and ends them.
+        accounts: knows the owner.
+        factors: knows what the owner has; ``None`` where second factors are off.
     """
 
     desk: Desk
     keys: ApiKeys
+    accounts: Accounts
+    factors: SecondFactors | None
 
     def routes(self) -> list[IdentityRoute]:
         """Return the addresses."""
@@ -78,6 +85,12 @@ class ApiKeyRoutes:
         sent = await decode(request, KeyToMake)
         if isinstance(sent, Denial):
             return await self._refuse(request, exchange, sent)
+        # A key asks for no second factor ever after: who has not shown the one that
+        # the account has since must not take it along (CWE-308).
+        if self.factors is not None:
+            owner = await owner_of(self.accounts, self.factors)
+            if isinstance(owner, Denial):
+                return show_first(self.desk, request, exchange, owner)
         wanted = sent.value
         made = await self._made(wanted, Cause.of(exchange))
         if isinstance(made, Denial):

@@ -59,7 +59,7 @@ def _subjects(
     yield from open_token_routes(desk, parts)
     yield from open_openid_routes(openid, desk, parts, fetch)
     if parts.api_keys.scopes:
-        yield ApiKeyRoutes(desk, parts.api_keys)
+        yield ApiKeyRoutes(desk, parts.api_keys, accounts, parts.factors)
     yield AssetRoutes(desk)
     if parts.recovery is not None:
         yield RecoveryRoutes(desk, parts.recovery)
