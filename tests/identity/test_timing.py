@@ -24,8 +24,8 @@ from tests.servers.mail import running_mail_server
 from ringfence import Guard, Settings
 
 pytestmark = pytest.mark.skipif(
-    os.environ.get("RINGFENCE_TIMING") != "1",
-    reason="opt-in: it takes minutes and an idle machine; set RINGFENCE_TIMING=1",
+    os.environ.get("TIMING_TEST") != "1",
+    reason="opt-in: it takes minutes and an idle machine; set TIMING_TEST=1",
 )
 
 PASSWORD, WRONG = "plum kettle window 9", "not the password of anybody"
