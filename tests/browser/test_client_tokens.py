@@ -35,6 +35,7 @@ class Counter:
         self.good = 1
         self.refreshed = 0
         self.status = 200
+        self.code = "identity.token_expired"
         self.bodies = []
         self.gate = threading.Barrier(at_once, timeout=10)
         self.waiting = at_once
@@ -49,7 +50,7 @@ class Counter:
         held = request.cookies.get("access")
         if held == str(self.good):
             return None
-        code = "identity.token_expired" if held else "access.not_signed_in"
+        code = self.code if held else "access.not_signed_in"
         return JSONResponse({"code": code}, 401, media_type="application/problem+json")
 
     def echo(self, request):  # in a thread, so that it may wait
@@ -73,11 +74,16 @@ class Counter:
     async def refresh(self, request):
         self.refreshed += 1
         headers = {"retry-after": "60"} if self.status == 503 else {}
-        answer = JSONResponse({}, self.status, headers)
+        answer = JSONResponse(
+            {"code": "identity.refresh_invalid"} if self.status == 400 else {},
+            self.status,
+            headers,
+            "application/problem+json",
+        )
         if self.status == 200:
             self.good += 1
             answer.set_cookie("access", str(self.good), httponly=True)
-        elif self.status == 401:
+        elif self.status in {400, 401}:
             answer.delete_cookie("access")
         return answer
 
@@ -199,9 +205,18 @@ def test_the_body_goes_again_and_arrives_once(tabs, counter):
     assert counter.bodies[-1].count("x" * 9999) == 1
 
 
-def test_a_refused_refresh_signs_all_tabs_out(tabs, counter):
+def test_a_token_from_before_a_change_of_roles_is_renewed(tabs, counter):
     counter.begin()
-    counter.status = 401
+    counter.code = "identity.token_revoked"
+    (tab,) = tabs(1)
+    assert tab.send("/echo")[0] == 200
+    assert counter.refreshed == 1
+
+
+@pytest.mark.parametrize("status", [400, 401])
+def test_a_refused_refresh_signs_all_tabs_out(tabs, counter, status):
+    counter.begin()
+    counter.status = status
     first, second = tabs(2)
     second.run(
         "() => { window.told = []; rf.onSignedOut((it) => told.push(it.reason)); }"

@@ -10,14 +10,17 @@
 const SAFE_METHODS = new Set(["GET", "HEAD", "OPTIONS", "TRACE"]);
 const PATIENCE = 15_000; // milliseconds that other tabs wait for one that refreshes
 
-const TOKEN_EXPIRED = "identity.token_expired";
+// A token is taken back by a change of roles, too; the refresh token beside it is good.
+const RENEWABLE = new Set([
+  "identity.token_expired", "identity.token_revoked", "identity.token_invalid",
+]);
+const REFRESH_INVALID = "identity.refresh_invalid";
 const SECOND_FACTOR = "identity.second_factor_required";
 const NOT_SIGNED_IN = "access.not_signed_in";
 const SECOND_FACTORS = ["totp", "recovery-code", "passkey"];
 const STEP_UPS = new Set([
   "access.not_fresh", "access.factor_needed", "identity.second_factor_missing", SECOND_FACTOR,
 ]);
-const ENDED = new Set([NOT_SIGNED_IN, "identity.token_invalid", "identity.token_revoked"]);
 const STALE_CSRF = new Set(["browser.csrf_missing", "browser.csrf_wrong"]);
 const SESSION_ENDED = 1008; // RFC 6455, section 7.4.1: what the guard closes with
 
@@ -159,8 +162,8 @@ export function ringfence({ base = "/auth", stepUp, texts } = {}) {
   function remedyFor(problem, { mayAsk }) {
     const { status, code } = problem;
     if (status === 403) return STALE_CSRF.has(code) ? renewCsrfToken : null;
-    if (code === TOKEN_EXPIRED) return refresh;
-    if (ENDED.has(code) && isSignedIn) endForAll();
+    if (RENEWABLE.has(code)) return refresh;
+    if (code === NOT_SIGNED_IN && isSignedIn) endForAll();
     return mayAsk && STEP_UPS.has(code) ? proveMore : null;
   }
 
@@ -208,7 +211,7 @@ export function ringfence({ base = "/auth", stepUp, texts } = {}) {
     try {
       return known(await call("me", undefined, { method: "GET" }));
     } catch (problem) {
-      if (!ENDED.has(problem.code)) throw problem;
+      if (problem.code !== NOT_SIGNED_IN) throw problem;
       csrfToken = "";
       return null;
     }
@@ -245,7 +248,7 @@ export function ringfence({ base = "/auth", stepUp, texts } = {}) {
       known(await probe.json());
       return true;
     }
-    if ((await RingfenceProblem.from(probe)).code !== TOKEN_EXPIRED) return false;
+    if (!RENEWABLE.has((await RingfenceProblem.from(probe)).code)) return false;
     if (Date.now() < refreshNotBefore) return false;
     const response = await fetch(at("token/refresh"), {
       method: "POST",
@@ -260,10 +263,11 @@ export function ringfence({ base = "/auth", stepUp, texts } = {}) {
       tell("refreshed");
       return true;
     }
-    const { status, retryAfter } = await RingfenceProblem.from(response);
+    const { status, code, retryAfter } = await RingfenceProblem.from(response);
     refreshNotBefore = Date.now() + (retryAfter ?? 0) * 1000;
-    if (status === 401) endForAll();
-    return status === 401; // repeated, the request is answered as nobody's
+    const isOver = status === 401 || code === REFRESH_INVALID;
+    if (isOver) endForAll();
+    return isOver; // repeated, the request is answered as nobody's
   }
 
   // ---- one more proof
@@ -662,7 +666,7 @@ async function stepUpDialog({ ways, email, prove }, stylesheet, texts) {
         isProved = true;
         dialog.close();
       } catch (problem) {
-        if (ENDED.has(problem.code)) dialog.close();
+        if (problem.code === NOT_SIGNED_IN) dialog.close();
         say(sentenceFor(problem, words));
         field.select();
       } finally {
