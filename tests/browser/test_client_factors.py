@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
+
 import pytest
 from starlette.applications import Starlette
 from starlette.responses import JSONResponse
@@ -18,6 +21,8 @@ REFRESH = """() => fetch("/auth/token/refresh", {
     headers: {"content-type": "application/json"},
     body: JSON.stringify({transport: "cookie"}),
 }).then((answer) => answer.status)"""
+SENT = """() => rf.fetch("/echo", {method: "POST", body: "1"})
+    .then((answer) => answer.status)"""
 DEVICE = {
     "protocol": "ctap2",
     "transport": "internal",
@@ -55,8 +60,13 @@ def guarded(data):
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory):
-    with served(guarded(tmp_path_factory.mktemp("factors"))) as running:
+def data(tmp_path_factory):
+    return tmp_path_factory.mktemp("factors")
+
+
+@pytest.fixture(scope="module")
+def site(data):
+    with served(guarded(data)) as running:
         yield running
 
 
@@ -115,3 +125,29 @@ def test_tokens_in_cookies(tab):
     assert tab.run(STORED) == EMPTY
     tab.run("() => rf.signOut()")
     assert tab.post("/echo")[0] == 401
+
+
+def test_two_tabs_refresh_once_together(tab, data):
+    """A change of roles voids the access token that both tabs have. The first one to
+    notice redeems the refresh token, and the other goes on with what it got."""
+    zoe = {**ACCOUNT, "email": "zoe@example.com"}
+    assert tab.page.request.post("/auth/register", data=zoe).ok
+    assert tab.run("who => rf.signIn({...who, tokens: true})", zoe)["email"]
+    second = Tab(tab.page.context.new_page()).goto("/")
+    asked = []
+    tab.page.context.on("request", lambda request: asked.append(request.url))
+    with closing(sqlite3.connect(data / "ringfence.db", timeout=10)) as database:
+        database.execute(
+            "UPDATE ringfence_accounts SET epoch = epoch + 1 WHERE email_key = ?",
+            (zoe["email"],),
+        )
+        database.commit()
+        for one in (tab, second):
+            one.begin(SENT)
+        assert (tab.finished(), second.finished()) == (200, 200)
+        assert sum(url.endswith("/auth/token/refresh") for url in asked) == 1
+        query = """
+            SELECT generation FROM ringfence_grants JOIN ringfence_accounts AS account
+            ON account.id = account_id WHERE account.email_key = ?
+        """
+        assert database.execute(query, (zoe["email"],)).fetchall() == [(1,)]
