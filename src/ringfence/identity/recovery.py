@@ -174,11 +174,8 @@ class Recovery:
         stored = await self._passwords.hash(password, network=cause.network)
         if await stores.tickets.redeem(KIND, token_hash) is None:
             return LINK_VOID
-        epoch = await self._replace(account, stored)
-        if not epoch:
+        if not await self._replace(account, stored, cause):
             return CHANGED_MEANWHILE
-        if self._is_proving and not account.verified:
-            await self._clear(account, epoch, cause)
         await self._settle(account)
         self._record(
             PasswordReset(
@@ -187,9 +184,8 @@ class Recovery:
         )
         return account
 
-    async def _replace(self, account: AccountRecord, stored: str) -> int:
-        """Set the password and end sessions, refresh tokens, keys, and half sign-ins;
-        return the epoch from then on, 0 if the account has changed meanwhile.
+    async def _replace(self, account: AccountRecord, stored: str, cause: Cause) -> bool:
+        """Set the password and end sessions, refresh tokens, keys, and half sign-ins.
 
         What holds is ended first: should the store fail in between, the owner is signed
         out with the old password, and not a thief signed in with it. What somebody
@@ -197,23 +193,27 @@ class Recovery:
         """
         store = self._stores.accounts
         epoch = await store.raise_epoch(account.id)
-        if epoch:
-            epoch = await store.set_password(account.id, stored, epoch=epoch)
         if not epoch:
-            return 0
+            return False
+        await self._disconnect(account)
+        if self._is_proving and not account.verified:
+            await self._clear(account, epoch, cause)
+        if not await store.set_password(account.id, stored, epoch=epoch):
+            return False
         await self._stores.api_keys.end_all(account.id)
-        # Who had the account before could have connected a sign-in of theirs with it.
-        for link in await self._stores.links.of_account(account.id):
-            await self._stores.links.remove(account.id, link.issuer, link.subject)
+        await self._disconnect(account)
         self._ended(account.id)
-        return epoch
+        return True
+
+    async def _disconnect(self, account: AccountRecord) -> None:
+        """Take away what signs in through a provider: who had the account before could
+        have connected theirs."""
+        links = self._stores.links
+        for link in await links.of_account(account.id):
+            await links.remove(account.id, link.issuer, link.subject)
 
     async def _clear(self, account: AccountRecord, epoch: int, cause: Cause) -> None:
-        """Take away the factors of an account whose address nobody has ever proved.
-
-        Before the address counts as proved: should the store fail in between, they open
-        nothing still.
-        """
+        """Take away the factors of an account whose address nobody has ever proved."""
         store = self._stores.factors
         kinds = {factor.kind for factor in await store.of_account(account.id)}
         for kind in sorted(kinds):
