@@ -591,3 +591,14 @@ async def test_half_a_sign_in_ends_with_a_whole_one_of_somebody_else(house, ann)
         answer = await shared.post("/auth/totp/verify", json=again)
         assert answer.status_code == 200
         assert answer.json()["email"] == bob["email"]
+
+
+async def test_a_recovery_code_fits_into_every_field_for_codes(house, ann):
+    """A browser would cut what is pasted, and the rest be counted as a wrong guess."""
+    _, codes = await begin(house, ann)
+    async with house.client(headers=HTML) as person:
+        await person.post("/auth/login", data=FORM)
+        page = (await person.get("/auth/second-factor")).text
+    limits = re.findall(r'name="code"[^>]* maxlength="(\d+)"', page)
+    assert len(limits) == 2
+    assert all(int(limit) >= len(codes[0]) for limit in limits)
