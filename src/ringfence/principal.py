@@ -25,7 +25,8 @@ class Principal:
         signed_in_at: Unix time of the last proof, in seconds: the sign-in, or a
             confirmation since then; 0 where none counts any more.
         scopes: what a program that works for the account may do with it; ``None``: all
-            that the account may.
+            that the account may. With an API key nothing else; with a token it is what
+            ``access.scope`` asks for.
         credential: what was shown: ``session``, ``token`` or ``api-key``.
 
     Not covered: what the principal may do. That is ``access``.

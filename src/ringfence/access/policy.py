@@ -28,7 +28,7 @@ NOT_ALLOWED = Denial(
 OUT_OF_SCOPE = Denial(
     403,
     "access.out_of_scope",
-    "This key does not open this address.",
+    "This credential does not open this address.",
     headers=(
         (b"www-authenticate", b'Bearer realm="ringfence", error="insufficient_scope"'),
     ),
@@ -156,8 +156,8 @@ class Role(Policy):
 
 @dataclass(frozen=True, slots=True)
 class Scope(Policy):
-    """Anybody who has signed in, and the programs that work for them with one of these
-    scopes.
+    """Anybody who has signed in here, and the programs that work for them with one of
+    these scopes: with an API key, or with the token of another issuer.
 
     Source: RFC 6749, section 3.3; RFC 6750, section 3.1; ASVS 5.0 V10.3.2; CWE-285.
     """
@@ -396,10 +396,11 @@ def at_least_as_strict(first: Policy, second: Policy, hierarchy: Hierarchy) -> b
     times = [0.0, *(_standing_still() - age for age in first.ages() | second.ages())]
     everybody: list[Principal | None] = [None]
     everybody += (
-        Principal("anyone", held, shown, time, limits)
+        Principal("anyone", held, shown, time, limits, credential)
         for held in _subsets(roles)
         for shown in _subsets(factors)
         for limits in (None, *_subsets(scopes))
+        for credential in ("token", "api-key")
         for time in times
     )
     allows, demands = _judge(first, hierarchy), _judge(second, hierarchy)
@@ -417,8 +418,9 @@ def _judge(policy: Policy, hierarchy: Hierarchy) -> Callable[[Principal | None],
 
 
 def within_scopes(policy: Policy, decide: Decision) -> Decision:
-    """Return a decision that also keeps out programs whose scopes the policy does not
-    name.
+    """Return a decision that also keeps out API keys whose scopes the policy does not
+    name. The tokens of another issuer stand for people: where a policy names a scope
+    they need it, and on other routes what their person may is what they may.
 
     Args:
         policy: of the route.
@@ -426,8 +428,12 @@ def within_scopes(policy: Policy, decide: Decision) -> Decision:
     """
 
     def decide_within(principal: Principal | None) -> Denial | None:
-        scopes = None if principal is None else principal.scopes
-        if scopes is not None and not policy.opens(scopes):
+        if (
+            principal is not None
+            and principal.scopes is not None
+            and principal.credential != "token"
+            and not policy.opens(principal.scopes)
+        ):
             return OUT_OF_SCOPE
         return decide(principal)
 

@@ -25,7 +25,7 @@ from ringfence.denial import Denial
 from ringfence.errors import FetchError
 from ringfence.guard.fetch import Fetcher
 from ringfence.identity.tokens import foreign as module
-from ringfence.identity.tokens.foreign import BELIEVED, ForeignTokens, roles_in
+from ringfence.identity.tokens.foreign import BELIEVED, ForeignTokens, names_in
 from ringfence.identity.tokens.jwks_client import ASKED_AGAIN, KEPT, STALE
 from ringfence.identity.tokens.settings import ForeignIssuer
 from ringfence.principal import Principal
@@ -116,8 +116,25 @@ async def refused(tokens, what, code="identity.token_invalid"):
 async def test_a_token_of_a_trusted_issuer_names_a_person(tokens, algorithm):
     """By issuer and subject together: the same subject elsewhere is somebody else."""
     found = await tokens.principal(token(algorithm))
-    assert found == Principal(f"{ISSUER}|ann", credential="token")
+    assert found == Principal(f"{ISSUER}|ann", scopes=frozenset(), credential="token")
     assert tokens.is_theirs(token(algorithm))
+
+
+@pytest.mark.parametrize(
+    ("place", "said", "scopes"),
+    [
+        ("scope", {"scope": "openid orders:read"}, {"openid", "orders:read"}),
+        ("scope", {"scope": ["orders:read"]}, {"orders:read"}),
+        ("scope", {"scope": {"orders:read": 1}}, set()),
+        ("scope", {}, set()),
+        ("scp", {"scope": "orders:write", "scp": "orders:read"}, {"orders:read"}),
+        ("", {"scope": "orders:read"}, None),
+    ],
+)
+async def test_a_token_is_good_for_its_scopes(issuer, clock, place, said, scopes):
+    """What another program was allowed to do there is not all that its user may."""
+    found = await opened(issuer, clock, scopes=place).principal(token(**said))
+    assert found.scopes == scopes
 
 
 async def test_an_issuer_gives_roles_only_where_that_is_configured(issuer, clock):
@@ -142,7 +159,7 @@ async def test_an_issuer_gives_roles_only_where_that_is_configured(issuer, clock
     ],
 )
 def test_roles_are_texts_in_the_place_that_is_configured(claims, place, roles):
-    assert roles_in(claims, place) == roles
+    assert names_in(claims, place) == roles
 
 
 CLAIMS = {

@@ -29,8 +29,8 @@ away stops being good here after that, and the hour for which keys are kept."""
 
 _MOST_KEPT = 4096
 _MOST_SUBJECT = 255  # characters; OpenID Connect Core 1.0, section 2
-_MOST_ROLES = 64
-_MOST_ROLE = 128  # characters
+_MOST_NAMES = 64  # roles, or scopes
+_MOST_NAME = 128  # characters
 
 _ACCESS_TOKEN = frozenset({"at+jwt", "application/at+jwt"})
 
@@ -76,8 +76,8 @@ class ForeignTokens:
     Source: RFC 9068, section 4; RFC 8725, sections 3.1, 3.8 to 3.12; RFC 7519, section
     4.1; CWE-345, CWE-347, CWE-918.
 
-    Not covered: whether the issuer has taken a token back; its ``scope``, which limits
-    nothing here; tokens that are bound to a key, which are refused.
+    Not covered: whether the issuer has taken a token back; tokens that are bound to a
+    key, which are refused.
     """
 
     def __init__(
@@ -167,7 +167,8 @@ def _judged(payload: bytes, issuer: ForeignIssuer, now: float) -> _Known | Denia
         return token_invalid(fault)
     principal = Principal(
         f"{issuer.issuer}|{claims.sub}",
-        roles_in(everything, issuer.roles),
+        names_in(everything, issuer.roles),
+        scopes=names_in(everything, issuer.scopes) if issuer.scopes else None,
         credential="token",
     )
     return _Known(principal, claims, now)
@@ -212,9 +213,9 @@ def _lapsed(claims: _Claims, now: float) -> Denial | None:
     return None
 
 
-def roles_in(claims: dict[str, Any], place: str) -> frozenset[str]:
-    """Return the roles that claims give: none where no place is configured, or where
-    what stands there is no list of texts.
+def names_in(claims: dict[str, Any], place: str) -> frozenset[str]:
+    """Return the roles or scopes that claims give: none where no place is configured,
+    or where what stands there is neither a list of texts nor words.
 
     Args:
         claims: of a token whose signature is good.
@@ -229,8 +230,8 @@ def roles_in(claims: dict[str, Any], place: str) -> frozenset[str]:
             found = found.get(name) if isinstance(found, dict) else None
     if isinstance(found, str):
         found = found.split()
-    if not isinstance(found, list) or len(found) > _MOST_ROLES:
+    if not isinstance(found, list) or len(found) > _MOST_NAMES:
         return frozenset()
     return frozenset(
-        role for role in found if isinstance(role, str) and 0 < len(role) <= _MOST_ROLE
+        name for name in found if isinstance(name, str) and 0 < len(name) <= _MOST_NAME
     )

@@ -23,7 +23,9 @@ whoever reads our settings could sign. No ``none``."""
 
 SHORTEST, LONGEST = 300, 900  # seconds that an access token may be good for
 _DAY = 24 * 3600
-_ISSUER_FIELDS = frozenset({"jwks_uri", "audience", "algorithms", "roles", "type"})
+_ISSUER_FIELDS = frozenset(
+    {"jwks_uri", "audience", "algorithms", "roles", "scopes", "type"}
+)
 _LOCAL = "http://localhost"
 
 
@@ -40,6 +42,8 @@ class ForeignIssuer:
             (``realm_access.roles``); empty: its tokens give no role.
         type: ``at+jwt``, or ``JWT`` for an issuer that does not say which of its tokens
             are access tokens (RFC 9068, section 2.1).
+        scopes: the claim that holds what a token may be used for, where a policy says
+            ``access.scope``; empty: its tokens are not limited.
     """
 
     issuer: str
@@ -48,6 +52,7 @@ class ForeignIssuer:
     algorithms: frozenset[str]
     roles: str = ""
     type: Literal["at+jwt", "JWT"] = "at+jwt"
+    scopes: str = "scope"
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +112,8 @@ class TokenSettings:
     ``[tokens.issuers."https://login.example"]`` with ``jwks_uri``, ``audience``,
     ``algorithms`` (``RS256 ES256``, say); if its tokens are to give roles, ``roles``,
     the name of the claim; and ``type = "JWT"`` if its access tokens do not say that
-    they are some (``at+jwt``). Not from the environment."""
+    they are some (``at+jwt``); and ``scopes``, the claim that ``access.scope`` looks at
+    (``scope``; empty: its tokens are not limited). Not from the environment."""
 
     def __post_init__(self) -> None:
         _one_of("algorithm", self.algorithm, get_args(Algorithm))
@@ -175,6 +181,7 @@ def _foreign(issuer: str, told: object) -> ForeignIssuer:
         algorithms,
         values.get("roles", ""),
         "JWT" if kind == "JWT" else "at+jwt",
+        values.get("scopes", "scope"),
     )
 
 
