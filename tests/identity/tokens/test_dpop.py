@@ -210,6 +210,16 @@ def test_spellings_of_one_address_are_one(checks, path, htu):
     assert isinstance(checks.read(proof, request(path=path)), Proof)
 
 
+@pytest.mark.parametrize("path", ["/orders", "/api/orders"])
+def test_behind_a_proxy_that_takes_the_prefix_away_it_is_the_whole_address(
+    checks, path
+):
+    """Servers differ in whether they put it back."""
+    proof = checks.proof(Key())
+    found = checks.read(proof, request(path=path, root_path="/api"))
+    assert isinstance(found, Proof)
+
+
 def test_the_host_header_is_not_believed(checks):
     """Who forwards a proof made for their own site names that in the header."""
     exchange = request()

@@ -239,6 +239,9 @@ class Proofs:
         scope = exchange.scope
         raw: bytes = scope.get("raw_path") or quote(exchange.path).encode()
         path = raw.partition(b"?")[0].decode("latin-1")
+        root = quote(str(scope.get("root_path", "")))
+        if root and not path.startswith(root + "/"):
+            path = root + path  # some servers leave out what a proxy has taken away
         return _normal(parts.path) == _normal(path)
 
     async def take(self, proof: Proof, exchange: Exchange) -> ProofRefused | None:
