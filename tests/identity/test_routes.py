@@ -1,6 +1,7 @@
 """The addresses under /auth, as programs use them."""
 
 import asyncio
+import threading
 from contextlib import asynccontextmanager
 
 import httpx2
@@ -9,6 +10,7 @@ from tests.identity.gatehouse import EMAIL, HTML, PASSWORD, gatehouse, visit
 
 from ringfence.audit.events import SessionsEnded, SignedIn, SignedOut
 from ringfence.errors import OutsideRequestError
+from ringfence.identity.passwords.pool import HashingPool
 
 pytestmark = pytest.mark.anyio
 
@@ -418,17 +420,25 @@ async def test_bad_types_and_bad_json_are_told_apart(browser):
 
 
 @pytest.mark.parametrize("path", ["/auth/register", "/auth/login"])
-async def test_a_full_queue_answers_503_with_retry_after(tmp_path, path):
+async def test_a_full_queue_answers_503_with_retry_after(tmp_path, path, monkeypatch):
+    begin, run = threading.Event(), HashingPool.run
+
+    def held(pool, work, **options):
+        return run(pool, lambda: (begin.wait(30), work())[1], **options)
+
+    monkeypatch.setattr(HashingPool, "run", held)
     async with (
         gatehouse(tmp_path, hash_threads=1, hash_queue=1) as house,
         house.client() as client,
     ):
         bodies = [{**BODY, "email": f"ann-{n}@example.com"} for n in range(8)]
-        answers = await asyncio.gather(
-            *(client.post(path, json=body) for body in bodies)
-        )
-    busy = [answer for answer in answers if answer.status_code == 503]
-    assert len(busy) == 6
+        asked = [asyncio.create_task(client.post(path, json=body)) for body in bodies]
+        coming = asyncio.as_completed(asked)
+        busy = [await next(coming) for _ in range(6)]
+        begin.set()
+        served = await asyncio.gather(*asked)
+    assert [answer.status_code for answer in busy] == [503] * 6
+    assert sum(answer.status_code == 503 for answer in served) == 6
     assert {answer.json()["code"] for answer in busy} == {"identity.unavailable"}
     assert all(int(answer.headers["retry-after"]) >= 1 for answer in busy)
 
