@@ -84,6 +84,26 @@ def test_at_every_moment_every_process_takes_what_any_of_them_signs(path, clock)
         clock.now += DAY
 
 
+def test_deriving_does_not_undo_what_was_read_meanwhile(path, clock):
+    """The file is read in a thread; a key that was taken out of it must not come back."""
+    rotate(path, clock)
+    ring = opened(path, clock)
+    waiting, first = list_keys_file(path)
+    rereads = []
+
+    def slow():
+        if not rereads:
+            rereads.append(True)
+            keys_file.remove_key(path, waiting.id, now=clock())
+            assert ring.reread()
+        return clock()
+
+    ring._clock = slow
+    ring.derive_all(PURPOSE)
+    assert len(ring.derive_all(PURPOSE)) == 1
+    assert first.id == list_keys_file(path)[0].id
+
+
 def test_clocks_that_differ_change_nothing(path, clock):
     """The one ahead signs with the new key; the one behind knows it already."""
     behind = opened(path, lambda: clock.now - 60)

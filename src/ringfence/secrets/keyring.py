@@ -141,7 +141,11 @@ class Keyring:
             raise SettingsError(message)
         # Only while a key waits for its time is anybody asked what time it is.
         if ring.turns < math.inf:
-            ring = self._ring = ring.in_turn(self._clock())
+            turned = ring.in_turn(self._clock())
+            # Another thread may have read the file meanwhile; what it found stays.
+            if turned is not ring and self._ring is ring:
+                self._ring = turned
+            return turned
         return ring
 
 
