@@ -85,7 +85,7 @@ def test_at_every_moment_every_process_takes_what_any_of_them_signs(path, clock)
 
 
 def test_deriving_does_not_undo_what_was_read_meanwhile(path, clock):
-    """The file is read in a thread; a key that was taken out of it must not come back."""
+    """The file is read in a thread; a key that was removed must not come back."""
     rotate(path, clock)
     ring = opened(path, clock)
     waiting, first = list_keys_file(path)
