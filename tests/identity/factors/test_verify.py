@@ -14,6 +14,7 @@ from ringfence.audit.events import (
 )
 from ringfence.denial import Denial
 from ringfence.errors import StoreError
+from ringfence.identity.cause import Cause
 from ringfence.principal import Principal
 
 pytestmark = pytest.mark.anyio
@@ -227,3 +228,12 @@ async def test_an_account_that_has_changed_gets_no_codes(setup):
     await setup.stores.accounts.set_password(setup.ann.id, "new", epoch=0)
     assert await setup.factors.added(setup.ann, "passkey", visit()) == ()
     assert [event.factor for event in setup.ledger.named(FactorAdded)] == ["passkey"]
+
+
+async def test_nobody_is_told_of_a_removal_that_did_not_happen(setup):
+    """An operator whose look at the account is older than a change of its password."""
+    await with_app(setup)
+    await setup.stores.accounts.raise_epoch(setup.ann.id)
+    assert not await setup.factors.remove_all(setup.ann, Cause())
+    assert setup.ledger.named(FactorRemoved) == []
+    assert (await setup.factors.held(setup.ann.id)).is_guarded

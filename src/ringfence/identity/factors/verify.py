@@ -203,18 +203,20 @@ class SecondFactors:
 
     async def remove_all(self, account: AccountRecord, cause: Cause) -> bool:
         """Take every factor away, for an owner who has lost all of them and whom an
-        operator knows by other means; return whether there was one.
+        operator knows by other means; return whether any went: none does if the account
+        has changed meanwhile.
 
         Args:
             account: whose.
             cause: the operator's request.
         """
-        held = await self.held(account.id)
+        held, gone = await self.held(account.id), False
         for kind in sorted(held.kinds):
-            await self._store.replace(account.id, kind, (), epoch=account.epoch)
-            where = _where(account, cause)
-            self._record(FactorRemoved(**where, factor=kind, by=cause.by))
-        return bool(held.kinds)
+            if await self._store.replace(account.id, kind, (), epoch=account.epoch):
+                where = _where(account, cause)
+                self._record(FactorRemoved(**where, factor=kind, by=cause.by))
+                gone = True
+        return gone
 
     async def renew_codes(
         self, account: AccountRecord, exchange: Exchange
