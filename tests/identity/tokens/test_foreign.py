@@ -172,6 +172,7 @@ CLAIMS = {
     "audience number": {"aud": 1},
     "audience prefix": {"aud": "shopping"},
     "endless": {"exp": ...},
+    "endless, by a number that is too large for any float": {"exp": 10**400},
     "exp far away": {"exp": NOW + 90_000},
     "exp text": {"exp": "9999999999"},
     "exp null": {"exp": None},

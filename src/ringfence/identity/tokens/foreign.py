@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from hashlib import sha256
 from typing import Any, NamedTuple
@@ -195,7 +194,7 @@ def _fault(claims: _Claims, issuer: ForeignIssuer, now: float) -> str:
     audience = [claims.aud] if isinstance(claims.aud, str) else claims.aud
     faults = {
         "it is for another audience": issuer.audience not in audience,
-        "it is endless": not math.isfinite(claims.exp) or claims.exp > now + LONGEST,
+        "it is endless": not claims.exp <= now + LONGEST,
         "it names nobody": not 0 < len(claims.sub) <= _MOST_SUBJECT
         or not claims.sub.isprintable(),
         "it is bound to a key": claims.cnf is not None,
