@@ -75,6 +75,18 @@ async def test_every_route_says_who_may_use_it(house):
         ("GET", "/auth/assets/letter_code.js"): "public",
         ("GET", "/auth/assets/ringfence.js"): "public",
         ("GET", "/auth/assets/step-up.css"): "public",
+        ("GET", "/auth/assets/print.js"): "public",
+        ("GET", "/auth/recovery-codes"): "fresh",
+        ("POST", "/auth/recovery-codes"): "fresh",
+        ("POST", "/auth/recovery-codes/file"): "signed_in",
+        ("GET", "/auth/second-factor"): "public",
+        ("POST", "/auth/totp/confirm"): "fresh",
+        ("GET", "/auth/totp/enrol"): "fresh",
+        ("POST", "/auth/totp/enrol"): "fresh",
+        ("GET", "/auth/totp/remove"): "fresh",
+        ("POST", "/auth/totp/remove"): "fresh",
+        ("POST", "/auth/totp/verify"): "public",
+        ("GET", "/auth/two-step"): "signed_in",
     }
 
 
