@@ -77,6 +77,10 @@ def printed(folder, page, file, which=-1):
         DOCS / "guides" / "identity" / "mail.md",
         DOCS / "guides" / "identity" / "api-keys.md",
         DOCS / "guides" / "identity" / "recovery.md",
+        DOCS / "guides" / "identity" / "reasons.md",
+        DOCS / "guides" / "identity" / "refresh.md",
+        DOCS / "guides" / "identity" / "second-factors.md",
+        DOCS / "guides" / "identity" / "browser-client.md",
     ],
 )
 def test_every_block_runs_in_its_turn(tmp_path, page):
