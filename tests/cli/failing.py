@@ -11,7 +11,7 @@ from ringfence.cli.workers import Patience, Workers
 from ringfence.errors import SettingsError
 from ringfence.guard.fingerprint import Fingerprint
 
-LIKE_ALL = Fingerprint("1", (), {}, ())
+LIKE_ALL = Fingerprint("1", (), {}, ("key",))
 
 
 def work(number, end):
