@@ -39,7 +39,10 @@ def here(tmp_path, monkeypatch):
     for name in os.environ:
         if name.startswith("RINGFENCE_"):
             monkeypatch.delenv(name)
-    monkeypatch.setenv("WEB_CONCURRENCY", "1")  # commands write it down; so it ends
+    # Commands write these down; so they end with the test.
+    monkeypatch.setenv("WEB_CONCURRENCY", "1")
+    monkeypatch.setenv("RINGFENCE_ENV", "production")
+    monkeypatch.delenv("RINGFENCE_ENV")
     before = set(sys.modules)
     yield tmp_path
     for name in set(sys.modules) - before:
