@@ -92,17 +92,29 @@ LIBRARIES = {
         "stores/migrat",
         "stores/postgres/",
         "interpreters/sql/",
+        "access/sqlalchemy/",
+        "access/row_security/",
+        "current.py",  # for types alone
     ),
-    "sqlglot": ("interpreters/sql/",),
+    "sqlglot": ("interpreters/sql/", "access/statements/"),
     "aiosqlite": ("interpreters/sql/drivers/",),
     # The read of a session goes past SQLAlchemy, whose price is ten times its own.
-    "psycopg": ("interpreters/sql/drivers/", "stores/postgres/psycopg.py"),
-    "asyncpg": ("interpreters/sql/drivers/", "stores/postgres/asyncpg.py"),
+    "psycopg": (
+        "interpreters/sql/drivers/",
+        "stores/postgres/psycopg.py",
+        "access/row_security/psycopg.py",  # BEGIN, and for whom, in one round trip
+    ),
+    "asyncpg": (
+        "interpreters/sql/drivers/",
+        "stores/postgres/asyncpg.py",
+        "access/row_security/asyncpg.py",
+    ),
     "aiomysql": ("interpreters/sql/drivers/",),
     "asyncmy": ("interpreters/sql/drivers/",),
     "pymysql": ("interpreters/sql/drivers/",),
-    "pymongo": ("interpreters/nosql/",),
-    "bson": ("interpreters/nosql/",),
+    "pymongo": ("interpreters/nosql/", "access/mongo/"),
+    "bson": ("interpreters/nosql/", "access/mongo/"),
+    "pydantic": ("access/fields/",),  # leaves out of answers what may not be read
     "redis": ("stores/redis/",),
     "hiredis": ("stores/redis/",),  # packs commands, where it is installed
     "nh3": ("interpreters/html/",),

@@ -1,6 +1,7 @@
 """A complete security layer around a Python backend."""
 
 from ringfence import access, current
+from ringfence.access.ownership.escape import unscoped
 from ringfence.browser.cors import cors
 from ringfence.browser.overrides import headers
 from ringfence.denial import Denial
@@ -53,6 +54,7 @@ __all__ = [
     "spreadsheets",
     "sql",
     "templates",
+    "unscoped",
     "urls",
     "xml",
 ]

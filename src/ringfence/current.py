@@ -7,11 +7,15 @@ dependency: ``Depends(current.principal)``.
 from __future__ import annotations
 
 import secrets
-from typing import TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from ringfence.errors import OutsideRequestError
 from ringfence.exchange import Exchange, active
 from ringfence.principal import Principal
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncSession
+    from sqlalchemy.orm import Session
 
 Model = TypeVar("Model")
 
@@ -114,3 +118,47 @@ def request_id() -> str:
         OutsideRequestError: outside a guarded request.
     """
     return _exchange().request_id
+
+
+def database() -> AsyncSession:
+    """Return the session in which this request finds its own rows and no others.
+
+    One a request; opened at the first call, and closed when the request is over, with
+    whatever was not committed taken back::
+
+        @access.require(access.signed_in)
+        async def read_order(
+            order_id: str, db: AsyncSession = Depends(current.database)
+        ): ...
+
+    Raises:
+        OutsideRequestError: outside a guarded request, or the guard was given no
+            database.
+
+    Not covered: tasks that run beside each other in one request: SQLAlchemy's sessions
+    are for one at a time. ``Database.session`` opens another.
+    """
+    return cast("AsyncSession", _opened())
+
+
+def blocking_database() -> Session:
+    """Return the same for a database that was opened with a synchronous engine, for
+    handlers that are plain functions.
+
+    Raises:
+        OutsideRequestError: as in ``database``.
+    """
+    return cast("Session", _opened())
+
+
+def _opened() -> Any:
+    exchange = _exchange()
+    if exchange.opened is None:
+        if not exchange.data:
+            message = (
+                "this guard was given no database; write Guard(app, data=database) "
+                "with a Database of ringfence.access.sqlalchemy"
+            )
+            raise OutsideRequestError(message)
+        exchange.opened = exchange.data[0].open()
+    return exchange.opened

@@ -3,6 +3,7 @@
     RingfenceError
     ├── SettingsError            the developer's or the operator's mistake
     │   ├── PlanError            a route table that cannot be guarded as it stands
+    │   ├── DeclarationError     what is said of a model's rows cannot be enforced
     │   └── MissingExtraError    an optional library that is not installed
     ├── StoreError               the world's failure: a store is down, slow or full
     │   └── StoreBusyError       a bounded queue is full; come again later
@@ -13,6 +14,7 @@
     ├── BodyRefusedError         a request body was refused while it was read
     │   └── BodyTooLargeError    it passed its cap
     ├── InjectionRefusedError    text was about to become code at an interpreter
+    ├── OwnershipRefusedError    rows that are not the principal's were reached for
     └── WrongPasswordError       a password does not fit its hash; never leaves identity
         └── UnusableHashError    the hash is damaged, unknown or costs too much
 
@@ -34,6 +36,11 @@ class SettingsError(RingfenceError):
 class PlanError(SettingsError):
     """A route table that cannot be guarded: a route without a policy, an unknown kind
     of route, a shadowed route, an overlap that loosens a policy."""
+
+
+class DeclarationError(SettingsError):
+    """What is said of the rows or fields of a model that cannot be enforced: an unknown
+    column, a circle, a table of which nobody has said whose its rows are."""
 
 
 class MissingExtraError(SettingsError):
@@ -91,6 +98,20 @@ class InjectionRefusedError(RingfenceError):
     guard answers with the denial, whatever becomes of the exception.
 
     Not an ``OSError``: libraries swallow these, and try again.
+
+    Args:
+        denial: how the request is refused.
+    """
+
+    def __init__(self, denial: object) -> None:
+        super().__init__(getattr(denial, "private", "") or str(denial))
+        self.denial = denial
+
+
+class OwnershipRefusedError(RingfenceError):
+    """Rows were reached for that are not the principal's, or by a statement that does
+    not say whose it wants. The guard answers with the denial, whatever becomes of the
+    exception.
 
     Args:
         denial: how the request is refused.

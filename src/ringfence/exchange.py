@@ -98,6 +98,8 @@ class Exchange:
     mint_csrf_token: Callable[[Exchange], str] | None = None  # browser.csrf
     permitted: object | None = None  # access: what the policy of the plan has allowed
     sinks: Any = None  # guard: what interpreters are handed; None before the plan
+    data: Any = None  # guard: the databases whose rows have owners
+    opened: Any = None  # current: what was opened of them, closed by guard
     received: list[bytes | str] = []  # noqa: RUF012 - replaced, never changed; guard
     too_much = False  # guard: more was received than is remembered
     has_body = False  # a stage has read all of the body into ``received``

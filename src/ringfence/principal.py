@@ -28,6 +28,8 @@ class Principal:
             that the account may. With an API key nothing else; with a token it is what
             ``access.scope`` asks for.
         credential: what was shown: ``session``, ``token`` or ``api-key``.
+        tenant: the id of the customer, company or team that the account belongs to;
+            empty where it belongs to none.
 
     Not covered: what the principal may do. That is ``access``.
     """
@@ -38,3 +40,4 @@ class Principal:
     signed_in_at: float = 0.0
     scopes: frozenset[str] | None = None
     credential: str = "session"
+    tenant: str = ""

@@ -4,16 +4,30 @@
 ``access.scope("orders:read")``, ``access.fresh(minutes=10)`` and
 ``access.factor("passkey")`` are policies;
 ``&`` and ``|`` combine them; ``require``, ``depends``, ``guard`` and ``routes`` attach
-them.
+them to routes.
+
+``access.owner("owner_id")``, ``access.tenant("tenant_id")``,
+``access.through("order")`` and ``access.matching(published=True)`` are rules about
+rows; ``rows`` attaches them, and policies, to models.
 """
 
 from ringfence.access.marks import depends, guard, require, routes
+from ringfence.access.ownership.acting import acting_as
+from ringfence.access.ownership.rules import (
+    Constant,
+    Matching,
+    Owner,
+    Tenant,
+    Through,
+    rows,
+)
 from ringfence.access.policy import (
     FACTORS,
     SECOND_FACTORS,
     AnyScope,
     Factor,
     Fresh,
+    Nobody,
     Policy,
     Public,
     Role,
@@ -24,17 +38,24 @@ from ringfence.principal import is_scope
 
 __all__ = [
     "Policy",
+    "acting_as",
     "any_scope",
     "depends",
     "factor",
     "fresh",
     "guard",
+    "matching",
+    "nobody",
+    "owner",
     "public",
     "require",
     "role",
     "routes",
+    "rows",
     "scope",
     "signed_in",
+    "tenant",
+    "through",
 ]
 
 _MOST_MINUTES = 24 * 60
@@ -45,6 +66,9 @@ public: Policy = Public()
 signed_in: Policy = SignedIn()
 """Anybody who has signed in."""
 
+
+nobody: Policy = Nobody()
+"""Nobody. On rows: only code that says ``unscoped``."""
 
 any_scope: Policy = AnyScope()
 """Anybody who has signed in, and every program that works for them with an API key,
@@ -147,3 +171,77 @@ def scope(*names: str) -> Policy:
             )
             raise ValueError(message)
     return Scope(frozenset(names))
+
+
+def owner(path: str) -> Policy:
+    """Return the rule that shows rows to whom they belong.
+
+    Args:
+        path: the attribute of the model that holds the account's id: a column
+            (``"owner_id"``), or one at the end of relationships, to one row or to many
+            (``"order.owner_id"``, ``"members.account_id"``).
+
+    Raises:
+        ValueError: no path.
+    """
+    return Owner(_path(path, "owner"))
+
+
+def tenant(path: str) -> Policy:
+    """Return the rule that shows rows to everybody of the tenant that they belong to;
+    most often together with a role::
+
+        access.owner("owner_id") | access.role("operator") & access.tenant("tenant_id")
+
+    Args:
+        path: the attribute that holds the tenant's id, as in ``owner``.
+
+    Raises:
+        ValueError: no path.
+    """
+    return Tenant(_path(path, "tenant"))
+
+
+def through(path: str) -> Policy:
+    """Return the rule that shows rows to whoever sees the row that they lead to: the
+    lines of an order to whoever sees the order.
+
+    Args:
+        path: a relationship of the model (``"order"``), or several.
+
+    Raises:
+        ValueError: no path.
+    """
+    return Through(_path(path, "through"))
+
+
+def matching(**values: Constant) -> Policy:
+    """Return the rule that shows the rows in which attributes have these values::
+
+        @access.rows(
+            access.matching(published=True) | access.owner("author_id"),
+            write=access.owner("author_id"),
+        )
+
+    Args:
+        values: attributes of the model itself; constants of the application.
+
+    Raises:
+        ValueError: none.
+    """
+    if not values:
+        message = "access.matching needs a value, as in access.matching(published=True)"
+        raise ValueError(message)
+    return Matching(tuple(sorted(values.items())))
+
+
+def _path(path: str, name: str) -> str:
+    if not isinstance(path, str) or not all(
+        part.isidentifier() for part in path.split(".")
+    ):
+        message = (
+            f"access.{name} takes the name of an attribute, or several with dots "
+            f'between them, as in access.{name}("order.owner_id"); not {path!r}'
+        )
+        raise ValueError(message)
+    return path

@@ -120,6 +120,13 @@ class Closed(Policy):
         return "closed"
 
 
+class Nobody(Closed):
+    """Nobody, said of rows: those that only ``unscoped`` code writes, say."""
+
+    def __str__(self) -> str:
+        return "nobody"
+
+
 @dataclass(frozen=True, slots=True)
 class SignedIn(Policy):
     """Anybody who has signed in."""

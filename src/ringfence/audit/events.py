@@ -64,6 +64,18 @@ class AccessRefused(RequestRefused):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OwnershipLifted(Event):
+    """Code that says ``unscoped`` has reached rows, whoever they belong to. ``reason``
+    is its own, ``table`` the first that it reached."""
+
+    name: ClassVar[str] = "authz_unscoped"
+    level: ClassVar[str] = "WARN"
+
+    reason: str = ""
+    table: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RequestFailed(Event):
     """The application raised, or answered with a server error."""
 

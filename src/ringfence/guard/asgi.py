@@ -11,6 +11,7 @@ from dataclasses import replace
 from functools import partial
 from importlib.metadata import version
 
+from ringfence.access.ownership.data import OwnedData
 from ringfence.access.roles import expand
 from ringfence.audit.events import Started
 from ringfence.browser.cors import asked_method
@@ -40,6 +41,7 @@ from ringfence.guard.compile import (
     refuse_overlap,
 )
 from ringfence.guard.consider import Consideration, consider, imagined
+from ringfence.guard.databases import bound, close
 from ringfence.guard.dry_run import NOTHING_WATCHED, DryRun
 from ringfence.guard.fingerprint import Fingerprint
 from ringfence.guard.inquiry import Inquiry
@@ -100,9 +102,12 @@ class Guard:
         settings: as loaded; ``None`` loads them from the environment and
             ``ringfence.toml``.
         rules: policies for routes that cannot carry one (mounts, documentation pages).
+        data: the databases whose rows have owners: ``access.sqlalchemy.Database``,
+            ``access.mongo.OwnedDatabase``. The first is ``current.database()``.
 
     Raises:
         SettingsError: settings that cannot be understood.
+        DeclarationError: what a model says of its rows cannot be enforced.
         PlanError: a route without a policy, of an unknown kind, or shadowed.
         MissingExtraError: an optional library that the settings ask for is missing.
 
@@ -116,11 +121,14 @@ class Guard:
         settings: Settings | None = None,
         *,
         rules: Sequence[Rule] = (),
+        data: OwnedData | Sequence[OwnedData] = (),
     ) -> None:
         self.app = app
         self.settings = settings = Settings.load() if settings is None else settings
         self._rules = tuple(rules)
         self._rooms = rooms = Rooms(settings)
+        hierarchy = expand(settings.access.hierarchy)
+        self.data = bound(data, hierarchy, rooms.audit.record)
         self._answers = Answers(
             settings, rooms.audit, sign_in=SIGN_IN if rooms.identity else ""
         )
@@ -146,7 +154,7 @@ class Guard:
         self._answers.street = self._street
         self._maker = StageMaker(
             settings,
-            hierarchy=expand(settings.access.hierarchy),
+            hierarchy=hierarchy,
             authenticate=rooms.identity.authenticate if rooms.identity else None,
             csrf_keys=partial(rooms.keyring.derive_all, "browser.csrf"),
             limits=limits,
@@ -271,6 +279,7 @@ class Guard:
             outbound = Outbound(exchange, send, self._answers, self._watch)
             scope[SCOPE_KEY] = exchange
             exchange.sinks = self._sinks
+            exchange.data = self.data
             live.add(exchange)
             try:
                 await exchange.plan.application(scope, outbound.receive, outbound.send)
@@ -287,15 +296,21 @@ class Guard:
             finally:
                 if outbound.lifeline is not None:
                     outbound.lifeline.release()
+                if exchange.opened is not None:
+                    await close(exchange)
         finally:
-            if exchange.in_flight:
-                self._in_flight.leave(exchange)
             active.reset(token)
-            live.discard(exchange)
-            # What points back to the exchange makes a ring of it, which only the
-            # garbage collector opens, at tens of microseconds a request.
-            scope.pop(SCOPE_KEY, None)
-            exchange.receive = receive
+            self._let_go(exchange, receive)
+
+    def _let_go(self, exchange: Exchange, receive: Receive) -> None:
+        """Forget a request that is over."""
+        if exchange.in_flight:
+            self._in_flight.leave(exchange)
+        live.discard(exchange)
+        # What points back to the exchange makes a ring of it, which only the garbage
+        # collector opens, at tens of microseconds a request.
+        exchange.scope.pop(SCOPE_KEY, None)
+        exchange.receive = receive
 
     def _admit(
         self, exchange: Exchange, steps: Iterator[Step]
@@ -450,6 +465,8 @@ class Guard:
         if self._end_of_dry_run is not None:
             self._end_of_dry_run.cancel()
         self._answers.tell_turned_away()
+        for each in self.data:
+            await each.dispose()
         await self._rooms.close()
         self._sinks.save_map()
 

@@ -1,0 +1,52 @@
+"""For whom the running code works: whose rows it may see."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+from ringfence.access.ownership.escape import Unscoped, lifted
+from ringfence.exchange import active
+from ringfence.principal import Principal
+
+Actor = Principal | Unscoped | None
+"""A principal, an escape, or nobody, who sees nothing that is anybody's."""
+
+_appointed: ContextVar[Principal | None] = ContextVar(
+    "ringfence_appointed", default=None
+)
+
+
+def acting() -> Actor:
+    """Return for whom the running code works: the innermost escape, whoever was named
+    by ``acting_as``, the principal of the running request; else nobody."""
+    escape = lifted.get()
+    if escape is not None:
+        return escape
+    exchange = active.get()
+    if exchange is not None:
+        return exchange.principal
+    return _appointed.get()
+
+
+@contextmanager
+def acting_as(principal: Principal) -> Iterator[None]:
+    """Work for somebody outside a request: in a job of a queue, a script, a test.
+
+    Args:
+        principal: whose rows the code in the block may see.
+
+    Raises:
+        RuntimeError: a request is running; what works for it works for its principal,
+            and ``unscoped`` is the way round.
+    """
+    if active.get() is not None:
+        raise RuntimeError(
+            "acting_as is for code outside requests; this one works for its principal"
+        )
+    token = _appointed.set(principal)
+    try:
+        yield
+    finally:
+        _appointed.reset(token)

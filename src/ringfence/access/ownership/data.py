@@ -1,0 +1,32 @@
+"""What a guard needs to know of a database whose rows have owners."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+from ringfence.access.ownership.conditions import TableRule
+from ringfence.access.policy import Hierarchy
+from ringfence.audit.events import Event
+
+
+class OwnedData(Protocol):
+    """A database that a ``Guard`` is given: ``access.sqlalchemy.Database``,
+    ``access.mongo.OwnedDatabase``."""
+
+    def bind(self, hierarchy: Hierarchy, record: Callable[[Event], None]) -> None:
+        """Take from the guard what roles include and where events go. No I/O.
+
+        Raises:
+            DeclarationError: what is declared cannot be enforced.
+        """
+
+    def rules(self) -> Sequence[TableRule]:
+        """Return what is enforced, for the plan."""
+
+    def open(self) -> Any:
+        """Return what handlers work with for one request: ``current.database()``. It
+        has ``close()``, plain or awaited."""
+
+    async def dispose(self) -> None:
+        """Close connections, when the guard stops."""
