@@ -343,3 +343,39 @@ def test_a_missing_library_names_its_extra(here, blocked, words, extra):
     assert done.returncode == 2
     assert extra in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_the_matrix_is_written_and_compared(run, here):
+    code, out, _ = run("plan", "garden:app", "--matrix", "roles.md")
+    assert code == 0
+    assert "--compare" in out
+    assert "| / GET, HEAD | public | yes | yes | yes | yes |" in (
+        here / "roles.md"
+    ).read_text("utf-8")
+    assert run("plan", "garden:app", "--matrix", "roles.md", "--compare")[0] == 0
+
+
+def test_a_change_of_who_may_do_what_is_shown(run, here):
+    run("plan", "garden:app", "--matrix", "roles.md")
+    file = here / "roles.md"
+    file.write_text(file.read_text("utf-8").replace("| public | yes", "| public | 401"))
+    before = file.read_text("utf-8")
+    code, out, _ = run("plan", "garden:app", "--matrix", "roles.md", "--compare")
+    assert code == 1
+    assert "-| / GET, HEAD | public | 401 | yes | yes | yes |" in out
+    assert "+| / GET, HEAD | public | yes | yes | yes | yes |" in out
+    assert file.read_text("utf-8") == before
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--compare"], "--matrix FILE --compare"),
+        (["--matrix", "missing.md", "--compare"], "cannot be used"),
+        (["--matrix", "no/folder/roles.md"], "cannot be used"),
+    ],
+)
+def test_a_matrix_that_cannot_be_compared_is_said(run, here, words, said):
+    code, _, err = run("plan", "garden:app", *words)
+    assert code == 2
+    assert said in err

@@ -26,6 +26,7 @@ from ringfence.cli import (
 )
 from ringfence.cli.export.command import export
 from ringfence.cli.listen import Listen
+from ringfence.errors import SettingsError
 
 COULD_NOT_RUN = 2
 _DEFAULT_PORT = 8000
@@ -57,16 +58,35 @@ def run(words: Sequence[str] | None) -> int:
 
 
 @app.command(name="plan")
-def show_plan(target: Target, *, format: Literal["text", "json"] = "text") -> int:  # noqa: A002 - the option's name
-    """Print every entry point of a guarded application, and who may use it.
+def show_plan(
+    target: Target,
+    *,
+    format: Literal["text", "json"] = "text",  # noqa: A002 - the option's name
+    matrix: Path | None = None,
+    compare: bool = False,
+) -> int:
+    """Print every entry point of a guarded application, who may use it, whose the rows
+    of its tables are, and which code goes round that.
 
     Nothing is opened or started.
+
+    ringfence plan module:app --matrix roles.md
+
+    ringfence plan module:app --matrix roles.md --compare
 
     Parameters
     ----------
     format
         A table for people, or JSON for reviews and other programs.
+    matrix
+        Write every route and table, by every role, to this file.
+    compare
+        Write nothing; the exit code is 1 if the file says something else.
     """
+    if matrix is not None:
+        return plan.show_matrix(target, matrix, compare=compare)
+    if compare:
+        raise SettingsError("--compare compares a matrix: --matrix FILE --compare")
     return plan.show(target, as_json=format == "json")
 
 

@@ -1,13 +1,25 @@
-"""``ringfence plan``: every entry point, and who may use it."""
+"""``ringfence plan``: every entry point, who may use it, and whose the rows are."""
 
 from __future__ import annotations
 
 import json
+import shlex
 import sys
+from difflib import unified_diff
+from itertools import chain
+from pathlib import Path
 
+from ringfence.access.ownership.conditions import TableRule
+from ringfence.access.roles import expand
 from ringfence.audit.redact import escape_controls
 from ringfence.cli.target import load_target
+from ringfence.errors import SettingsError
+from ringfence.guard.asgi import Guard
 from ringfence.guard.describe import describe, describe_json
+from ringfence.guard.escapes import find_escapes
+from ringfence.guard.matrix import matrix
+
+_CHANGED = 1
 
 
 def show(target: str, *, as_json: bool) -> int:
@@ -17,10 +29,62 @@ def show(target: str, *, as_json: bool) -> int:
         PlanError: a route cannot be guarded as it stands.
         SettingsError: there is no such guard, or its settings are wrong.
     """
-    plans = load_target(target).plan
+    guard = load_target(target)
+    plans, rules = guard.plan, _rules(guard)
     if as_json:
-        text = json.dumps(describe_json(plans), indent=2)
+        text = json.dumps(describe_json(plans, rules, find_escapes()), indent=2)
     else:
-        text = "\n".join(map(escape_controls, describe(plans).split("\n")))
+        said = describe(plans, rules, find_escapes())
+        text = "\n".join(map(escape_controls, said.split("\n")))
     sys.stdout.write(text + "\n")
     return 0
+
+
+def show_matrix(target: str, file: Path, *, compare: bool) -> int:
+    """Write the role matrix of a guard, or compare it with what was written.
+
+    Args:
+        target: the guard.
+        file: of the matrix.
+        compare: write nothing, and return 1 if it has changed.
+
+    Raises:
+        PlanError: a route cannot be guarded as it stands.
+        SettingsError: there is no such guard, or the file cannot be read or written.
+    """
+    guard = load_target(target)
+    hierarchy = expand(guard.settings.access.hierarchy)
+    made = matrix(guard.plan, _rules(guard), hierarchy)
+    try:
+        if compare:
+            return _compare(file, made, target)
+        file.write_text(made, encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"the matrix {file} cannot be used: {error}") from error
+    sys.stdout.write(
+        f"{file} written. Commit it, and have CI compare: "
+        f"ringfence plan {shlex.quote(target)} --matrix {shlex.quote(str(file))} "
+        "--compare\n"
+    )
+    return 0
+
+
+def _compare(file: Path, made: str, target: str) -> int:
+    kept = file.read_text(encoding="utf-8")
+    if kept == made:
+        sys.stdout.write(f"{file} is what the application does.\n")
+        return 0
+    lines = unified_diff(
+        kept.splitlines(), made.splitlines(), str(file), target, lineterm="", n=0
+    )
+    for line in lines:
+        sys.stdout.write(escape_controls(line) + "\n")
+    sys.stdout.write(
+        "Who may do what has changed. If that is meant, write it down: ringfence plan "
+        f"{shlex.quote(target)} --matrix {shlex.quote(str(file))}\n"
+    )
+    return _CHANGED
+
+
+def _rules(guard: Guard) -> list[TableRule]:
+    return list(chain.from_iterable(data.rules() for data in guard.data))

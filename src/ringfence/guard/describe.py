@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 
+from ringfence.access.ownership.conditions import TableRule
+from ringfence.guard.escapes import Escape
 from ringfence.guard.plan import RoutePlan
 
 FORMAT_VERSION = 1
 _FEW = 3  # routes that are named one by one
 
 
-def describe(plans: Sequence[RoutePlan]) -> str:
+def describe(
+    plans: Sequence[RoutePlan],
+    rules: Sequence[TableRule] = (),
+    escapes: Sequence[Escape] = (),
+) -> str:
     """Return the plans as a table of plain text, one line a route, and below it which
-    response headers differ and which other origins may use what.
+    response headers differ, which other origins may use what, whose the rows of which
+    table are, and which code goes round that.
 
     Args:
         plans: in the order in which the framework tries them.
+        rules: of the tables whose rows have owners.
+        escapes: of the application.
     """
     header = ("METHODS", "PATH", "KIND", "POLICY", "LIMITS", "CSRF", "INPUT", "HANDLER")
     rows = [
@@ -31,13 +41,36 @@ def describe(plans: Sequence[RoutePlan]) -> str:
         )
         for plan in plans
     ]
-    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
+    parts = (
+        _aligned((header, *rows)),
+        _differences(plans),
+        _shared(plans),
+        _owned(rules),
+        _escapes(escapes),
+    )
+    return "\n\n".join(filter(None, parts))
+
+
+def _aligned(rows: Sequence[tuple[str, ...]]) -> str:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = (
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        for row in (header, *rows)
+        for row in rows
     )
-    table = "\n".join(line.rstrip() for line in lines)
-    return "\n\n".join(filter(None, (table, _differences(plans), _shared(plans))))
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def _owned(rules: Sequence[TableRule]) -> str:
+    """Return who reads and writes which rows."""
+    if not rules:
+        return ""
+    rows = [(rule.table, rule.model, *rule.says) for rule in rules]
+    return _aligned((("TABLE", "MODEL", "READ", "WRITE"), *sorted(rows)))
+
+
+def _escapes(escapes: Sequence[Escape]) -> str:
+    lines = [f"  {escape}" for escape in escapes]
+    return "\n".join(("Beyond ownership:", *lines)) if lines else ""
 
 
 def _differences(plans: Sequence[RoutePlan]) -> str:
@@ -68,10 +101,25 @@ def _counted(routes: Sequence[str]) -> str:
     return f"{len(routes)} routes"
 
 
-def describe_json(plans: Sequence[RoutePlan]) -> dict[str, object]:
-    """Return the plans as JSON-ready data: ``{"version": 1, "routes": [...]}``."""
+def describe_json(
+    plans: Sequence[RoutePlan],
+    rules: Sequence[TableRule] = (),
+    escapes: Sequence[Escape] = (),
+) -> dict[str, object]:
+    """Return the same as JSON-ready data: ``{"version": 1, "routes": [...], "rows":
+    [...], "unscoped": [...]}``."""
     return {
         "version": FORMAT_VERSION,
+        "rows": [
+            {
+                "table": rule.table,
+                "model": rule.model,
+                "read": rule.says[0],
+                "write": rule.says[1],
+            }
+            for rule in rules
+        ],
+        "unscoped": [asdict(escape) for escape in escapes],
         "routes": [
             {
                 "methods": list(plan.methods),

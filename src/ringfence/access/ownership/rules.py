@@ -175,9 +175,7 @@ def is_about_rows(policy: Policy) -> bool:
 
 
 def _rows(read: Policy, write: Policy | None) -> Rows:
-    for policy in (read, write):
-        if policy is None:
-            continue
+    for policy in (read,) if write is None else (read, write):
         if not isinstance(policy, Policy):
             raise TypeError(
                 f"{policy!r} is no rule about rows; write access.owner(...), "

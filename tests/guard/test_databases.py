@@ -1,0 +1,121 @@
+"""What a guard does with the databases that it is given."""
+
+import pytest
+from starlette.applications import Starlette
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+from starlette.testclient import TestClient
+
+from ringfence import Guard, Settings, access, current
+from ringfence.access.roles import expand
+from ringfence.errors import DeclarationError, OutsideRequestError
+
+
+class Data:
+    """Stands for a database, and writes down what is asked of it."""
+
+    def __init__(self):
+        self.bound, self.opened, self.closed, self.disposed = [], 0, 0, 0
+
+    def bind(self, hierarchy, record):
+        self.bound.append((hierarchy, record))
+
+    def rules(self):
+        return ()
+
+    def open(self):
+        self.opened += 1
+        return self
+
+    async def dispose(self):
+        self.disposed += 1
+
+
+class Awaited(Data):
+    async def close(self):
+        self.closed += 1
+
+
+class Plain(Data):
+    def close(self):
+        self.closed += 1
+
+
+@access.require(access.public)
+async def twice(request):
+    assert current.database() is current.database()
+    return PlainTextResponse("found")
+
+
+@access.require(access.public)
+async def failing(request):
+    current.database()
+    raise ZeroDivisionError
+
+
+@access.require(access.public)
+async def nothing(request):
+    return PlainTextResponse("nothing asked")
+
+
+@pytest.fixture
+def settings(tmp_path):
+    return Settings.load(
+        environ={}, env="development", data=tmp_path, identity={"enabled": False}
+    )
+
+
+def served(settings, **given):
+    routes = [Route(f"/{each.__name__}", each) for each in (twice, failing, nothing)]
+    guard = Guard(Starlette(routes=routes), settings, **given)
+    return TestClient(
+        guard, base_url="http://127.0.0.1:8000", client=("127.0.0.1", 50000)
+    )
+
+
+@pytest.mark.parametrize("kind", [Awaited, Plain])
+def test_one_session_a_request_closed_at_its_end(settings, kind):
+    data = kind()
+    with served(settings, data=data) as client:
+        assert client.get("/nothing").text == "nothing asked"
+        assert data.opened == 0
+        assert client.get("/twice").text == "found"
+        assert (data.opened, data.closed) == (1, 1)
+        assert client.get("/twice").text == "found"
+        assert (data.opened, data.closed) == (2, 2)
+        assert data.disposed == 0
+    assert data.disposed == 1
+
+
+def test_it_is_closed_when_the_handler_fails(settings):
+    data = Awaited()
+    with served(settings, data=data) as client:
+        assert client.get("/failing").status_code == 500
+    assert (data.opened, data.closed) == (1, 1)
+
+
+def test_every_database_is_told_of_roles_and_ledger(settings):
+    first, second = Awaited(), Plain()
+    with served(settings, data=[first, second]) as client:
+        client.get("/twice")
+    assert (first.opened, second.opened) == (1, 0)
+    assert (first.disposed, second.disposed) == (1, 1)
+    for data in (first, second):
+        ((hierarchy, record),) = data.bound
+        assert hierarchy == expand(settings.access.hierarchy)
+        assert callable(record)
+
+
+def test_a_database_that_was_not_given_is_missed(settings):
+    with served(settings) as client:
+        answer = client.get("/twice")
+    assert answer.status_code == 500
+    with pytest.raises(OutsideRequestError, match="no guarded request"):
+        current.blocking_database()
+
+
+def test_a_route_that_asks_about_rows_does_not_start(settings):
+    route = Route("/", nothing)
+    marked = access.routes([route], access.owner("owner_id"))
+    with pytest.raises(DeclarationError, match="put it on the model"):
+        Guard(Starlette(routes=marked), settings)

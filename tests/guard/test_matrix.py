@@ -1,0 +1,151 @@
+"""The role matrix, and what goes round ownership."""
+
+import sys
+from types import ModuleType
+
+import pytest
+from starlette.applications import Starlette
+from starlette.routing import Route
+
+import ringfence
+from ringfence import Guard, Settings, access, unscoped
+from ringfence.access.ownership.conditions import Holds, Is, Subject, TableRule, any_of
+from ringfence.access.roles import expand
+from ringfence.guard.describe import describe, describe_json
+from ringfence.guard.escapes import Escape, find_escapes
+from ringfence.guard.matrix import matrix
+
+HIERARCHY = expand({"admin": ("operator",)})
+ORDERS = TableRule(
+    "orders",
+    "Order",
+    any_of((Is("owner_id", Subject.ID), Holds(access.role("clerk")))),
+    Is("owner_id", Subject.ID),
+    ("owner(owner_id) | role(clerk)", "owner(owner_id)"),
+)
+
+
+async def answer(request):
+    raise AssertionError(request)
+
+
+def plans(tmp_path, **policies):
+    routes = [
+        access.routes([Route(f"/{name}", answer, methods=["GET"])], policy)[0]
+        for name, policy in policies.items()
+    ]
+    settings = Settings.load(
+        environ={}, env="development", data=tmp_path, identity={"enabled": False}
+    )
+    return Guard(Starlette(routes=routes), settings).plan
+
+
+def rows(text, start):
+    return {
+        line.split(" | ")[0]: line.strip("| ").split(" | ")[2:]
+        for line in text.splitlines()
+        if line.startswith(f"| {start}")
+    }
+
+
+def test_every_route_by_every_role(tmp_path):
+    found = plans(
+        tmp_path,
+        home=access.public,
+        mine=access.signed_in,
+        users=access.role("operator") & access.fresh(),
+        keys=access.scope("a:read"),
+    )
+    text = matrix(found, (), HIERARCHY)
+    assert "| Route | Policy | anonymous | signed in | admin | operator |" in text
+    assert rows(text, "/") == {
+        "| /.well-known/ringfence-reports POST": ["yes", "yes", "yes", "yes"],
+        "| /home GET, HEAD": ["yes", "yes", "yes", "yes"],
+        "| /keys GET, HEAD": ["401", "yes", "yes", "yes"],
+        "| /mine GET, HEAD": ["401", "yes", "yes", "yes"],
+        "| /users GET, HEAD": ["401", "403", "yes", "yes"],
+    }
+
+
+def test_every_table_by_every_role():
+    """A role that only a model names has its column as well."""
+    text = matrix((), (ORDERS,), HIERARCHY)
+    assert "| anonymous | signed in | admin | clerk | operator |" in text
+    own = "owner_id = id"
+    read, write = (line.split(" | ") for line in text.splitlines()[-2:])
+    assert read[3:] == ["no row", own, own, "all rows", f"{own} |"]
+    assert write[3:] == ["no row", own, own, own, f"{own} |"]
+
+
+def test_the_order_of_routes_changes_nothing(tmp_path):
+    one = plans(tmp_path, a=access.public, b=access.signed_in)
+    other = plans(tmp_path, b=access.signed_in, a=access.public)
+    assert matrix(one, (), HIERARCHY) == matrix(other, (), HIERARCHY)
+
+
+SOURCE = """
+import ringfence
+from ringfence import unscoped
+from ringfence import unscoped as lifted
+
+TOP = unscoped("at the top")
+
+
+class Report:
+    async def nightly(self):
+        with lifted("nightly report"):
+            pass
+
+
+def other(reason):
+    with ringfence.unscoped(reason=reason), something.unscoped("not ours"):
+        pass
+"""
+
+
+@pytest.fixture
+def reports(tmp_path, monkeypatch):
+    file = tmp_path / "reports.py"
+    file.write_text(SOURCE)
+    module = ModuleType("reports")
+    module.__file__ = str(file)
+    module.__dict__.update(ringfence=ringfence, unscoped=unscoped, lifted=unscoped)
+    monkeypatch.setitem(sys.modules, "reports", module)
+    return file
+
+
+def escapes():
+    return [found for found in find_escapes() if found.module == "reports"]
+
+
+def test_every_escape_is_found(reports):
+    assert escapes() == [
+        Escape("reports", 6, "", "at the top"),
+        Escape("reports", 11, "Report.nightly", "nightly report"),
+        Escape("reports", 16, "other", "(no constant: see the code)"),
+    ]
+
+
+@pytest.mark.parametrize("source", ["def (", None], ids=["no Python", "no file"])
+def test_what_cannot_be_read_stops_nothing(reports, source):
+    reports.unlink() if source is None else reports.write_text(source)
+    assert escapes() == []
+
+
+def test_the_plan_tells_of_rows_and_escapes(reports):
+    text = describe((), (ORDERS,), escapes())
+    assert "orders  Order  owner(owner_id) | role(clerk)  owner(owner_id)" in text
+    assert "nightly report  reports:11 Report.nightly" in text
+    said = describe_json((), (ORDERS,), escapes())
+    assert said["rows"] == [
+        {
+            "table": "orders",
+            "model": "Order",
+            "read": "owner(owner_id) | role(clerk)",
+            "write": "owner(owner_id)",
+        }
+    ]
+    assert [each["reason"] for each in said["unscoped"]][:2] == [
+        "at the top",
+        "nightly report",
+    ]
