@@ -1,5 +1,7 @@
 """What a guard does with the databases that it is given."""
 
+import json
+
 import pytest
 from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
@@ -7,8 +9,13 @@ from starlette.routing import Route
 from starlette.testclient import TestClient
 
 from ringfence import Guard, Settings, access, current
+from ringfence.access.ownership.refusals import NOT_FOUND, refuse
 from ringfence.access.roles import expand
-from ringfence.errors import DeclarationError, OutsideRequestError
+from ringfence.errors import (
+    DeclarationError,
+    OutsideRequestError,
+    OwnershipRefusedError,
+)
 
 
 class Data:
@@ -58,6 +65,19 @@ async def nothing(request):
     return PlainTextResponse("nothing asked")
 
 
+@access.require(access.public)
+async def missing(request):
+    access.found(None)
+
+
+@access.require(access.public)
+async def foreign(request):
+    try:
+        refuse(NOT_FOUND, "orders: another's owner")
+    except OwnershipRefusedError:
+        return PlainTextResponse("swallowed")
+
+
 @pytest.fixture
 def settings(tmp_path):
     return Settings.load(
@@ -66,7 +86,8 @@ def settings(tmp_path):
 
 
 def served(settings, **given):
-    routes = [Route(f"/{each.__name__}", each) for each in (twice, failing, nothing)]
+    handlers = (twice, failing, nothing, missing, foreign)
+    routes = [Route(f"/{each.__name__}", each) for each in handlers]
     guard = Guard(Starlette(routes=routes), settings, **given)
     return TestClient(
         guard, base_url="http://127.0.0.1:8000", client=("127.0.0.1", 50000)
@@ -119,3 +140,17 @@ def test_a_route_that_asks_about_rows_does_not_start(settings):
     marked = access.routes([route], access.owner("owner_id"))
     with pytest.raises(DeclarationError, match="put it on the model"):
         Guard(Starlette(routes=marked), settings)
+
+
+def test_what_is_anothers_answers_as_what_is_not_there(settings):
+    """Not even an exception that is swallowed tells the two apart. The ledger does:
+    what was refused is an attempt, what was not found may be none."""
+    with served(settings) as client:
+        answers = [client.get(path) for path in ("/missing", "/foreign")]
+    bodies = [{**each.json(), "request_id": ""} for each in answers]
+    assert bodies[0] == bodies[1]
+    assert [each.status_code for each in answers] == [404, 404]
+    ledger = (settings.data / "audit.jsonl").read_text("utf-8")
+    names = [json.loads(line)["event"] for line in ledger.splitlines()]
+    assert names.count("authz_fail") == 1
+    assert names.count("request_refused") == 1

@@ -13,6 +13,7 @@ rows; ``rows`` attaches them, and policies, to models.
 
 from ringfence.access.marks import depends, guard, require, routes
 from ringfence.access.ownership.acting import acting_as
+from ringfence.access.ownership.refusals import found
 from ringfence.access.ownership.rules import (
     Constant,
     Matching,
@@ -42,6 +43,7 @@ __all__ = [
     "any_scope",
     "depends",
     "factor",
+    "found",
     "fresh",
     "guard",
     "matching",

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import cast
 
+from ringfence.access.ownership.refusals import NOT_FOUND
 from ringfence.audit.budget import Budget
 from ringfence.audit.events import (
     AccessRefused,
@@ -173,8 +174,11 @@ class Answers:
 
     def record_refusal(self, denial: Denial, exchange: Exchange) -> None:
         """Write down in the ledger what was refused, whom and why."""
-        # Whoever may help themselves has asked for nothing that they may not have.
-        is_access = denial.code.startswith("access.") and not denial.remedy
+        # Whoever may help themselves has asked for nothing that they may not have; nor
+        # is it known of what was not found that there is such a thing at all.
+        is_access = denial.code.startswith("access.") and not (
+            denial.remedy or denial == NOT_FOUND
+        )
         self._record(AccessRefused if is_access else RequestRefused, denial, exchange)
 
     def record_watched(self, denial: Denial, exchange: Exchange) -> None:

@@ -118,3 +118,11 @@ def test_a_refusal_stands_whatever_becomes_of_the_exception(exchange, denial):
     with pytest.raises(OwnershipRefusedError):
         refuse(UNFILTERED, "later")
     assert exchange.denial is first
+
+
+def test_what_is_not_found_answers_as_what_is_anothers(exchange):
+    assert access.found("row") == "row"
+    assert access.found(0) == 0
+    with pytest.raises(OwnershipRefusedError):
+        access.found(None)
+    assert exchange.denial == NOT_FOUND

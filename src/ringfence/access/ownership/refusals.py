@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import NoReturn
+from typing import NoReturn, TypeVar
 
 from ringfence.denial import Denial
 from ringfence.errors import OwnershipRefusedError
 from ringfence.exchange import active
+
+Found = TypeVar("Found")
 
 # What is another's answers as what is not there: 403 would tell that it exists.
 NOT_FOUND = Denial(404, "access.not_found", "There is nothing here that you could use.")
@@ -36,3 +38,24 @@ def refuse(denial: Denial, private: str) -> NoReturn:
     if exchange is not None and exchange.denial is None:
         exchange.denial = said
     raise OwnershipRefusedError(said)
+
+
+def found(value: Found | None) -> Found:
+    """Return what was found, or answer 404, as for what is somebody else's::
+
+        order = access.found(await db.get(Order, order_id))
+
+    The guard's answer is the same, to the byte, whether there is no such row or it is
+    another's, on every method.
+
+    Args:
+        value: a row, or ``None`` where there is none that the principal may see.
+
+    Raises:
+        OwnershipRefusedError: there is none.
+
+    Source: ASVS 5.0 V8.2.2; OWASP API1:2023; CWE-639, CWE-204.
+    """
+    if value is None:
+        refuse(NOT_FOUND, "")
+    return value
