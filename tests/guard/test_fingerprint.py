@@ -146,3 +146,18 @@ def test_it_is_the_same_in_every_process():
     }
     assert len(found) == 1
     assert len(json.dumps(found.pop().strip())) == 66
+
+
+def test_whose_rows_are_whose_must_be_agreed():
+    """Of two processes, the one that knows of no owner would show all rows."""
+
+    def of(rule):
+        return Fingerprint("1", (), {}, ("key",), {"orders": rule} if rule else {})
+
+    owned, shown, forgotten = of("owner(owner_id)"), of("public"), of("")
+    assert owned.difference(owned) == ""
+    assert owned.digest != shown.digest
+    assert owned.difference(shown) == (
+        "rows of orders are public instead of owner(owner_id)"
+    )
+    assert "nobody said whose" in owned.difference(forgotten)

@@ -6,8 +6,9 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass
 
+from ringfence.access.ownership.conditions import TableRule
 from ringfence.guard.describe import describe_json
 from ringfence.guard.plan import RoutePlan
 from ringfence.settings import Settings
@@ -29,6 +30,7 @@ class Fingerprint:
         settings: a hash of each setting, by name.
         keys: a hash of each key's derivative, the signing one first, retired ones too.
             Never a key.
+        rows: who reads and writes the rows of which table, by its name.
 
     Not covered: what handlers do. Two releases with the same plan have the same
     fingerprint.
@@ -38,6 +40,7 @@ class Fingerprint:
     routes: tuple[dict[str, str], ...]
     settings: dict[str, str]
     keys: tuple[str, ...]
+    rows: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -47,6 +50,7 @@ class Fingerprint:
         derived_keys: Sequence[bytes],
         *,
         version: str,
+        rules: Sequence[TableRule] = (),
     ) -> Fingerprint:
         """Return the fingerprint of a guard that has started.
 
@@ -55,6 +59,7 @@ class Fingerprint:
             plans: in the order in which they are tried.
             derived_keys: one for each key, derived for this purpose and no other.
             version: of ringfence.
+            rules: of the tables whose rows have owners.
         """
         routes = describe_json(plans)["routes"]
         rows = routes if isinstance(routes, list) else []
@@ -65,12 +70,16 @@ class Fingerprint:
             ),
             settings={name: _hash(text) for name, text in _flat(settings)},
             keys=tuple(hashlib.sha256(key).hexdigest() for key in derived_keys),
+            rows={
+                rule.table: f"read by {rule.says[0]}, written by {rule.says[1]}"
+                for rule in rules
+            },
         )
 
     @property
     def digest(self) -> str:
         """SHA-256 over all of it, in hexadecimal."""
-        parts = [self.version, self.routes, self.settings, self.keys]
+        parts = [self.version, self.routes, self.settings, self.keys, self.rows]
         return _hash(json.dumps(parts, sort_keys=True))
 
     def difference(self, other: Fingerprint) -> str:
@@ -86,6 +95,14 @@ def _differences(one: Fingerprint, other: Fingerprint) -> Iterator[str]:
     if one.version != other.version:
         yield f"ringfence is {other.version} instead of {one.version}"
     yield from _few([*_of_plans(one.routes, other.routes)])
+    yield from _few(
+        [
+            f"rows of {table} are {other.rows.get(table, 'nobody said whose')} "
+            f"instead of {one.rows.get(table, 'nobody said whose')}"
+            for table in sorted(one.rows.keys() | other.rows.keys())
+            if one.rows.get(table) != other.rows.get(table)
+        ]
+    )
     changed = sorted(
         name
         for name in one.settings.keys() | other.settings.keys()
@@ -124,11 +141,11 @@ def _of_plans(
         if _name(route) != _name(twin):
             yield f"the route {_name(twin)} stands in another place"
             return
-        for field in route:
-            if route[field] != twin.get(field):
+        for name in route:
+            if route[name] != twin.get(name):
                 yield (
-                    f"{field} of {_name(route)} is {twin.get(field)} instead of "
-                    f"{route[field]}"
+                    f"{name} of {_name(route)} is {twin.get(name)} instead of "
+                    f"{route[name]}"
                 )
 
 
@@ -150,12 +167,12 @@ def _shown(value: object) -> str:
 
 
 def _flat(settings: object, room: str = "") -> Iterator[tuple[str, str]]:
-    for field in fields(settings):  # type: ignore[arg-type]  # called with dataclasses only
-        value = getattr(settings, field.name)
+    for each in fields(settings):  # type: ignore[arg-type]  # called with dataclasses only
+        value = getattr(settings, each.name)
         if is_dataclass(value):
-            yield from _flat(value, f"{room}{field.name}.")
+            yield from _flat(value, f"{room}{each.name}.")
         else:
-            yield f"{room}{field.name}", _canonical(value)
+            yield f"{room}{each.name}", _canonical(value)
 
 
 def _canonical(value: object) -> str:
