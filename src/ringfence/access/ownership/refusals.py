@@ -19,6 +19,16 @@ UNFILTERED = Denial(
     500, "access.unfiltered", "The request could not be answered, and changed nothing."
 )
 
+FIELD_NOT_ALLOWED = Denial(
+    403, "access.field_not_allowed", "You may not set all of the fields that were sent."
+)
+
+# The answer would have shown a field to somebody who may not read it: a mistake of the
+# application's, which tells nobody anything.
+FIELD_LEAKED = Denial(
+    500, "access.field_leaked", "The answer holds something that is not for you."
+)
+
 
 def refuse(denial: Denial, private: str) -> NoReturn:
     """Refuse what the running code was about to do with rows.

@@ -55,7 +55,7 @@ class Views:
 
     def of(self, principal: Principal | None) -> View:
         """Return what a principal may do; ``None`` is nobody."""
-        kind = _kind(principal)
+        kind = kind_of(principal)
         view = self._views.get(kind)
         if view is None:
             view = self._views[kind] = self._made(principal)
@@ -84,7 +84,9 @@ def value_of(principal: Principal, subject: Subject) -> str:
     return principal.id if subject is Subject.ID else principal.tenant
 
 
-def _kind(principal: Principal | None) -> tuple[object, ...]:
+def kind_of(principal: Principal | None) -> tuple[object, ...]:
+    """Return what principals of one kind have in common: all that a policy without a
+    row can ask of them."""
     if principal is None:
         return ()
     return (
