@@ -136,6 +136,30 @@ async def test_roles_hold_at_once(stores):
     assert await stores.accounts.set_roles("id-nobody", frozenset()) is False
 
 
+async def test_the_tenant_holds_at_once(stores):
+    """For the sessions that are open, like a role, wherever they are read. Nobody
+    else's account moves with it, and what was decided in the old tenant is void."""
+    await stores.accounts.add(account(tenant="acme"))
+    await stores.accounts.add(account("bob", tenant="acme"))
+    await stores.sessions.add(session(), epoch=0, replaces=None)
+    token = session().token_hash
+    for epoch, tenant in enumerate(("A.b_c:d-" + "9" * 56, ""), start=1):
+        assert (await stores.sessions.read(token)).tenant != tenant
+        assert await stores.accounts.set_tenant("id-ann", tenant) is True
+        assert (await stores.sessions.read(token)).tenant == tenant
+        assert (await stores.sessions.read_many([token]))[token].tenant == tenant
+        (listed,) = await stores.sessions.of_account("id-ann")
+        assert listed.tenant == tenant
+        ann = await stores.accounts.by_id("id-ann")
+        assert (ann.tenant, ann.epoch) == (tenant, epoch)
+    late = session("late")
+    assert await stores.sessions.add(late, epoch=1, replaces=None) is False
+    assert (await stores.accounts.by_email("bob@example.com")).tenant == "acme"
+    ann, bob = await stores.accounts.page(after="", limit=2)
+    assert (ann.tenant, bob.tenant) == ("", "acme")
+    assert await stores.accounts.set_tenant("id-nobody", "acme") is False
+
+
 async def test_disabling_ends_every_session_for_good(stores):
     await stores.accounts.add(account())
     await stores.sessions.add(session(), epoch=0, replaces=None)

@@ -32,6 +32,10 @@ async def test_a_key_comes_back_as_it_was_added(stores):
         api_key(roles=staff),
     ]
     assert await stores.api_keys.of_account("id-bob") == []
+    await stores.accounts.set_tenant("id-ann", "acme")
+    mine = api_key(roles=staff, tenant="acme")
+    assert await stores.api_keys.read(KEY) == mine
+    assert mine in await stores.api_keys.of_account("id-ann")
 
 
 async def test_a_key_is_added_to_an_account_as_it_was_seen(stores):

@@ -49,7 +49,8 @@ async def test_a_family_comes_back_as_it_was_added(stores):
     assert await stores.grants.find(ID) == grant()
     assert await stores.grants.find(digest("x")[:16]) is None
     await stores.accounts.set_roles("id-ann", frozenset({"staff"}))
-    held = {"roles": frozenset({"staff"}), "epoch": 1}
+    await stores.accounts.set_tenant("id-ann", "acme")
+    held = {"roles": frozenset({"staff"}), "epoch": 2, "tenant": "acme"}
     assert await stores.grants.find(ID) == grant(**held)
     both = [grant("two", created=NOW + 1, **held), grant(**held)]
     assert await stores.grants.of_account("id-ann") == both

@@ -147,6 +147,9 @@ async def test_what_is_recalled_is_what_is_read(ann):
     await ann.accounts.set_roles("id-ann", frozenset({"staff"}))
     assert ann.sessions.recall(token) is None
     await ann.sessions.read(token)
+    await ann.accounts.set_tenant("id-ann", "acme")
+    assert ann.sessions.recall(token) is None
+    await ann.sessions.read(token)
     await ann.sessions.end_token(token, "id-ann")
     assert ann.sessions.recall(token) is None
 

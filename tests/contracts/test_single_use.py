@@ -285,6 +285,7 @@ async def test_what_is_recalled_is_what_holds(stores):
         lambda: stores.accounts.set_roles("id-ann", frozenset({"staff"})),
         lambda: stores.accounts.raise_epoch("id-ann"),
         lambda: stores.accounts.set_password("id-ann", "new", epoch=2),
+        lambda: stores.accounts.set_tenant("id-ann", "acme"),
         lambda: revocations.revoke(b"family", "id-ann", HOUR),
     )
     for epoch, change in enumerate(changes):

@@ -248,6 +248,7 @@ CHANGES = {
     "mark_moved": lambda to: to.sessions.mark_moved(TOKEN, USE),
     "set_password": lambda to: to.accounts.set_password("id-ann", "new", epoch=0),
     "set_roles": lambda to: to.accounts.set_roles("id-ann", STAFF),
+    "set_tenant": lambda to: to.accounts.set_tenant("id-ann", "acme"),
     "set_disabled": lambda to: to.accounts.set_disabled("id-ann", disabled=True),
     "remove": lambda to: to.accounts.remove("id-ann"),
     "raise_epoch": lambda to: to.accounts.raise_epoch("id-ann"),
@@ -390,7 +391,7 @@ async def test_a_forged_copy_is_none(stores, copies):
     """Whoever can write to the store of the copies, and has an account, does not give
     it the role of an operator (CWE-345)."""
     await asked(stores, copies)
-    mallory = b"session 1 " + msgspec.msgpack.encode(ONE._replace(roles=STAFF))
+    mallory = b"session 2 " + msgspec.msgpack.encode(ONE._replace(roles=STAFF))
     forger = CopySeal(lambda: (b"a key of their own".ljust(32),), time.time)
     told = await copies.read(TOKEN, "id-ann")
     for forged in (
@@ -429,13 +430,20 @@ async def test_a_copy_that_was_put_aside_is_none(copies, is_known):
     assert stores.sessions.recall(TOKEN, told) is None
 
 
-@pytest.mark.parametrize("content", [b"", b"session 0 \x90", b"session 1 \x90"])
-async def test_a_copy_of_another_version_is_none(stores, copies, content):
-    """While versions change, both are running."""
+WITHOUT_TENANT = b"session 1 " + msgspec.msgpack.encode(ONE[:-1])
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"session 0 \x90", b"session 2 \x90", WITHOUT_TENANT]
+)
+async def test_a_copy_of_another_version_is_none(stores, copies, database, content):
+    """While versions change, both are running. One that has no room for the tenant
+    would take the account out of its own."""
+    await database.accounts.set_tenant("id-ann", "acme")
     told = await copies.read(TOKEN, "id-ann")
     sealed = CopySeal(keys, time.time).seal(TOKEN, told, content, -1)
     await copies.keep(TOKEN, told, sealed, -1)
-    assert await asked(stores, copies) == ONE
+    assert await asked(stores, copies) == ONE._replace(tenant="acme")
 
 
 async def test_keys_of_copies_rotate(stores, copies, database):

@@ -227,8 +227,8 @@ def agree(table, model):
         token = sha256(name.encode()).digest()
         slot = table.find(token)
         if token in model:
-            roles = model[token].roles
-            assert table.unpack(slot, roles) == model[token]
+            roles, tenant = model[token].roles, model[token].tenant
+            assert table.unpack(slot, roles, tenant) == model[token]
             assert table.epoch(slot) == 3
         else:
             assert slot == 0
@@ -264,6 +264,7 @@ CHANGES = {
     "disabled": lambda there: there.accounts.set_disabled("id-ann", disabled=True),
     "removed": lambda there: there.accounts.remove("id-ann"),
     "roles": lambda there: there.accounts.set_roles("id-ann", frozenset({"staff"})),
+    "tenant": lambda there: there.accounts.set_tenant("id-ann", "acme"),
 }
 
 

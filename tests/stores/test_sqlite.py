@@ -99,6 +99,14 @@ async def test_a_change_of_role_holds_at_once(stores):
     assert (await stores.sessions.read(token)).roles == {"staff"}
 
 
+async def test_a_change_of_tenant_holds_at_once(stores):
+    stores.sessions._reader.monotonic = lambda: 1000.0
+    token = session().token_hash
+    assert (await stores.sessions.read(token)).tenant == ""
+    await stores.accounts.set_tenant("id-ann", "acme")
+    assert (await stores.sessions.read(token)).tenant == "acme"
+
+
 async def test_what_is_kept_of_sessions_is_bounded(stores, monkeypatch):
     monkeypatch.setattr("ringfence.stores.sqlite._SESSIONS_KNOWN", 2)
     for name in ("two", "three", "four"):
@@ -321,6 +329,39 @@ async def test_sessions_of_the_first_schema_live_on(path):
     assert (found.created, found.last_seen, found.proved) == (5.0, 9.0, 5.0)
     assert (found.last_network, found.last_device) == ("192.0.2.1", "Firefox on Linux")
     assert (found.moved_at, found.moved_network, found.moved_device) == (0.0, "", "")
+
+
+async def test_accounts_from_before_tenants_belong_to_none(path):
+    """And are otherwise as they were, with their sessions."""
+    path.parent.mkdir()
+    engine = create_engine(f"sqlite:///{path}")
+    with engine.begin() as connection:
+        migrate(connection, "0005")
+    engine.dispose()
+    run_sql(
+        path,
+        "INSERT INTO ringfence_accounts VALUES('id-ann', 'Ann@example.com', "
+        "'ann@example.com', 'hash', '[\"staff\"]', 0, 1.0, 7, 2.0)",
+    )
+    run_sql(
+        path,
+        "INSERT INTO ringfence_sessions VALUES(x'01', 'public', 'id-ann', '[]', 5.0, "
+        "9.0, '192.0.2.1', 'Firefox', 5.0, '192.0.2.1', 'Firefox', 0.0, '', '')",
+    )
+    opened = open_stores(f"sqlite:///{path}")
+    await opened.start()
+    ann = await opened.accounts.by_id("id-ann")
+    assert (ann.email, ann.password_hash, ann.roles) == (
+        "Ann@example.com",
+        "hash",
+        {"staff"},
+    )
+    assert (ann.epoch, ann.verified, ann.tenant) == (7, 2.0, "")
+    found = await opened.sessions.read(b"\x01")
+    assert (found.roles, found.tenant, found.last_seen) == ({"staff"}, "", 9.0)
+    assert await opened.accounts.set_tenant("id-ann", "acme")
+    assert (await opened.sessions.read(b"\x01")).tenant == "acme"
+    await opened.stop()
 
 
 async def test_a_newer_schema_stops_the_start(path):

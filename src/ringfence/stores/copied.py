@@ -120,6 +120,12 @@ class CopiedAccounts:
             lambda: self._database.set_roles(account_id, roles), account_id
         )
 
+    async def set_tenant(self, account_id: str, tenant: str) -> bool:
+        """See ``contracts.AccountStore``."""
+        return await self._held.change(
+            lambda: self._database.set_tenant(account_id, tenant), account_id
+        )
+
     async def set_disabled(self, account_id: str, *, disabled: bool) -> bool:
         """See ``contracts.AccountStore``."""
         return await self._held.change(

@@ -23,7 +23,7 @@ from ringfence.stores.seal import CopySeal
 logger = logging.getLogger("ringfence.stores")
 
 _REMEMBERED = 8192  # about 8 MB
-_FORMAT = b"session 1 "  # of copies: another version's are no copies
+_FORMAT = b"session 2 "  # of copies: another version's are no copies
 _NO_EPOCH = -1  # of the account: a session's copy does without
 
 _encode = msgspec.msgpack.Encoder().encode

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import replace
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from ringfence.clock import Clock, system_clock
 from ringfence.errors import StoreError
@@ -140,13 +140,25 @@ class AccountsOverSessions:
 
     async def set_roles(self, account_id: str, roles: frozenset[str]) -> bool:
         """See ``contracts.AccountStore``."""
-        self._sessions.expect_roles(account_id)
+        change = self._accounts.set_roles(account_id, roles)
+        return await self._outlived(account_id, change)
+
+    async def set_tenant(self, account_id: str, tenant: str) -> bool:
+        """See ``contracts.AccountStore``."""
+        change = self._accounts.set_tenant(account_id, tenant)
+        return await self._outlived(account_id, change)
+
+    async def _outlived(
+        self, account_id: str, change: Coroutine[Any, Any, bool]
+    ) -> bool:
+        """Make a change of an account that its sessions outlive."""
+        self._sessions.expect_change(account_id)
         account: AccountRecord | None = None
         try:
-            found = await self._accounts.set_roles(account_id, roles)
+            found = await change
             account = await self._accounts.by_id(account_id)
         finally:
-            self._sessions.take_roles(account, account_id)
+            self._sessions.carry_over(account, account_id)
         return found
 
     async def set_disabled(self, account_id: str, *, disabled: bool) -> bool:
@@ -265,6 +277,10 @@ class MemoryAccountStore:
     async def set_roles(self, account_id: str, roles: frozenset[str]) -> bool:
         """See ``contracts.AccountStore``."""
         return self._change(account_id, lambda old: replace(old, roles=roles))
+
+    async def set_tenant(self, account_id: str, tenant: str) -> bool:
+        """See ``contracts.AccountStore``."""
+        return self._change(account_id, lambda old: replace(old, tenant=tenant))
 
     async def set_disabled(self, account_id: str, *, disabled: bool) -> bool:
         """See ``contracts.AccountStore``."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ringfence.stores.contracts import ApiKeyRecord
+from ringfence.stores.contracts import AccountRecord, ApiKeyRecord
 from ringfence.stores.memory_single_use import PresentAccounts
 
 
@@ -38,7 +38,7 @@ class MemoryApiKeyStore:
         account = self._accounts.present("" if key is None else key.account_id)
         if key is None or account is None:
             return None
-        return key._replace(roles=account.roles)
+        return _of(key, account)
 
     async def touch(self, seen: Mapping[bytes, float]) -> None:
         """See ``contracts.ApiKeyStore``."""
@@ -55,7 +55,7 @@ class MemoryApiKeyStore:
             return []
         mine = [self._keys[name] for name in self._of_account.get(account_id, ())]
         mine.sort(key=lambda one: (-one.created, one.id))
-        return [key._replace(roles=account.roles) for key in mine]
+        return [_of(key, account) for key in mine]
 
     async def end(self, account_id: str, key_id: str) -> bool:
         """See ``contracts.ApiKeyStore``."""
@@ -91,3 +91,7 @@ class MemoryApiKeyStore:
         del self._of_account[owner][name]
         if not self._of_account[owner]:
             del self._of_account[owner]
+
+
+def _of(key: ApiKeyRecord, account: AccountRecord) -> ApiKeyRecord:
+    return key._replace(roles=account.roles, tenant=account.tenant)

@@ -166,4 +166,6 @@ def _rotated(grant: Grant, presented: bytes, rotation: Rotation) -> _Family:
 
 
 def _of(grant: Grant, account: AccountRecord) -> Grant:
-    return grant._replace(roles=account.roles, epoch=account.epoch)
+    return grant._replace(
+        roles=account.roles, epoch=account.epoch, tenant=account.tenant
+    )

@@ -23,8 +23,9 @@ _KEY_BYTES = 8
 
 
 class _Packed(msgspec.Struct, array_like=True, frozen=True, gc=False):
-    """Everything of a session but its token (in front of it), its roles (the account's)
-    and its last use (beside it). What repeats an earlier field is left out."""
+    """Everything of a session but its token (in front of it), its roles and its tenant
+    (the account's) and its last use (beside it). What repeats an earlier field is left
+    out."""
 
     public_id: str
     account_id: str
@@ -218,12 +219,13 @@ class MemorySessionStore:
                 await asyncio.sleep(0)
         return count
 
-    def expect_roles(self, account_id: str) -> None:
-        """Let the sessions of an account outlive the change of roles that follows."""
+    def expect_change(self, account_id: str) -> None:
+        """Let the sessions of an account outlive the change of roles, or of the tenant,
+        that follows."""
         self._changing.add(account_id)
 
-    def take_roles(self, account: AccountRecord | None, account_id: str) -> None:
-        """Carry the sessions of an account over to its new roles.
+    def carry_over(self, account: AccountRecord | None, account_id: str) -> None:
+        """Carry the sessions of an account over to its new roles or its new tenant.
 
         Only from the epoch just before: one that was raised twice was raised by a
         change of password as well.
@@ -247,7 +249,7 @@ class MemorySessionStore:
         if account.epoch != epoch and account_id not in self._changing:
             self._end(slot)
             return None
-        return self._table.unpack(slot, account.roles)
+        return self._table.unpack(slot, account.roles, account.tenant)
 
     def _end(self, slot: int) -> bool:
         if slot == _NONE:
@@ -384,8 +386,11 @@ class SessionTable:
     def _packed(self, slot: int) -> _Packed:
         return _unpack(self._records[slot][_TOKEN_BYTES:])
 
-    def unpack(self, slot: int, roles: frozenset[str] = frozenset()) -> SessionRecord:
-        """Return the session in a place, with the roles that its account has."""
+    def unpack(
+        self, slot: int, roles: frozenset[str] = frozenset(), tenant: str = ""
+    ) -> SessionRecord:
+        """Return the session in a place, with the roles and the tenant that its account
+        has."""
         packed = self._packed(slot)
         created, address, device = packed.created, packed.address, packed.device
         proved, network = packed.proved, packed.last_network
@@ -404,6 +409,7 @@ class SessionTable:
             address if network is None else network,
             device if last_device is None else last_device,
             *(packed.move or _NO_MOVE),
+            tenant,
         )
 
 

@@ -34,6 +34,7 @@ accounts = Table(
     Column("created", Double, nullable=False),
     Column("epoch", Integer, nullable=False),
     Column("verified", Double, nullable=False),  # 0 if the address never was
+    Column("tenant", String(64), nullable=False),  # empty for none
     sqlite_with_rowid=False,
 )
 

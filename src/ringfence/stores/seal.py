@@ -28,9 +28,9 @@ _unpack_time = struct.Struct(">d").unpack_from
 class CopySeal:
     """Seals copies on their way out, and opens those that we have sealed.
 
-    A copy is believed: it says who is signed in, and with which roles. In a store that
-    others can write to (a request forged on the server's side reaches many a Redis
-    without a password) an account could give itself the role of an operator.
+    A copy is believed: it says who is signed in, with which roles, in which tenant. In
+    a store that others can write to (a request forged on the server's side reaches many
+    a Redis without a password) an account could give itself the role of an operator.
 
     The seal says when it was made: else whoever has kept a copy could put it back after
     the session was ended, and sign in with it until that would have expired.

@@ -113,6 +113,15 @@ class SqlAccountStore:
         async with self._database.writing() as connection:
             return bool((await connection.execute(change)).rowcount)
 
+    async def set_tenant(self, account_id: str, tenant: str) -> bool:
+        change = (
+            update(accounts)
+            .where(accounts.c.id == account_id)
+            .values(tenant=tenant, epoch=accounts.c.epoch + 1)
+        )
+        async with self._database.writing() as connection:
+            return bool((await connection.execute(change)).rowcount)
+
     async def set_disabled(self, account_id: str, *, disabled: bool) -> bool:
         change = (
             update(accounts)
@@ -297,7 +306,7 @@ class SqlSessionStore:
 
 
 _LIVE_SESSIONS = (
-    select(sessions, accounts.c.roles)
+    select(sessions, accounts.c.roles, accounts.c.tenant)
     .join(accounts, accounts.c.id == sessions.c.account_id)
     .where(accounts.c.disabled.is_(False))
 )
@@ -374,6 +383,7 @@ def _account_values(account: AccountRecord) -> dict[str, Any]:
         "created": account.created,
         "epoch": account.epoch,
         "verified": account.verified,
+        "tenant": account.tenant,
     }
 
 
@@ -388,6 +398,7 @@ def _account(row: Row[Any]) -> AccountRecord:
         created=row.created,
         epoch=row.epoch,
         verified=row.verified,
+        tenant=row.tenant,
     )
 
 
@@ -427,4 +438,5 @@ def _session(row: Row[Any]) -> SessionRecord:
         moved_at=row.moved_at,
         moved_network=row.moved_network,
         moved_device=row.moved_device,
+        tenant=row.tenant,
     )

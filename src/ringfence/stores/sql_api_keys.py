@@ -113,7 +113,7 @@ class SqlApiKeyStore:
 
 
 _LIVE = (
-    select(api_keys, accounts.c.roles)
+    select(api_keys, accounts.c.roles, accounts.c.tenant)
     .join(accounts, accounts.c.id == api_keys.c.account_id)
     .where(accounts.c.disabled.is_(False))
 )
@@ -121,7 +121,7 @@ _LIVE = (
 
 def _values(key: ApiKeyRecord) -> dict[str, Any]:
     values = key._asdict() | {"scopes": encode_names(key.scopes)}
-    del values["roles"]  # the account's
+    del values["roles"], values["tenant"]  # the account's
     return values
 
 
@@ -137,4 +137,5 @@ def _key(row: Row[Any]) -> ApiKeyRecord:
         expires=row.expires,
         used=row.used,
         roles=decode_names(row.roles),
+        tenant=row.tenant,
     )

@@ -109,7 +109,7 @@ class SqlGrantStore:
 
 
 _LIVE = (
-    select(grants, accounts.c.roles, accounts.c.epoch)
+    select(grants, accounts.c.roles, accounts.c.epoch, accounts.c.tenant)
     .join(accounts, accounts.c.id == grants.c.account_id)
     .where(accounts.c.disabled.is_(False))
 )
@@ -167,7 +167,7 @@ def _rotated(presented: bytes, rotation: Rotation) -> dict[str, Any]:
 
 def _values(grant: Grant) -> dict[str, Any]:
     values = grant._asdict() | _NEVER_ROTATED
-    del values["roles"], values["epoch"]  # the account's
+    del values["roles"], values["epoch"], values["tenant"]  # the account's
     return values | {
         "factors": encode_names(grant.factors),
         "expires": min(grant.expires, grant.ends),
@@ -191,4 +191,5 @@ def _grant(row: Row[Any]) -> Grant:
         device=row.device,
         roles=decode_names(row.roles),
         epoch=row.epoch,
+        tenant=row.tenant,
     )

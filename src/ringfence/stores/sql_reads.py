@@ -14,7 +14,7 @@ from ringfence.stores.sql import decode_names
 READ_SESSION = """
     SELECT s.token_hash, s.public_id, s.account_id, a.roles, s.factors, s.created,
            s.last_seen, s.address, s.device, s.proved, s.last_network, s.last_device,
-           s.moved_at, s.moved_network, s.moved_device
+           s.moved_at, s.moved_network, s.moved_device, a.tenant
     FROM ringfence_sessions AS s
     JOIN ringfence_accounts AS a ON a.id = s.account_id AND NOT a.disabled
     WHERE s.token_hash = ?
@@ -22,7 +22,7 @@ READ_SESSION = """
 
 READ_API_KEY = """
     SELECT k.token_hash, k.id, k.account_id, k.label, k.hint, k.scopes, k.created,
-           k.expires, k.used, a.roles
+           k.expires, k.used, a.roles, a.tenant
     FROM ringfence_api_keys AS k
     JOIN ringfence_accounts AS a ON a.id = k.account_id AND NOT a.disabled
     WHERE k.token_hash = ?
@@ -77,7 +77,7 @@ class ApiKeyReader:
     def key(self, row: Sequence[Any]) -> ApiKeyRecord:
         """Return the key of a row that begins as ``READ_API_KEY`` says."""
         token_hash, name, account_id, label, hint, scopes = row[:6]
-        created, expires, used, roles = row[6:10]
+        created, expires, used, roles, tenant = row[6:11]
         return ApiKeyRecord(
             id=name,
             token_hash=token_hash,
@@ -89,4 +89,5 @@ class ApiKeyReader:
             expires=expires,
             used=used,
             roles=self._names[roles],
+            tenant=tenant,
         )

@@ -69,7 +69,8 @@ _UNSEEN_SECONDS = 0.005  # how long a change by another process may go unseen
 _OWNER_ONLY = 0o600  # the file holds password hashes
 
 _READ_ACCOUNT = """
-    SELECT email, email_key, password_hash, roles, disabled, created, epoch, verified
+    SELECT email, email_key, password_hash, roles, disabled, created, epoch, verified,
+           tenant
     FROM ringfence_accounts
     WHERE id = ?
 """
@@ -446,8 +447,8 @@ class SQLiteStandings:
             return None
         if len(self._known) >= _SESSIONS_KNOWN:
             self._known.clear()
-        email, email_key, password_hash, roles, disabled, created, *numbers = row
-        epoch, verified = numbers
+        email, email_key, password_hash, roles, disabled, created, *others = row
+        epoch, verified, tenant = others
         account = self._known[account_id] = AccountRecord(
             id=account_id,
             email=email,
@@ -458,6 +459,7 @@ class SQLiteStandings:
             created=created,
             epoch=epoch,
             verified=verified,
+            tenant=tenant,
         )
         return account
 

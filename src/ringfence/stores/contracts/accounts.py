@@ -18,10 +18,11 @@ class AccountRecord:
         roles: roles held.
         disabled: no sign-in, and every session is refused.
         created: when the account was made.
-        epoch: raised with every change of the password or the roles. What was decided
-            under an older epoch (a sign-in still on its way, say) is void.
+        epoch: raised with every change of the password, the roles or the tenant. What
+            was decided under an older epoch (a sign-in still on its way, say) is void.
         verified: when the owner has proved that mail to ``email`` reaches them, Unix
             seconds; 0 if they never did.
+        tenant: the id of the tenant that it belongs to; empty for none.
     """
 
     id: str
@@ -33,6 +34,7 @@ class AccountRecord:
     created: float
     epoch: int = 0
     verified: float = 0.0
+    tenant: str = ""
 
 
 class AccountStore(Protocol):
@@ -69,6 +71,10 @@ class AccountStore(Protocol):
 
     async def set_roles(self, account_id: str, roles: frozenset[str]) -> bool:
         """Set the roles and raise the epoch; return whether there is an account."""
+
+    async def set_tenant(self, account_id: str, tenant: str) -> bool:
+        """Set the tenant, empty for none, and raise the epoch; return whether there is
+        an account. Its sessions go on in the new tenant, as with new roles."""
 
     async def set_disabled(self, account_id: str, *, disabled: bool) -> bool:
         """Disable or enable; disabling ends every session, family of refresh tokens

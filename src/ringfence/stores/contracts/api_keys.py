@@ -20,6 +20,7 @@ class ApiKeyRecord(NamedTuple):
         expires: when it ends.
         used: when it was last used, within a minute; 0 if never.
         roles: the account's, read with the key.
+        tenant: the account's, read with the key.
     """
 
     id: str
@@ -32,6 +33,7 @@ class ApiKeyRecord(NamedTuple):
     expires: float
     used: float = 0.0
     roles: frozenset[str] = frozenset()
+    tenant: str = ""
 
 
 class ApiKeyStore(Protocol):

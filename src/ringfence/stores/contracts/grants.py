@@ -26,6 +26,7 @@ class Grant(NamedTuple):
         device: a short description of the client.
         roles: the account's, read with the grant.
         epoch: the account's, read with the grant.
+        tenant: the account's, read with the grant.
     """
 
     id: bytes
@@ -43,6 +44,7 @@ class Grant(NamedTuple):
     device: str = ""
     roles: frozenset[str] = frozenset()
     epoch: int = 0
+    tenant: str = ""
 
 
 class Rotation(NamedTuple):
@@ -91,7 +93,7 @@ class GrantStore(Protocol):
 
     Whatever ends an account's sessions (``set_password``, ``set_disabled``,
     ``raise_epoch``, ``remove``) ends its families in the same transaction; a change of
-    roles does not.
+    roles or of the tenant does not.
 
     Source: RFC 9700 sections 2.2.2 and 4.14; CWE-613, CWE-367.
     """

@@ -34,6 +34,7 @@ class SessionRecord(NamedTuple):
             device at once, 0 if never.
         moved_network: network of that use.
         moved_device: the browser of that use.
+        tenant: the account's tenant, read with the session like the roles.
     """
 
     token_hash: bytes
@@ -51,6 +52,7 @@ class SessionRecord(NamedTuple):
     moved_at: float = 0.0
     moved_network: str = ""
     moved_device: str = ""
+    tenant: str = ""
 
 
 class Use(NamedTuple):
