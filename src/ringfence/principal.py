@@ -6,12 +6,20 @@ import re
 from dataclasses import dataclass
 
 _SCOPE = re.compile(r"[A-Za-z0-9._:/-]{1,64}", re.ASCII)
+_TENANT = re.compile(r"[A-Za-z0-9._:-]{1,64}", re.ASCII)
 
 
 def is_scope(name: str) -> bool:
     """Return whether a text may be the name of a scope; a part of what RFC 6749
     allows, that needs quoting nowhere."""
     return _SCOPE.fullmatch(name) is not None
+
+
+def is_tenant(name: str) -> bool:
+    """Return whether a text may be the id of a tenant: of at most 64 characters, that
+    need quoting nowhere and look like no others. Nothing is folded: ``Acme`` is not
+    ``acme``."""
+    return _TENANT.fullmatch(name) is not None
 
 
 @dataclass(frozen=True, slots=True)

@@ -216,6 +216,33 @@ def test_an_account_is_made_and_listed(run, typed, here):
     assert "Ann@example.com" in out
 
 
+def test_an_account_is_made_in_a_tenant_and_moved(run, typed, here):
+    def listed():
+        return json.loads(run("accounts", "list", "--format", "json")[1])["tenant"]
+
+    typed(PASSWORD + "\n")
+    email = ["--email", "ann@example.com"]
+    words = [*email, "--password-stdin", "--tenant", "acme"]
+    code, out, _ = run("accounts", "create", *words)
+    assert (code, "(no roles, tenant acme)" in out) == (0, True)
+    assert listed() == "acme"
+    assert "acme" in run("accounts", "list")[1]
+    code, out, _ = run("accounts", "tenant", *email, "globex")
+    assert (code, out) == (0, "ann@example.com belongs to the tenant globex now.\n")
+    assert listed() == "globex"
+    code, out, _ = run("accounts", "tenant", *email, "")
+    assert (code, out) == (0, "ann@example.com belongs to no tenant now.\n")
+    assert listed() == ""
+    lines = (here / "var" / "audit.jsonl").read_text().splitlines()
+    moved = [json.loads(line) for line in lines[1:]]
+    assert {(e["event"], e["by"]) for e in moved} == {("authz_change", "command line")}
+    code, _, err = run("accounts", "tenant", *email, "a b")
+    assert (code, "tenant" in err) == (1, True)
+    code, _, err = run("accounts", "tenant", "--email", "bob@example.com", "acme")
+    assert (code, "There is no account" in err) == (1, True)
+    assert listed() == ""
+
+
 def test_the_ledger_knows_who_made_an_account_and_no_password(run, typed, here):
     typed(PASSWORD + "\n")
     run("accounts", "create", "--email", "ann@example.com", "--password-stdin")
@@ -261,6 +288,7 @@ def test_a_role_that_no_setting_names_is_doubted_and_given(run, typed, role, exp
     [
         (["--email", "nobody"], PASSWORD, "email"),
         (["--email", "a@example.com", "--role", "Staff!"], PASSWORD, "roles"),
+        (["--email", "a@example.com", "--tenant", "a b"], PASSWORD, "tenant"),
         (["--email", "a@example.com"], "short", "password"),
     ],
 )

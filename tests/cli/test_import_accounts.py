@@ -61,7 +61,8 @@ def fits(stored, password):
 def test_accounts_come_with_their_hashes_and_roles(brought_in, data):
     hashes = [each["hash"] for each in VECTORS if each["password"] == PASSWORD]
     lines = [
-        {"email": f"a{number}@example.com", "password_hash": stored, "roles": ["staff"]}
+        {"email": f"a{number}@example.com", "password_hash": stored}
+        | {"roles": ["staff"], "tenant": "acme"}
         for number, stored in enumerate(hashes)
     ]
     code, out, _, stored = brought_in(*lines, "")
@@ -69,7 +70,9 @@ def test_accounts_come_with_their_hashes_and_roles(brought_in, data):
     assert f"Imported {len(hashes)} accounts; 0 were there already; 0 lines" in out
     assert sorted(stored.values()) == sorted(hashes)
     events = [json.loads(x) for x in (data / "audit.jsonl").read_text().splitlines()]
-    assert {(each["by"], *each["roles"]) for each in events} == {("import", "staff")}
+    assert {(each["by"], *each["roles"], each["tenant"]) for each in events} == {
+        ("import", "staff", "acme")
+    }
 
 
 def test_a_bare_digest_is_wrapped_at_once(brought_in):
@@ -90,6 +93,7 @@ WRONG = {
     "a hash that no store keeps": GOOD | {"password_hash": "$2b$" + "A" * 600},
     "no address": GOOD | {"email": "nobody"},
     "no role": GOOD | {"roles": ["Staff!"]},
+    "no tenant": GOOD | {"tenant": "a b"},
     "an unknown field": GOOD | {"password": "letmein"},
     "no JSON": "{",
     "a long line": json.dumps(GOOD) + " " * 20_000,
@@ -156,7 +160,7 @@ def test_nothing_of_a_hash_is_told(brought_in, tmp_path):
     """Wherever it stands: columns are mistaken for each other soon enough (CWE-532)."""
     secret = "5ecre7" * 8
     report = tmp_path / "refused.csv"
-    rows = [GOOD | {"email": f"a{n}@example.com"} for n in range(9)]
+    rows = [GOOD | {"email": f"a{n}@example.com"} for n in range(11)]
     wrong = [
         rows[0] | {"password_hash": secret},
         rows[1] | {"digest": secret},
@@ -167,11 +171,13 @@ def test_nothing_of_a_hash_is_told(brought_in, tmp_path):
         rows[6] | {secret: "x"},
         rows[7] | {"email": secret},
         json.dumps(rows[8])[:-1] + secret,
+        rows[9] | {"tenant": secret * 2},
+        rows[10] | {"tenant": [secret]},
     ]
     for options in ([], ["--report", str(report)], ["--check"]):
         code, out, err, stored = brought_in(*wrong, options=options)
         assert code == 1
-        assert "9 lines" in out
+        assert "11 lines" in out
         told = out + err + report.read_text() if report.exists() else out + err
         assert secret not in told.lower()
         assert stored == {}
@@ -192,19 +198,19 @@ def test_a_dry_run_changes_nothing(data, tmp_path, capsys):
     assert not list(data.rglob("*.db"))
 
 
-COLUMNS = "email,password_hash,digest,salt,salt_place,roles"
+COLUMNS = "email,password_hash,digest,salt,salt_place,roles,tenant"
 
 
 def test_a_table_is_imported(brought_in, data):
     """As spreadsheets and databases write it: with a mark, quotes and blanks."""
     code, out, _, stored = brought_in(
         "\ufeff" + COLUMNS.replace("email", '"Email"'),
-        f'a@example.com,"{GOOD["password_hash"]}",,,,"staff, admin"',
-        f"b@example.com,{DIGEST},md5,s4lt,before,",
-        f'c@example.com,{DIGEST},md5,"open quote,before,',
+        f'a@example.com,"{GOOD["password_hash"]}",,,,"staff, admin",acme',
+        f"b@example.com,{DIGEST},md5,s4lt,before,,",
+        f'c@example.com,{DIGEST},md5,"open quote,before,,',
         "d@example.com,too,few",
         "",
-        f"e@example.com,{GOOD['password_hash']},,,,",
+        f"e@example.com,{GOOD['password_hash']},,,,,",
         name="accounts.CSV",
     )
     assert code == 1
@@ -213,6 +219,7 @@ def test_a_table_is_imported(brought_in, data):
     assert fits(stored["b@example.com"], PASSWORD)
     events = [json.loads(x) for x in (data / "audit.jsonl").read_text().splitlines()]
     assert [each.get("roles", []) for each in events] == [["admin", "staff"], [], []]
+    assert [each.get("tenant", "") for each in events] == ["acme", "", ""]
 
 
 @pytest.mark.parametrize(

@@ -303,6 +303,25 @@ async def test_odd_role_names_are_refused(house, role):
     assert len(await house.accounts.page()) == 1
 
 
+async def test_an_account_is_made_in_a_tenant(house):
+    made = await house.accounts.create("op@example.com", PASSWORD, tenant="acme")
+    assert (await the_account(house, "op@example.com")).tenant == made.tenant == "acme"
+    (event,) = [event for event in house.ledger.named(AccountCreated) if event.tenant]
+    assert (event.account, event.tenant) == (made.id, "acme")
+
+
+@pytest.mark.parametrize("tenant", [" ", "a b", "x" * 65, "a\n", "ä", "a/b", "*", "\0"])
+async def test_odd_ids_of_tenants_are_refused(house, tenant):
+    """What must be quoted somewhere, or looks like another, is one day mistaken."""
+    refused = await house.accounts.create("op@example.com", PASSWORD, tenant=tenant)
+    assert refused.fields[0][0] == "tenant"
+    (account,) = await house.accounts.page()
+    refused = await house.accounts.set_tenant(account.id, tenant)
+    assert refused.fields[0][0] == "tenant"
+    (unchanged,) = await house.accounts.page()
+    assert unchanged == account
+
+
 async def test_there_are_no_default_accounts(tmp_path):
     async with gatehouse(tmp_path) as empty:
         assert await empty.accounts.page() == []

@@ -91,8 +91,9 @@ async def test_a_key_says_who_its_request_comes_from(house, ann):
     assert await shown(house, new["key"]) == expected
     accounts = house.identity._stores.accounts
     await accounts.set_roles(account["id"], frozenset({"staff"}))
+    await accounts.set_tenant(account["id"], "acme")
     answer = await shown(house, new["key"])
-    assert answer.roles == {"staff"}
+    assert (answer.roles, answer.tenant) == ({"staff"}, "acme")
     assert (answer.factors, answer.signed_in_at) == (frozenset(), 0.0)
 
 
@@ -224,7 +225,7 @@ async def test_an_account_has_no_more_than_64(house, ann, monkeypatch):
     assert answer.json()["code"] == "identity.too_many_api_keys"
 
 
-@pytest.mark.parametrize("how", ["ended", "expired", "roles", "disabled"])
+@pytest.mark.parametrize("how", ["ended", "expired", "roles", "tenant", "disabled"])
 async def test_what_is_open_ends_with_its_key(house, ann, keys, how):
     """A stream that a thief has opened does not outlive the key."""
     new = await made(ann, days=1)
@@ -241,6 +242,8 @@ async def test_what_is_open_ends_with_its_key(house, ann, keys, how):
         house.clock.now += DAY
     elif how == "roles":
         await accounts.set_roles(principal.id, frozenset({"staff"}))
+    elif how == "tenant":
+        await accounts.set_tenant(principal.id, "acme")
     else:
         await accounts.set_disabled(principal.id, disabled=True)
     await house.sessions.live.check()

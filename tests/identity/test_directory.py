@@ -43,7 +43,34 @@ async def test_an_account_is_shown_without_its_password(tmp_path):
         assert (account.roles, account.disabled) == (frozenset({"x"}), False)
         assert await guard.accounts.find("nobody") is None
     names = {field.name for field in fields(Account)}
-    assert names == {"id", "email", "roles", "disabled", "created"}
+    assert names == {"id", "email", "roles", "disabled", "created", "tenant"}
+
+
+async def test_an_operators_page_moves_an_account_to_another_tenant(tmp_path):
+    """And the ledger knows who, from where and whereto."""
+    guard = guard_over(tmp_path)
+    async with started(guard):
+        (ada,) = await make(guard, "ada")
+        exchange = Exchange(dict(SCOPE), receive=None)
+        exchange.principal = Principal("olga", frozenset({"operator"}))
+        token = active.set(exchange)
+        try:
+            assert await guard.accounts.set_tenant(ada, "acme") is True
+            assert (await guard.accounts.find(ada)).tenant == "acme"
+            assert await guard.accounts.set_tenant(ada, "") is True
+            assert await guard.accounts.set_tenant("nobody", "acme") is False
+            with pytest.raises(ValueError, match="no id of a tenant"):
+                await guard.accounts.set_tenant(ada, "a b")
+        finally:
+            active.reset(token)
+        assert (await guard.accounts.find(ada)).tenant == ""
+    lines = (tmp_path / "audit.jsonl").read_text().splitlines()
+    moved = [e for e in map(json.loads, lines) if e["event"] == "authz_change"]
+    assert [(e.get("before", ""), e.get("after", "")) for e in moved] == [
+        ("", "acme"),
+        ("acme", ""),
+    ]
+    assert {(e["account"], e["by"]) for e in moved} == {(ada, "olga")}
 
 
 async def test_accounts_are_listed_in_parts(tmp_path):

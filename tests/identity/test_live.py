@@ -146,6 +146,7 @@ CHANGES = {
     "removed": lambda store, sessions, owner: store.remove(owner),
     "password": lambda store, sessions, owner: store.set_password(owner, "x", epoch=0),
     "roles": lambda store, sessions, owner: store.set_roles(owner, frozenset({"a"})),
+    "tenant": lambda store, sessions, owner: store.set_tenant(owner, "acme"),
 }
 
 

@@ -94,7 +94,7 @@ async def test_signing_in_answers_who_one_is(house, browser):
     answer = await browser.post("/auth/login", json=BODY)
     assert answer.status_code == 200
     said = answer.json()
-    assert set(said) == {"id", "email", "roles", "factors", "csrf_token"}
+    assert set(said) == {"id", "email", "roles", "tenant", "factors", "csrf_token"}
     assert (said["email"], said["roles"], said["factors"]) == (EMAIL, [], ["password"])
     (cookie,) = set_cookies(answer)
     assert cookie.startswith(f"{COOKIE}=")
@@ -107,6 +107,17 @@ async def test_me_answers_the_same(ann):
     said = (await ann.get("/auth/me")).json()
     assert (said["email"], said["roles"], said["factors"]) == (EMAIL, [], ["password"])
     assert said["csrf_token"]
+
+
+async def test_signing_in_and_me_say_the_tenant(house, ann, browser):
+    """Of now; who asked with the sign-in is in it from the first request on."""
+    said = (await ann.get("/auth/me")).json()
+    assert said["tenant"] == ""
+    await house.accounts.set_tenant(said["id"], "acme")
+    assert (await ann.get("/auth/me")).json()["tenant"] == "acme"
+    again = await browser.post("/auth/login", json=BODY)
+    assert again.json()["tenant"] == "acme"
+    assert house.guard.exchanges[-1].principal.tenant == "acme"
 
 
 async def test_the_token_for_forms_belongs_to_the_new_session(house, browser):

@@ -458,6 +458,9 @@ async def test_roles_and_removal_hold_at_once(house):
     (account,) = await house.accounts.page()
     await house.accounts._store.set_roles(account.id, frozenset({"admin"}))
     assert (await who(house, token)).roles == {"admin"}
+    assert (await who(house, token)).tenant == ""
+    assert await house.accounts.set_tenant(account.id, "acme") is None
+    assert (await who(house, token)).tenant == "acme"
     await house.accounts._store.set_disabled(account.id, disabled=True)
     assert await who(house, token) is None
 

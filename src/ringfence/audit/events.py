@@ -417,6 +417,19 @@ class AccountCreated(Event):
     level: ClassVar[str] = "WARN"
 
     roles: tuple[str, ...] = ()
+    tenant: str = ""
+    by: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TenantChanged(Event):
+    """An account was moved to another tenant by an operator; empty is none."""
+
+    name: ClassVar[str] = "authz_change"
+    level: ClassVar[str] = "WARN"
+
+    before: str = ""
+    after: str = ""
     by: str = ""
 
 

@@ -20,6 +20,7 @@ from ringfence.denial import Denial
 from ringfence.errors import SettingsError
 from ringfence.guard.accounts import open_accounts
 from ringfence.identity.cause import Cause
+from ringfence.identity.refusals import NO_SUCH_ACCOUNT
 from ringfence.settings import Settings
 from ringfence.stores.contracts import AccountRecord
 
@@ -30,7 +31,9 @@ _PAGE = 200
 _PIPED_WIDTH = 200
 
 
-def create(email: str, roles: tuple[str, ...], *, from_stdin: bool) -> int:
+def create(
+    email: str, roles: tuple[str, ...], *, tenant: str = "", from_stdin: bool
+) -> int:
     """Make an account.
 
     Raises:
@@ -39,15 +42,30 @@ def create(email: str, roles: tuple[str, ...], *, from_stdin: bool) -> int:
     """
     settings = Settings.load()
     password = _first_line() if from_stdin else _asked()
-    made = asyncio.run(_create(settings, email, password, roles))
+    made = asyncio.run(_create(settings, email, password, roles, tenant))
     if isinstance(made, Denial):
-        sys.stderr.write(f"ringfence: {escape_controls(made.detail)}\n")
-        return _REFUSED
+        return _refused(made)
     held = ", ".join(sorted(made.roles)) or "no roles"
+    held += f", tenant {made.tenant}" if made.tenant else ""
     sys.stdout.write(f"Made {escape_controls(made.email)} ({held}), id {made.id}.\n")
     sys.stdout.write("Sign in at /auth/login of the application.\n")
     for role in sorted(made.roles):
         sys.stderr.write(_doubt(role, settings.access.hierarchy))
+    return 0
+
+
+def assign(email: str, tenant: str) -> int:
+    """Move an account to another tenant, or with an empty one out of its tenant.
+
+    Raises:
+        SettingsError: the settings are wrong.
+        StoreError: the database cannot be used.
+    """
+    refused = asyncio.run(_assign(Settings.load(), email, tenant))
+    if refused is not None:
+        return _refused(refused)
+    where = f"belongs to the tenant {tenant}" if tenant else "belongs to no tenant"
+    sys.stdout.write(f"{escape_controls(email)} {where} now.\n")
     return 0
 
 
@@ -74,10 +92,23 @@ def show(*, as_json: bool) -> int:
 
 
 async def _create(
-    settings: Settings, email: str, password: str, roles: tuple[str, ...]
+    settings: Settings, email: str, password: str, roles: tuple[str, ...], tenant: str
 ) -> AccountRecord | Denial:
     async with open_accounts(settings) as accounts:
-        return await accounts.create(email, password, roles, _OPERATOR)
+        return await accounts.create(email, password, roles, _OPERATOR, tenant=tenant)
+
+
+async def _assign(settings: Settings, email: str, tenant: str) -> Denial | None:
+    async with open_accounts(settings) as accounts:
+        account = await accounts.by_email(email)
+        if account is None:
+            return NO_SUCH_ACCOUNT
+        return await accounts.set_tenant(account.id, tenant, _OPERATOR)
+
+
+def _refused(denial: Denial) -> int:
+    sys.stderr.write(f"ringfence: {escape_controls(denial.detail)}\n")
+    return _REFUSED
 
 
 async def _all(settings: Settings) -> list[AccountRecord]:
@@ -139,18 +170,22 @@ def _shown(account: AccountRecord) -> dict[str, object]:
         "id": account.id,
         "email": account.email,
         "roles": sorted(account.roles),
+        "tenant": account.tenant,
         "disabled": account.disabled,
         "created": datetime.fromtimestamp(account.created, UTC).isoformat(),
     }
 
 
 def _table(accounts: list[AccountRecord]) -> Table:
-    table = Table("e-mail", "roles", "created", "state", Column("id", no_wrap=True))
+    table = Table(
+        "e-mail", "roles", "tenant", "created", "state", Column("id", no_wrap=True)
+    )
     for account in accounts:
         created = datetime.fromtimestamp(account.created, UTC)
         cells = (
             account.email,
             ", ".join(sorted(account.roles)) or "-",
+            account.tenant or "-",
             f"{created:%Y-%m-%d %H:%M} UTC",
             "disabled" if account.disabled else "active",
             account.id,

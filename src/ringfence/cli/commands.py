@@ -295,6 +295,7 @@ def create_account(
     *,
     email: str,
     role: Annotated[list[str] | None, Parameter(negative=())] = None,
+    tenant: str = "",
     password_stdin: Annotated[bool, Parameter(negative=())] = False,
 ) -> int:
     """Make an account, with roles if wanted; asks for its password.
@@ -307,10 +308,31 @@ def create_account(
         The address that its owner signs in with.
     role
         A role to give it; may be repeated.
+    tenant
+        The id of the tenant that it belongs to: letters, digits and . _ : -
     password_stdin
         Read the password from the first line of the input, for scripts.
     """
-    return accounts.create(email, tuple(role or ()), from_stdin=password_stdin)
+    return accounts.create(
+        email, tuple(role or ()), tenant=tenant, from_stdin=password_stdin
+    )
+
+
+@_accounts.command(name="tenant")
+def assign_tenant(tenant: str, *, email: str) -> int:
+    """Move an account to another tenant, at once.
+
+    Its access tokens end, since they name the old tenant; its sessions, refresh tokens
+    and API keys go on in the new one.
+
+    Parameters
+    ----------
+    tenant
+        The id of the tenant: letters, digits and . _ : - (64 at most); "" for none.
+    email
+        The address that the account's owner signs in with.
+    """
+    return accounts.assign(email, tenant)
 
 
 @_accounts.command(name="import")
@@ -320,10 +342,10 @@ def adopt_accounts(
     """Bring in accounts of another program, with the hashes of their passwords.
 
     The file is CSV, its first line naming the columns, or has a JSON object a line:
-    email, password_hash, and if wanted roles. A bare digest also says digest (md5,
-    sha1, sha256, sha512), and salt and salt_place (before or after); it is wrapped in
-    Argon2id at once. Hashes are replaced as owners sign in. Accounts that are there
-    already are left alone, so that it can be run again.
+    email, password_hash, and if wanted roles and tenant. A bare digest also says digest
+    (md5, sha1, sha256, sha512), and salt and salt_place (before or after); it is
+    wrapped in Argon2id at once. Hashes are replaced as owners sign in. Accounts that
+    are there already are left alone, so that it can be run again.
 
     Parameters
     ----------

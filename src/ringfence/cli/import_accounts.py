@@ -30,7 +30,10 @@ from ringfence.settings import Settings
 _SOME_REFUSED = 1
 _OPERATOR = Cause(by="import")
 _OWNER_ONLY = 0o600
-_WRONG_ROLE = "a role is none: lower-case letters, digits and _ . : - only"
+_UNQUOTED = {
+    "roles": "a role is none: lower-case letters, digits and _ . : - only",
+    "tenant": "it is no id of one: letters, digits and . _ : - only, 64 at most",
+}
 _TWICE = "an earlier line of this file has the same address"
 
 Tell = Callable[[int, str], None]
@@ -159,7 +162,9 @@ async def _adopt(accounts: Accounts, row: Row) -> bool:
             )
         except ValueError as error:
             raise _RefusedError(str(error)) from error
-    made = await accounts.adopt(row.email, stored, row.roles, _OPERATOR)
+    made = await accounts.adopt(
+        row.email, stored, row.roles, _OPERATOR, tenant=row.tenant
+    )
     if made is ADDRESS_TAKEN:  # by somebody else, this very moment
         return False
     if isinstance(made, Denial):
@@ -176,7 +181,7 @@ async def _judge(accounts: Accounts, row: Row) -> bool:
         except ValueError as error:
             raise _RefusedError(str(error)) from error
         stored = _WRAPPED_LATER
-    refused = accounts.adoptable(row.email, stored, row.roles)
+    refused = accounts.adoptable(row.email, stored, row.roles, tenant=row.tenant)
     if refused is not None:
         raise _RefusedError(_reason(refused))
     return True
@@ -189,12 +194,11 @@ _WRAPPED_LATER = (  # of any form that is known: the digest was looked at alread
 
 def _reason(refusal: Denial) -> str:
     """Return why an account was refused. A column that was mistaken for another one
-    must not bring a hash into the report, so a wrong role is not quoted."""
+    must not bring a hash into the report, so a wrong role or tenant is not quoted."""
     if not isinstance(refusal, Invalid):
         return refusal.detail
     fields = dict(refusal.fields)
-    if "roles" in fields:
-        fields["roles"] = _WRONG_ROLE
+    fields |= {name: said for name, said in _UNQUOTED.items() if name in fields}
     return " ".join(f"{name}: {sentence}" for name, sentence in fields.items())
 
 

@@ -34,6 +34,7 @@ class Row(msgspec.Struct, forbid_unknown_fields=True):
         salt: what was hashed together with the password.
         salt_place: whether the salt stood before or after the password.
         roles: to be given.
+        tenant: that it belongs to.
     """
 
     email: str
@@ -42,6 +43,7 @@ class Row(msgspec.Struct, forbid_unknown_fields=True):
     salt: str = ""
     salt_place: SaltPlace = "before"
     roles: list[str] = []
+    tenant: str = ""
 
     def __repr__(self) -> str:
         return "Row(...)"

@@ -163,7 +163,13 @@ async def _principal(settings: Settings, email: str, signed_in_at: float) -> Pri
         raise SettingsError(message)
     if found.disabled:
         raise SettingsError(f"the account {email!r} is disabled and cannot sign in")
-    return Principal(found.id, found.roles, frozenset({"password"}), signed_in_at)
+    return Principal(
+        found.id,
+        found.roles,
+        frozenset({"password"}),
+        signed_in_at,
+        tenant=found.tenant,
+    )
 
 
 def _where(plan: RoutePlan) -> Iterator[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Callable, Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from ringfence.audit.events import (
     AccountCreated,
@@ -16,6 +16,7 @@ from ringfence.audit.events import (
     PasswordChangeFailed,
     SessionsEnded,
     SignInFailed,
+    TenantChanged,
 )
 from ringfence.clock import Clock
 from ringfence.denial import Denial
@@ -38,11 +39,31 @@ from ringfence.identity.refusals import (
     Invalid,
     invalid,
 )
+from ringfence.principal import is_tenant
 from ringfence.stores.contracts import AccountRecord, AccountStore
 
 _ROLE = re.compile(r"[a-z0-9][a-z0-9_.:-]{0,63}")
 _ID_BYTES = 16
 _UNKNOWN = Cause()
+
+
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """What an operator gives to a new account."""
+
+    roles: frozenset[str] = frozenset()
+    tenant: str = ""
+
+    def faults(self) -> dict[str, str]:
+        """Return what is wrong with it, by fields."""
+        faults = {
+            "roles": _wrong_role(self.roles),
+            "tenant": _wrong_tenant(self.tenant),
+        }
+        return {field: sentence for field, sentence in faults.items() if sentence}
+
+
+_NOTHING = _Given()
 
 
 class Accounts:
@@ -103,7 +124,7 @@ class Accounts:
             return refused
         cause = Cause.of(exchange)
         stored = await self._passwords.hash(password, network=cause.network)
-        made = await self._make(email, stored, frozenset(), cause)
+        made = await self._make(email, stored, cause)
         return (
             None if made is ADDRESS_TAKEN or isinstance(made, AccountRecord) else made
         )
@@ -114,6 +135,8 @@ class Accounts:
         password: str,
         roles: Iterable[str] = (),
         cause: Cause = _UNKNOWN,
+        *,
+        tenant: str = "",
     ) -> AccountRecord | Denial:
         """Make an account with roles, for an operator, who is told if it exists.
 
@@ -122,15 +145,17 @@ class Accounts:
             password: kept as a hash only.
             roles: lower-case names of at most 64 characters.
             cause: who asks.
+            tenant: the id of the tenant that it belongs to: letters, digits and
+                ``. _ : -``, 64 at most; empty for none.
         """
-        wanted = frozenset(roles)
-        if wrong := _wrong_role(wanted):
-            return invalid(roles=wrong)
+        given = _Given(frozenset(roles), tenant)
+        if faults := given.faults():
+            return invalid(**faults)
         faults = self._faults(email, password)
         if faults:
             return invalid(**faults)
         stored = await self._passwords.hash(password, network=cause.network)
-        return await self._make(email, stored, wanted, cause, vouched=True)
+        return await self._make(email, stored, cause, given, vouched=True)
 
     async def adopt(
         self,
@@ -138,6 +163,8 @@ class Accounts:
         password_hash: str,
         roles: Iterable[str] = (),
         cause: Cause = _UNKNOWN,
+        *,
+        tenant: str = "",
     ) -> AccountRecord | Denial:
         """Make an account with a hash that another program has made, for an operator.
 
@@ -146,24 +173,30 @@ class Accounts:
             password_hash: of a scheme that is known, or from ``wrap``.
             roles: lower-case names of at most 64 characters.
             cause: who asks.
+            tenant: as in ``create``.
         """
-        wanted = frozenset(roles)
-        refused = self.adoptable(email, password_hash, wanted)
+        given = _Given(frozenset(roles), tenant)
+        refused = self.adoptable(email, password_hash, given.roles, tenant=tenant)
         if refused is not None:
             return refused
-        return await self._make(email, password_hash, wanted, cause, vouched=True)
+        return await self._make(email, password_hash, cause, given, vouched=True)
 
     def adoptable(
-        self, email: str, password_hash: str, roles: Iterable[str] = ()
+        self,
+        email: str,
+        password_hash: str,
+        roles: Iterable[str] = (),
+        *,
+        tenant: str = "",
     ) -> Invalid | None:
         """Return why ``adopt`` would refuse these, whoever there is already. Asks and
         changes nothing."""
         faults = {
             "email": addresses.fault(email.strip()),
             "password_hash": self._passwords.fault_of_hash(password_hash),
-            "roles": _wrong_role(frozenset(roles)),
         }
         found = {field: sentence for field, sentence in faults.items() if sentence}
+        found |= _Given(frozenset(roles), tenant).faults()
         return invalid(**found) if found else None
 
     async def vouched(
@@ -183,7 +216,7 @@ class Accounts:
         sentence = addresses.fault(email.strip())
         if sentence:
             return invalid(email=sentence)
-        return await self._make(email, "", frozenset(), cause, vouched=True)
+        return await self._make(email, "", cause, vouched=True)
 
     async def wrap(
         self,
@@ -204,8 +237,8 @@ class Accounts:
         self,
         email: str,
         stored: str,
-        roles: frozenset[str],
         cause: Cause,
+        given: _Given = _NOTHING,
         *,
         vouched: bool = False,
     ) -> AccountRecord | Denial:
@@ -217,10 +250,11 @@ class Accounts:
             email=email,
             email_key=email_key(email),
             password_hash=stored,
-            roles=roles,
+            roles=given.roles,
             disabled=False,
             created=now,
             verified=now if vouched else 0.0,
+            tenant=given.tenant,
         )
         if not await self._store.add(account):
             return ADDRESS_TAKEN
@@ -229,7 +263,8 @@ class Accounts:
                 request_id=cause.request_id,
                 client=cause.client,
                 account=account.id,
-                roles=tuple(sorted(roles)),
+                roles=tuple(sorted(given.roles)),
+                tenant=given.tenant,
                 by=cause.by or "registration",
             )
         )
@@ -442,6 +477,34 @@ class Accounts:
         )
         return None
 
+    async def set_tenant(
+        self, account_id: str, tenant: str, cause: Cause = _UNKNOWN
+    ) -> Denial | None:
+        """Move an account to another tenant, for an operator. Its access tokens end,
+        since they name the old one; its sessions and refresh tokens go on in the new.
+
+        Args:
+            account_id: of the account.
+            tenant: as in ``create``; empty takes the account out of its tenant.
+            cause: who asks.
+        """
+        if wrong := _wrong_tenant(tenant):
+            return invalid(tenant=wrong)
+        account = await self._store.by_id(account_id)
+        if account is None or not await self._store.set_tenant(account.id, tenant):
+            return NO_SUCH_ACCOUNT
+        self._record(
+            TenantChanged(
+                request_id=cause.request_id,
+                client=cause.client,
+                account=account.id,
+                before=account.tenant,
+                after=tenant,
+                by=cause.by,
+            )
+        )
+        return None
+
     async def revoke_all(self, account_id: str, cause: Cause = _UNKNOWN) -> None:
         """Take back everything of an account from before now: sessions, tokens of
         programs, API keys.
@@ -495,4 +558,13 @@ def _wrong_role(roles: frozenset[str]) -> str:
     return (
         f"{wrong[0][:64]!r} is no role: lower-case letters, digits and _ . : - after "
         "the first character, 64 at most."
+    )
+
+
+def _wrong_tenant(tenant: str) -> str:
+    if not tenant or is_tenant(tenant):
+        return ""
+    return (
+        f"{tenant[:64]!r} is no id of a tenant: letters, digits and . _ : - only, 64 "
+        "at most."
     )

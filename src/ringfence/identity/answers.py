@@ -59,6 +59,7 @@ def describe_account(
         "id": account.id,
         "email": account.email,
         "roles": sorted(account.roles),
+        "tenant": account.tenant,
         "factors": sorted(factors),
         "csrf_token": csrf_token,
     }

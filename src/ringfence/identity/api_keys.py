@@ -75,7 +75,8 @@ class ApiKeys:
     """Makes, recognises and ends the keys that programs sign their requests with.
 
     What a key opens is what its scopes say, and nothing else: see ``access.scope``. It
-    works for an account, and has that account's roles at the time of the request.
+    works for an account, and has that account's roles and tenant at the time of the
+    request.
 
     Args:
         store: where keys are kept.
@@ -150,6 +151,7 @@ class ApiKeys:
             created=now,
             expires=now + days * _DAY,
             roles=account.roles,
+            tenant=account.tenant,
         )
         if not await self._store.add(made, epoch=account.epoch, most=_MOST_KEYS):
             return CHANGED_MEANWHILE
@@ -231,11 +233,12 @@ class ApiKeys:
             found.roles,
             scopes=found.scopes & self.scopes,
             credential="api-key",
+            tenant=found.tenant,
         )
 
     async def holds(self, key: ApiKeyRecord) -> bool:
         """Return whether what was opened with a key may stay open; what was opened with
-        other roles may show what its owner no longer may see.
+        other roles, or in another tenant, may show what its owner no longer may see.
 
         Raises:
             StoreError: the keys cannot be reached.
@@ -245,6 +248,7 @@ class ApiKeys:
             found is not None
             and self._clock() < found.expires
             and found.roles == key.roles
+            and found.tenant == key.tenant
         )
 
     def _mark(self, name: bytes, now: float) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from ringfence.exchange import active
 from ringfence.identity.accounts import Accounts
 from ringfence.identity.cause import Cause
+from ringfence.identity.refusals import Invalid
 from ringfence.stores.contracts import AccountRecord
 
 if TYPE_CHECKING:  # it needs an extra
@@ -26,6 +27,7 @@ class Account:
         roles: roles held.
         disabled: no sign-in is possible.
         created: when it was made, Unix seconds.
+        tenant: as in ``Principal.tenant``.
     """
 
     id: str
@@ -33,6 +35,7 @@ class Account:
     roles: frozenset[str]
     disabled: bool
     created: float
+    tenant: str = ""
 
     @classmethod
     def of(cls, record: AccountRecord) -> Account:
@@ -43,6 +46,7 @@ class Account:
             roles=record.roles,
             disabled=record.disabled,
             created=record.created,
+            tenant=record.tenant,
         )
 
 
@@ -94,6 +98,27 @@ class Directory:
         if record is None:
             return False
         return await self._accounts.remove(record.email, _cause()) is None
+
+    async def set_tenant(self, account_id: str, tenant: str) -> bool:
+        """Move an account to another tenant, at once, and tell the ledger who did it.
+
+        Its access tokens end, since they name the old tenant; its sessions, refresh
+        tokens and API keys go on in the new one.
+
+        Args:
+            account_id: of the account.
+            tenant: letters, digits and ``. _ : -``, 64 at most; empty for none.
+
+        Returns:
+            Whether there was such an account.
+
+        Raises:
+            ValueError: this is no id of a tenant.
+        """
+        refused = await self._accounts.set_tenant(account_id, tenant, _cause())
+        if isinstance(refused, Invalid):
+            raise ValueError(dict(refused.fields)["tenant"])  # noqa: TRY004 - the value's
+        return refused is None
 
     async def unlock(self, account_id: str) -> bool:
         """End the lock that failed sign-ins have put on an account, and tell the ledger

@@ -238,10 +238,12 @@ class Live:
         self, opened_with: SessionRecord, found: SessionRecord | None, now: float
     ) -> bool:
         """Return whether a connection may stay open. One that was opened with other
-        roles may see what its owner no longer may; it opens anew."""
+        roles, or in another tenant, may see what its owner no longer may; it opens
+        anew."""
         return (
             found is not None
             and found.roles == opened_with.roles
+            and found.tenant == opened_with.tenant
             and not self._is_over(found, now)
         )
 

@@ -385,6 +385,7 @@ class Sessions:
                 session.roles,
                 session.factors,
                 0.0 if moved else session.proved,
+                tenant=session.tenant,
             ),
         )
         if earlier is not None and earlier.used >= session.last_seen:
@@ -471,6 +472,7 @@ class Sessions:
                 proved=now,
                 last_network=exchange.network,
                 last_device=device,
+                tenant=account.tenant,
             ),
             account,
             exchange,
@@ -502,6 +504,7 @@ class Sessions:
                 moved_at=0.0,
                 moved_network="",
                 moved_device="",
+                tenant=account.tenant,
             ),
             account,
             exchange,
@@ -543,7 +546,11 @@ class Sessions:
         exchange.session = session
         exchange.credential = "session"
         exchange.principal = Principal(
-            account.id, account.roles, session.factors, session.proved
+            account.id,
+            account.roles,
+            session.factors,
+            session.proved,
+            tenant=account.tenant,
         )
         return None
 

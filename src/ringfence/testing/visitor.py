@@ -5,7 +5,14 @@ from __future__ import annotations
 import asyncio
 import secrets
 import threading
-from collections.abc import Iterable, Iterator, Mapping, MutableMapping
+from collections.abc import (
+    Awaitable,
+    Callable,
+    Iterable,
+    Iterator,
+    Mapping,
+    MutableMapping,
+)
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -15,6 +22,7 @@ from ringfence.clock import system_clock
 from ringfence.denial import Denial
 from ringfence.guard.accounts import open_accounts
 from ringfence.guard.asgi import Guard
+from ringfence.identity.accounts import Accounts
 from ringfence.identity.known_device import KnownDevices
 from ringfence.secrets.keyring import Keyring
 from ringfence.settings import Settings
@@ -67,7 +75,7 @@ class Visitor:
 
 @contextmanager
 def signed_in(
-    client: Client, guard: Guard, *, roles: Iterable[str] = ()
+    client: Client, guard: Guard, *, roles: Iterable[str] = (), tenant: str = ""
 ) -> Iterator[Visitor]:
     """Make an account, sign it in with the client, and out again at the end.
 
@@ -85,13 +93,17 @@ def signed_in(
         client: talks to the guard, whose lifespan is running.
         guard: in development, since test clients speak http.
         roles: what the account may do.
+        tenant: that it belongs to; empty for none.
 
     Raises:
         AssertionError: the account could not be made or signed in; says why.
     """
     email = f"visitor-{secrets.token_hex(6)}@example.test"
     password = secrets.token_urlsafe(16)
-    made = _in_thread(guard.settings, email, password, frozenset(roles))
+    made = _in_thread(
+        guard.settings,
+        lambda accounts: accounts.create(email, password, roles, tenant=tenant),
+    )
     if isinstance(made, Denial):
         raise AssertionError(made.detail)  # noqa: TRY004 - what tests raise
     answer = client.post(
@@ -124,14 +136,15 @@ def _known_device(client: Client, settings: Settings, account: AccountRecord) ->
 
 
 def _in_thread(
-    settings: Settings, email: str, password: str, roles: frozenset[str]
+    settings: Settings,
+    making: Callable[[Accounts], Awaitable[AccountRecord | Denial]],
 ) -> AccountRecord | Denial:
     """Make the account in a loop of its own: the test may be running in one."""
     made: list[AccountRecord | Denial] = []
 
     async def make() -> None:
         async with open_accounts(settings) as accounts:
-            made.append(await accounts.create(email, password, roles))
+            made.append(await making(accounts))
 
     thread = threading.Thread(target=lambda: asyncio.run(make()))
     thread.start()

@@ -124,7 +124,9 @@ async def test_it_is_never_read_from_the_query(program):
     assert answer.text == "access.not_signed_in"
 
 
-@pytest.mark.parametrize("end", ["password", "roles", "disabled", "epoch", "family"])
+@pytest.mark.parametrize(
+    "end", ["password", "roles", "tenant", "disabled", "epoch", "family"]
+)
 async def test_what_was_taken_back_opens_nothing(house, program, end):
     """On the next use, though its signature was found good before."""
     tokens = await tokens_of(program)
@@ -135,6 +137,7 @@ async def test_what_was_taken_back_opens_nothing(house, program, end):
     await {
         "password": lambda: accounts.set_password(ann, "new", epoch=0),
         "roles": lambda: accounts.set_roles(ann, frozenset({"clerk"})),
+        "tenant": lambda: accounts.set_tenant(ann, "acme"),
         "disabled": lambda: accounts.set_disabled(ann, disabled=True),
         "epoch": lambda: accounts.raise_epoch(ann),
         "family": lambda: program.delete(f"/auth/tokens/{family}", headers=headers),
@@ -274,18 +277,25 @@ async def test_a_cookie_that_was_taken_back_opens_nothing(house):
         assert "access-8000" not in browser.cookies
 
 
-async def test_a_change_of_roles_signs_no_browser_out(house):
+async def test_a_change_of_roles_or_tenant_signs_no_browser_out(house):
+    """Its next access token has them, and so has one that follows a confirmation."""
     async with house.client() as browser:
         await browser.post("/auth/token", json=ANN | {"transport": "cookie"})
         await browser.get("/auth/me")
         owner = last(house).principal.id
         await house.accounts._store.set_roles(owner, frozenset({"clerk"}))
+        await house.accounts._store.set_tenant(owner, "acme")
         await browser.get("/auth/login")
         assert last(house).lapsed.code == "identity.token_revoked"
         answer = await browser.post("/auth/token/refresh", json={"transport": "cookie"})
         assert answer.status_code == 200
         assert (await browser.get("/auth/me")).status_code == 200
-        assert last(house).principal.roles == {"clerk"}
+        principal = last(house).principal
+        assert (principal.roles, principal.tenant) == ({"clerk"}, "acme")
+        await browser.post("/auth/confirm", json={"password": PASSWORD})
+        assert last(house).principal.tenant == "acme"
+        await browser.get("/auth/me")
+        assert last(house).principal.tenant == "acme"
 
 
 async def test_a_request_that_was_overtaken_takes_no_new_cookies_away(house):

@@ -25,7 +25,12 @@ from ringfence.denial import Denial
 from ringfence.errors import FetchError
 from ringfence.guard.fetch import Fetcher
 from ringfence.identity.tokens import foreign as module
-from ringfence.identity.tokens.foreign import BELIEVED, ForeignTokens, names_in
+from ringfence.identity.tokens.foreign import (
+    BELIEVED,
+    ForeignTokens,
+    names_in,
+    tenant_in,
+)
 from ringfence.identity.tokens.jwks_client import ASKED_AGAIN, KEPT, STALE
 from ringfence.identity.tokens.settings import ForeignIssuer
 from ringfence.principal import Principal
@@ -160,6 +165,35 @@ async def test_an_issuer_gives_roles_only_where_that_is_configured(issuer, clock
 )
 def test_roles_are_texts_in_the_place_that_is_configured(claims, place, roles):
     assert names_in(claims, place) == roles
+
+
+async def test_an_issuer_names_a_tenant_only_where_that_is_configured(issuer, clock):
+    """Else whoever writes claims there could put their own people into any tenant."""
+    said = token(org={"id": "acme"}, tenant="acme")
+    assert (await opened(issuer, clock).principal(said)).tenant == ""
+    told = opened(issuer, clock, tenant="org.id")
+    assert (await told.principal(said)).tenant == "acme"
+
+
+@pytest.mark.parametrize(
+    ("claims", "place", "tenant"),
+    [
+        ({"t": "Acme.b_c:d-9"}, "t", "Acme.b_c:d-9"),
+        ({"t": "x" * 64}, "t", "x" * 64),
+        ({"t": "x" * 65}, "t", ""),
+        ({"t": "acme\n"}, "t", ""),
+        ({"t": "acmé"}, "t", ""),
+        ({"t": "a b"}, "t", ""),
+        ({"t": ""}, "t", ""),
+        ({"t": ["acme"]}, "t", ""),
+        ({"t": 7}, "t", ""),
+        ({"t": {"id": "acme"}}, "t.id", "acme"),
+        ({}, "t", ""),
+        ({"": "acme"}, "", ""),
+    ],
+)
+def test_a_tenant_is_one_text_in_the_place_that_is_configured(claims, place, tenant):
+    assert tenant_in(claims, place) == tenant
 
 
 CLAIMS = {

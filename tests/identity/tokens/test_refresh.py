@@ -217,11 +217,15 @@ async def test_it_ends_in_any_case(house):
 
 
 async def test_a_change_of_roles_shows_in_the_next_access_token(house):
+    """And one of the tenant."""
     pair = await begin(house)
+    assert claims(house, pair).tenant == ""
+    await house.stores.accounts.set_tenant(ANN.id, "acme")
     await house.stores.accounts.set_roles(ANN.id, frozenset({"clerk"}))
     assert not await is_open(house, pair)
     following = await rotate(house, pair)
     assert claims(house, following).role == ("clerk",)
+    assert claims(house, following).tenant == "acme"
     assert await is_open(house, following)
 
 

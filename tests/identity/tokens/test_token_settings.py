@@ -67,8 +67,10 @@ def test_of_an_issuer_all_is_needed(missing):
 
 
 def test_an_issuer_is_read():
-    settings = TokenSettings(issuers={"https://login.example": GOOD | {"roles": "r"}})
+    told = GOOD | {"roles": "r", "tenant": "t"}
+    settings = TokenSettings(issuers={"https://login.example": told})
     (issuer,) = settings.foreign
+    assert issuer.tenant == "t"
     assert issuer.algorithms == {"RS256", "ES256"}
     assert (issuer.issuer, issuer.audience, issuer.roles) == (
         "https://login.example",

@@ -23,6 +23,8 @@ export interface Account {
   readonly id: string;
   readonly email: string;
   readonly roles: readonly string[];
+  /** Empty if it belongs to none. */
+  readonly tenant: string;
   /** What was proved in this session. */
   readonly factors: readonly string[];
 }

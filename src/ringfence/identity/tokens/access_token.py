@@ -49,6 +49,7 @@ class Claims(msgspec.Struct, frozen=True, omit_defaults=True):
         sid: the family of refresh tokens that it came from.
         ver: the account's epoch; raising that makes the token void.
         cnf: the key that it is bound to, if any.
+        tenant: that the account belongs to, if any.
 
     Source: RFC 9068, section 2.2; RFC 8176 (``amr``); RFC 9449, section 6.1.
     """
@@ -67,6 +68,7 @@ class Claims(msgspec.Struct, frozen=True, omit_defaults=True):
     sid: str
     ver: Whole
     cnf: Confirmation | None = None
+    tenant: str = ""
 
     def is_for(self, audience: str) -> bool:
         """Return whether a service is among those that are to accept it."""
@@ -123,6 +125,7 @@ class AccessTokens:
         family: str,
         client_id: str,
         key: str = "",
+        tenant: str = "",
     ) -> str:
         """Return a new token.
 
@@ -135,6 +138,7 @@ class AccessTokens:
             family: id of the refresh tokens that it goes with.
             client_id: the program that it is issued to.
             key: thumbprint of the DPoP key that it is bound to; empty for none.
+            tenant: of the account; empty for none.
         """
         now = int(self._clock())
         claims = Claims(
@@ -152,6 +156,7 @@ class AccessTokens:
             sid=family,
             ver=epoch,
             cnf=Confirmation(key) if key else None,
+            tenant=tenant,
         )
         return self.sign(claims)
 

@@ -80,7 +80,12 @@ class CookieTokens:
             return pair
         self.give(exchange, pair)
         exchange.principal = Principal(
-            account.id, account.roles, factors, self._clock(), credential="token"
+            account.id,
+            account.roles,
+            factors,
+            self._clock(),
+            credential="token",
+            tenant=account.tenant,
         )
         return None
 

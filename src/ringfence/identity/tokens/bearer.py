@@ -401,6 +401,7 @@ def principal_of(claims: Claims) -> Principal:
         frozenset(claims.amr),
         float(claims.auth_time),
         credential="token",
+        tenant=claims.tenant,
     )
 
 

@@ -17,7 +17,7 @@ from ringfence.identity.tokens.foreign_signature import Header, is_genuine, spli
 from ringfence.identity.tokens.jwks_client import RemoteKeys
 from ringfence.identity.tokens.refusals import TOKEN_EXPIRED, token_invalid
 from ringfence.identity.tokens.settings import ForeignIssuer
-from ringfence.principal import Principal
+from ringfence.principal import Principal, is_tenant
 
 MOST_BYTES = 8192  # tokens with groups have 4 kB; servers take no longer header
 SKEW = 30  # seconds by which the issuer's clock may differ from ours
@@ -169,6 +169,7 @@ def _judged(payload: bytes, issuer: ForeignIssuer, now: float) -> _Known | Denia
         names_in(everything, issuer.roles),
         scopes=names_in(everything, issuer.scopes) if issuer.scopes else None,
         credential="token",
+        tenant=tenant_in(everything, issuer.tenant),
     )
     return _Known(principal, claims, now)
 
@@ -220,13 +221,7 @@ def names_in(claims: dict[str, Any], place: str) -> frozenset[str]:
         claims: of a token whose signature is good.
         place: the name of the claim, or names of nested objects with dots between them.
     """
-    if not place:
-        return frozenset()
-    found: Any = claims.get(place)
-    if found is None:
-        found = claims
-        for name in place.split("."):
-            found = found.get(name) if isinstance(found, dict) else None
+    found = _at(claims, place)
     if isinstance(found, str):
         found = found.split()
     if not isinstance(found, list) or len(found) > _MOST_NAMES:
@@ -234,3 +229,27 @@ def names_in(claims: dict[str, Any], place: str) -> frozenset[str]:
     return frozenset(
         name for name in found if isinstance(name, str) and 0 < len(name) <= _MOST_NAME
     )
+
+
+def tenant_in(claims: dict[str, Any], place: str) -> str:
+    """Return the tenant that claims give: none, which opens nothing of any tenant,
+    where no place is configured, or where what stands there is no id of one.
+
+    Args:
+        claims: of a token whose signature is good.
+        place: as for ``names_in``.
+    """
+    found = _at(claims, place)
+    return found if isinstance(found, str) and is_tenant(found) else ""
+
+
+def _at(claims: dict[str, Any], place: str) -> Any:
+    """Return what stands in a place, ``None`` where there is nothing."""
+    if not place:
+        return None
+    found: Any = claims.get(place)
+    if found is None:
+        found = claims
+        for name in place.split("."):
+            found = found.get(name) if isinstance(found, dict) else None
+    return found

@@ -197,6 +197,7 @@ class RefreshTokens:
             device=describe_device(exchange.headers.get(b"user-agent", b"")),
             roles=account.roles,
             epoch=account.epoch,
+            tenant=account.tenant,
         )
         if not await self._grants.add(grant, epoch=account.epoch):
             return SIGN_IN_FAILED
@@ -225,7 +226,7 @@ class RefreshTokens:
     ) -> Pair | Denial:
         """Redeem a refresh token for the next pair.
 
-        Roles and epoch in the new access token are those of now.
+        Roles, tenant and epoch in the new access token are those of now.
 
         Args:
             text: the token as it came.
@@ -331,6 +332,7 @@ class RefreshTokens:
             family=family,
             client_id=_CLIENT,
             key=grant.key,
+            tenant=grant.tenant,
         )
         return Pair(
             access=access,

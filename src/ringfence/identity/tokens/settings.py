@@ -24,7 +24,7 @@ whoever reads our settings could sign. No ``none``."""
 SHORTEST, LONGEST = 300, 900  # seconds that an access token may be good for
 _DAY = 24 * 3600
 _ISSUER_FIELDS = frozenset(
-    {"jwks_uri", "audience", "algorithms", "roles", "scopes", "type"}
+    {"jwks_uri", "audience", "algorithms", "roles", "scopes", "tenant", "type"}
 )
 _LOCAL = "http://localhost"
 
@@ -44,6 +44,7 @@ class ForeignIssuer:
             are access tokens (RFC 9068, section 2.1).
         scopes: the claim that holds what a token may be used for, where a policy says
             ``access.scope``; empty: its tokens are not limited.
+        tenant: the claim that holds the tenant; empty: its tokens belong to none.
     """
 
     issuer: str
@@ -53,6 +54,7 @@ class ForeignIssuer:
     roles: str = ""
     type: Literal["at+jwt", "JWT"] = "at+jwt"
     scopes: str = "scope"
+    tenant: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +115,9 @@ class TokenSettings:
     ``algorithms`` (``RS256 ES256``, say); if its tokens are to give roles, ``roles``,
     the name of the claim; and ``type = "JWT"`` if its access tokens do not say that
     they are some (``at+jwt``); and ``scopes``, the claim that ``access.scope`` looks at
-    (``scope``; empty: its tokens are not limited). Not from the environment."""
+    (``scope``; empty: its tokens are not limited); and ``tenant``, the claim that says
+    which tenant they belong to, for an issuer that may say so of any tenant. Not from
+    the environment."""
 
     def __post_init__(self) -> None:
         _one_of("algorithm", self.algorithm, get_args(Algorithm))
@@ -182,6 +186,7 @@ def _foreign(issuer: str, told: object) -> ForeignIssuer:
         values.get("roles", ""),
         "JWT" if kind == "JWT" else "at+jwt",
         values.get("scopes", "scope"),
+        values.get("tenant", ""),
     )
 
 
