@@ -115,6 +115,7 @@ LIBRARIES = {
     "pymongo": ("interpreters/nosql/", "access/mongo/"),
     "bson": ("interpreters/nosql/", "access/mongo/"),
     "pydantic": ("access/fields/",),  # leaves out of answers what may not be read
+    "pydantic_core": ("access/fields/",),  # likewise: the schema in which it is said
     "redis": ("stores/redis/",),
     "hiredis": ("stores/redis/",),  # packs commands, where it is installed
     "nh3": ("interpreters/html/",),

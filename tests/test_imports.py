@@ -15,8 +15,14 @@ CORE |= {"cryptography", "msgspec", "nh3", "sqlglot"}
 # Folders with files that are the home of an optional library. The folder itself, its
 # settings and what opens it must do without all the same.
 WITH_EXTRAS = {"cli", "console", "frameworks", "identity", "interpreters", "stores"}
+# Folders of a room that are one way to use it: imported by who has the library.
+WITH_EXTRAS |= {"access/fields", "access/mongo"}
+WITH_EXTRAS |= {"access/row_security", "access/sqlalchemy"}
 ALWAYS_BARE = {"__init__", "contracts", "open", "settings", "table"}
 ALWAYS_BARE |= {"arm", "hook", "sink", "untrusted"}
+# Within the other rooms, what is the home of an optional library and is imported by
+# those who have it.
+HOMES = ("access/sqlalchemy/", "access/mongo/", "access/fields/pydantic.py")
 
 SCRIPT = """
 import sys
@@ -39,7 +45,8 @@ for name in names:
 
 def must_import_bare(file):
     path = file.relative_to(SOURCE)
-    return path.parts[0] not in WITH_EXTRAS or (
+    folders = {path.parts[0], path.parent.as_posix()}
+    return WITH_EXTRAS.isdisjoint(folders) or (
         len(path.parts) == 2 and path.stem in ALWAYS_BARE
     )
 
