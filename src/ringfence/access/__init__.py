@@ -8,9 +8,12 @@ them to routes.
 
 ``access.owner("owner_id")``, ``access.tenant("tenant_id")``,
 ``access.through("order")`` and ``access.matching(published=True)`` are rules about
-rows; ``rows`` attaches them, and policies, to models.
+rows; ``rows`` attaches them, and policies, to models. ``fields`` says who may read and
+set which fields, ``request_of`` and ``response_of`` apply it to what comes and goes.
 """
 
+from ringfence.access.fields.rules import fields
+from ringfence.access.fields.shapes import readable, request_of, response_of
 from ringfence.access.marks import depends, guard, require, routes
 from ringfence.access.ownership.acting import acting_as
 from ringfence.access.ownership.refusals import found
@@ -43,6 +46,7 @@ __all__ = [
     "any_scope",
     "depends",
     "factor",
+    "fields",
     "found",
     "fresh",
     "guard",
@@ -50,7 +54,10 @@ __all__ = [
     "nobody",
     "owner",
     "public",
+    "readable",
+    "request_of",
     "require",
+    "response_of",
     "role",
     "routes",
     "rows",

@@ -17,7 +17,12 @@ from ringfence.audit.events import Started
 from ringfence.browser.cors import asked_method
 from ringfence.clock import system_clock
 from ringfence.denial import Denial
-from ringfence.errors import BodyRefusedError, SettingsError, StoreError
+from ringfence.errors import (
+    BodyRefusedError,
+    OwnershipRefusedError,
+    SettingsError,
+    StoreError,
+)
 from ringfence.exchange import (
     ENDS,
     ASGIApp,
@@ -75,6 +80,7 @@ SIGN_IN = "/auth/login"
 STAGE_FAILED = Denial(
     500, "guard.stage_failed", "The request could not be checked, so it was refused."
 )
+_BY_DENIAL = (BodyRefusedError, OwnershipRefusedError)  # the exchange knows it
 STORE_DOWN = Denial(
     503,
     "guard.store_unavailable",
@@ -363,7 +369,7 @@ class Guard:
         return await further
 
     def _fail(self, exchange: Exchange, error: Exception) -> Denial:
-        if isinstance(error, BodyRefusedError) and exchange.denial is not None:
+        if isinstance(error, _BY_DENIAL) and exchange.denial is not None:
             return exchange.denial  # a stage has read the body
         self._answers.log_failure(exchange, error)
         self._answers.record_failure(exchange, error)

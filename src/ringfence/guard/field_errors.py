@@ -15,6 +15,7 @@ from ringfence.denial import Fault
 _SENTENCES: Mapping[str, str] = {
     "missing": "Is required.",
     "extra_forbidden": "Is not expected here.",
+    "field_not_allowed": "Is not yours to set.",
     "repeated": "May be sent only once.",
     "json_invalid": "Is not valid JSON.",
     "string_type": "Must be text.",

@@ -1,0 +1,32 @@
+"""Code that works for somebody, as it does behind a guard."""
+
+import contextlib
+from types import SimpleNamespace
+
+import pytest
+
+from ringfence.access.permit import Permit
+from ringfence.access.roles import expand
+from ringfence.exchange import active
+from ringfence.principal import Principal
+
+PERMIT = Permit(frozenset(), expand({"admin": ["staff"]}))
+
+
+@pytest.fixture
+def as_somebody():
+    """Return what runs a block for somebody with these roles, or for nobody."""
+
+    @contextlib.contextmanager
+    def work(*roles, id="ann", scopes=None, tenant="", anonymous=False):  # noqa: A002 - what it is called
+        who = Principal(id, frozenset(roles), scopes=scopes, tenant=tenant)
+        exchange = SimpleNamespace(
+            principal=None if anonymous else who, permitted=PERMIT, denial=None
+        )
+        token = active.set(exchange)
+        try:
+            yield exchange
+        finally:
+            active.reset(token)
+
+    return work
