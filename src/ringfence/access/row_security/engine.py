@@ -1,0 +1,168 @@
+"""Tell the database, with each transaction of an engine, for whom it works."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Connection, Engine, event
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from ringfence.access.ownership.acting import acting
+from ringfence.access.row_security.carried import (
+    RESET,
+    SET_LOCAL,
+    SET_SESSION,
+    Begins,
+    Carried,
+)
+from ringfence.access.row_security.context import Signer
+from ringfence.access.row_security.drivers import open_driver
+from ringfence.errors import DeclarationError
+
+_KEPT = "ringfence.row_security"  # in the ``info`` of a connection
+_GOING_BACK = "ROLLBACK"
+
+
+class RowSecurity:
+    """Have each transaction of an engine say for whom it works.
+
+    With psycopg and asyncpg that goes out together with ``BEGIN``, and costs no round
+    trip; with another driver it costs one a transaction. Where somebody else acts
+    within a transaction (an ``unscoped`` block) it is said again before their first
+    statement.
+
+    Args:
+        engine: of PostgreSQL.
+        sign: writes for whom; see ``Signer``.
+        pooled: a pooler (PgBouncer, in transaction mode) stands between, so that what
+            is said cannot be bound to one process of the server. A role that sees
+            ``pg_stat_activity`` then sees texts of other transactions of its own that
+            would be good for it, until they end: ``Signer.lifetime``.
+
+    Raises:
+        DeclarationError: the database is not PostgreSQL.
+
+    Source: PostgreSQL 18, 5.9; CWE-639; CWE-294.
+
+    Not covered: connections that the engine does not make (``creator=``) cost a round
+    trip more.
+    """
+
+    def __init__(
+        self, engine: Engine | AsyncEngine, sign: Signer, *, pooled: bool = False
+    ) -> None:
+        self._engine = engine.sync_engine if isinstance(engine, AsyncEngine) else engine
+        dialect = self._engine.dialect
+        if dialect.name != "postgresql":
+            message = (
+                f"row-level security is PostgreSQL's; {dialect.name} has none, and "
+                "the filter of the sessions is its only wall: leave row_security out"
+            )
+            raise DeclarationError(message)
+        self._sign = sign
+        self._pooled = pooled
+        self._driver = open_driver(dialect.driver, is_async=dialect.is_async)
+        # ``%s``, but for asyncpg, whose own way of writing it is ``$1``.
+        self._place = "$1" if dialect.driver == "asyncpg" else "%s"
+        self._attached = False
+
+    def attach(self) -> None:
+        """Install on the engine. Before its first connection, so that each has it."""
+        if self._attached:
+            return
+        self._attached = True
+        on = self._engine
+        event.listen(on, "do_connect", self._connecting)
+        event.listen(on, "begin", self._begun)
+        event.listen(on, "begin_twophase", self._begun)
+        event.listen(on, "rollback_savepoint", self._begun)
+        event.listen(on, "before_cursor_execute", self._before)
+        event.listen(on.pool, "reset", self._reset)
+
+    def _connecting(
+        self, dialect: Any, record: Any, arguments: Any, parameters: dict[str, Any]
+    ) -> Any:
+        return self._driver(arguments, parameters) if self._driver else None
+
+    def _begun(self, connection: Connection, *_: object) -> None:
+        """Forget, at the start and where a savepoint takes back what was said in it."""
+        self._carried(connection).forget()
+
+    def _before(  # noqa: PLR0913, PLR0917 - SQLAlchemy's signature
+        self,
+        connection: Connection,
+        cursor: Any,
+        statement: str,
+        parameters: Any,
+        context: Any,
+        executemany: bool,  # noqa: FBT001 - SQLAlchemy's signature
+    ) -> None:
+        carried = self._carried(connection)
+        actor = acting()
+        within = carried.begins is None or carried.begins.is_within()
+        if not within or carried.begins is None:
+            dbapi: Any = connection.connection.dbapi_connection
+            if connection.dialect.detect_autocommit_setting(dbapi):
+                if not carried.has_said(actor) or carried.is_stale():
+                    self._say(carried, connection, SET_SESSION)
+                    carried.for_all = True
+                return
+        if not within:
+            carried.prepare(actor)  # goes out with BEGIN
+            return
+        if not carried.has_said(actor):
+            self._say(carried, connection, SET_LOCAL)
+        if statement.lstrip()[: len(_GOING_BACK)].upper() == _GOING_BACK:
+            carried.forget()
+
+    def _say(self, carried: Carried, connection: Connection, statement: str) -> None:
+        text = carried.text(acting())
+        cursor = connection.connection.cursor()
+        try:
+            cursor.execute(statement.format(self._place), (text,))
+        except BaseException:
+            carried.forget()
+            raise
+        finally:
+            cursor.close()
+
+    def _carried(self, connection: Connection) -> Carried:
+        info = connection.info
+        carried: Carried | None = info.get(_KEPT)
+        if carried is None:
+            carried = info[_KEPT] = self._made(connection)
+        return carried
+
+    def _made(self, connection: Connection) -> Carried:
+        driver: Any = connection.connection.driver_connection
+        begins: Begins | None = driver if hasattr(driver, "is_within") else None
+        carried = Carried(self._sign, self._backend(connection, begins), begins)
+        if begins is not None:
+            begins.carried = carried
+        return carried
+
+    def _backend(self, connection: Connection, begins: Begins | None) -> int | None:
+        if self._pooled:
+            return None
+        if begins is not None:
+            return begins.backend()
+        cursor = connection.connection.cursor()
+        try:
+            cursor.execute("SELECT pg_catalog.pg_backend_pid()")
+            row = cursor.fetchone()
+        finally:
+            cursor.close()
+        return int(row[0]) if row else None
+
+    def _reset(self, dbapi: Any, record: Any, state: Any) -> None:
+        carried: Carried | None = record.info.get(_KEPT)
+        if carried is None:
+            return
+        carried.forget()
+        if carried.for_all and not state.terminate_only:
+            carried.for_all = False
+            cursor = dbapi.cursor()
+            try:
+                cursor.execute(RESET)
+            finally:
+                cursor.close()
