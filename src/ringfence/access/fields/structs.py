@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import types
 from collections.abc import Callable
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Generic, NamedTuple, TypeVar, cast
 
-from msgspec import NODEFAULT, UNSET, Struct
-from msgspec.structs import FieldInfo, fields, force_setattr
+from msgspec import NODEFAULT, UNSET, Struct, defstruct, field
+from msgspec.structs import force_setattr
 
 from ringfence.access.fields.tie import TIE, Hidden, Sent, Tie, Way
 from ringfence.access.fields.verdict import Gate
@@ -20,6 +20,10 @@ from ringfence.errors import DeclarationError
 Shape = TypeVar("Shape", bound=type[Struct])
 Made = Callable[[Any], None]
 
+# What stands in the place of a default that is made anew each time.
+_MAKER: type = type(
+    defstruct("_", [("_", list, field(default_factory=list))]).__struct_defaults__[0]
+)
 _AFTER = "__post_init__"
 _JUDGE = "__ringfence_judge__"
 
@@ -94,34 +98,63 @@ def _judge_of(shape: type[Struct], tie: Tie) -> Made:
     Raises:
         DeclarationError: it cannot be enforced.
     """
-    infos = fields(shape)
+    found = _fields_of(shape)
     answers = tie.way is Way.RESPONSE
-    gate = tie.gate(
-        shape, {one.name: {one.encode_name} if answers else () for one in infos}
-    )
+    gate = tie.gate(shape, {one.name: {one.sent} if answers else () for one in found})
     if answers:
-        return _take_out(shape, gate, infos, tie) if gate.rules else _nothing
+        return _take_out(shape, gate, found, tie) if gate.rules else _nothing
     if not shape.__struct_config__.forbid_unknown_fields:
         raise DeclarationError(
             f"{shape.__name__} lets fields through that it does not know; write "
             f"class {shape.__name__}(Struct, forbid_unknown_fields=True)"
         )
-    return _look(shape, gate, infos)
+    return _look(shape, gate, found)
+
+
+class _Field(NamedTuple):
+    """One field of a struct; its type may stand further down and is not asked for.
+
+    Args:
+        name: of the attribute.
+        sent: as it is written.
+        default: a value, what makes one, or ``NODEFAULT``.
+    """
+
+    name: str
+    sent: str
+    default: Any
+
+    def made(self) -> Any:
+        """Return the default."""
+        default = self.default
+        is_maker = type(default) is _MAKER
+        return default.factory() if is_maker else default
+
+
+def _fields_of(shape: type[Struct]) -> list[_Field]:
+    names, defaults = shape.__struct_fields__, cast("Any", shape).__struct_defaults__
+    without = (NODEFAULT,) * (len(names) - len(defaults))
+    found = zip(
+        names, shape.__struct_encode_fields__, (*without, *defaults), strict=True
+    )
+    return [_Field(*one) for one in found]
 
 
 def _nothing(_: Any) -> None:
     """Have nothing to look at."""
 
 
-def _look(shape: type[Struct], gate: Gate, infos: tuple[FieldInfo, ...]) -> Made:
-    for one in infos:
-        if one.name in gate.rules and not (one.required or one.default is UNSET):
+def _look(shape: type[Struct], gate: Gate, found: list[_Field]) -> Made:
+    for one in found:
+        if one.name in gate.rules and not (
+            one.default is NODEFAULT or one.default is UNSET
+        ):
             raise DeclarationError(
                 f"{shape.__name__}.{one.name} has a default, so that nobody knows "
                 "whether it was sent; write it as "
                 f"{one.name}: ... | UnsetType = UNSET"
             )
-    sent = Sent(shape, gate, {one.name: one.encode_name for one in infos})
+    sent = Sent(shape, gate, {one.name: one.sent for one in found})
     names = tuple(gate.rules)
 
     def look(self: Any) -> None:
@@ -130,9 +163,7 @@ def _look(shape: type[Struct], gate: Gate, infos: tuple[FieldInfo, ...]) -> Made
     return look
 
 
-def _take_out(
-    shape: type[Struct], gate: Gate, infos: tuple[FieldInfo, ...], tie: Tie
-) -> Made:
+def _take_out(shape: type[Struct], gate: Gate, found: list[_Field], tie: Tie) -> Made:
     if not shape.__struct_config__.frozen:
         raise DeclarationError(
             f"{shape.__name__} has fields that not everybody may read, so they are "
@@ -142,21 +173,20 @@ def _take_out(
     kept = [
         (
             one,
-            Hidden(shape, one.name, gate, may_lack=tie.leave_out and not one.required),
+            Hidden(
+                shape,
+                one.name,
+                gate,
+                may_lack=tie.leave_out and one.default is not NODEFAULT,
+            ),
         )
-        for one in infos
+        for one in found
         if one.name in gate.rules
     ]
 
     def take_out(self: Any) -> None:
         # Asked of all before any is taken out: rules look at other fields.
         for one in [one for one, hidden in kept if hidden.is_kept_from(self)]:
-            force_setattr(self, one.name, _default_of(one))
+            force_setattr(self, one.name, one.made())
 
     return take_out
-
-
-def _default_of(info: FieldInfo) -> Any:
-    if info.default_factory is not NODEFAULT:
-        return info.default_factory()
-    return info.default
