@@ -1,0 +1,172 @@
+"""What is let through, or refused, by its name: catalogs, functions, settings."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from itertools import pairwise
+
+from ringfence.access.statements.lexer import Token
+from ringfence.access.statements.objection import WAY_ROUND, ObjectionError
+
+
+def _names(said: str) -> frozenset[str]:
+    return frozenset(said.split())
+
+
+_SQLITE_CATALOGS = _names(
+    "sqlite_master sqlite_schema sqlite_temp_master sqlite_temp_schema sqlite_sequence"
+)
+# They show values of columns, statements of others, passwords, files.
+_TELLING = re.compile(
+    r"pg_(stat|authid|shadow|user_mapping|largeobject|hba|ident|file|prepared|cursor"
+    r"|toast|replication|subscription|config|backend|shmem|temp)|processlist|innodb"
+)
+
+# They run text as SQL, read files, or change whose rows row-level security shows.
+_RUNNING = re.compile(
+    r"(query|cursor|table|schema|database)_to_xml|dblink|lo_|lo(read|write|import|export)"
+    r"|pg_(read|ls|file|stat_file|logical|execute|reload|rotate|promote|terminate|cancel"
+    r"|create|drop|advisory_unlock_all|stat_get|current_logfile|export|import|start"
+    r"|switch|replication|largeobject)"
+    r"|ts_stat$|ts_rewrite$|set_config$|crosstab|connectby|load_extension$|load_file$"
+    r"|readfile$|writefile$|edit$|eval$|fts[0-9]_tokenizer$|sys_(eval|exec|get|set)"
+    r"|get_raw_page|heap_page|bt_page|txid_status$|xmltable$|sqlite_dbpage|zipfile"
+)
+# Tables of SQLite can be called, too: `orders_fts('word')`.
+_SQLITE_TABLE_FUNCTIONS = re.compile(r"jsonb?_(each|tree)$|generate_series$|pragma_")
+
+_READING_PRAGMAS = _names(
+    "application_id busy_timeout cache_size case_sensitive_like collation_list "
+    "compile_options database_list data_version defer_foreign_keys encoding "
+    "foreign_key_check foreign_key_list foreign_keys freelist_count function_list "
+    "index_info index_list index_xinfo integrity_check journal_mode "
+    "journal_size_limit mmap_size module_list optimize page_count page_size "
+    "pragma_list query_only quick_check read_uncommitted schema_version "
+    "synchronous table_info table_list table_xinfo temp_store user_version "
+    "wal_autocheckpoint wal_checkpoint"
+)
+# Others change what a name means (search_path), who asks (role), how text is read
+# (client_encoding, NAMES).
+_HARMLESS_SETTINGS = _names(
+    "application_name autocommit bytea_output client_min_messages "
+    "constraints datestyle default_transaction_deferrable "
+    "default_transaction_isolation default_transaction_read_only "
+    "extra_float_digits foreign_key_checks idle_in_transaction_session_timeout "
+    "intervalstyle jit lock_timeout max_execution_time statement_timeout "
+    "synchronous_commit time time_zone timezone transaction transaction_isolation "
+    "work_mem"
+)
+_PASSING = _names(
+    "BEGIN COMMIT ROLLBACK SAVEPOINT RELEASE END ABORT START SHOW ANALYZE COMMENT "
+    "DEALLOCATE LISTEN NOTIFY UNLISTEN DESCRIBE DESC"
+)
+_CREATED = _names("TABLE INDEX SCHEMA SEQUENCE TYPE DOMAIN")
+_READ = _names("SELECT WITH VALUES INSERT UPDATE DELETE ( TABLE")
+
+
+def is_catalog(dialect: str, schema: str, name: str) -> bool:
+    """Return whether a table is one in which an engine describes itself, and tells
+    nothing of anybody's rows."""
+    if _TELLING.match(name):
+        return False
+    match dialect:
+        case "sqlite":
+            return name in _SQLITE_CATALOGS
+        case "postgres":
+            return schema in ("pg_catalog", "information_schema") or (
+                not schema and name.startswith("pg_")
+            )
+        case _:
+            return schema == "information_schema"
+
+
+def check_functions(tokens: Sequence[Token]) -> None:
+    """Refuse functions by which a statement reaches rows that it does not name.
+
+    Raises:
+        ObjectionError: there is one.
+    """
+    for token, following in pairwise(tokens):
+        if following.text != "(" or token.kind not in ("word", "quoted"):
+            continue
+        name = (token.value or token.text).lower()
+        if _RUNNING.match(name):
+            raise ObjectionError(
+                f"The function {name} reaches what no check of the text can see: do "
+                f"without it, {WAY_ROUND}."
+            )
+
+
+def check_table_function(dialect: str, name: str) -> None:
+    """Refuse to read from a function that may be a table.
+
+    Raises:
+        ObjectionError: it may be.
+    """
+    if dialect == "sqlite" and not _SQLITE_TABLE_FUNCTIONS.match(name):
+        raise ObjectionError(f"{name} may be a table: name it without brackets.")
+
+
+def passes(tokens: Sequence[Token], dialect: str) -> bool:
+    """Return whether a statement may be carried out for what it is; false for those
+    that have to be read, a ``SELECT`` say.
+
+    Raises:
+        ObjectionError: it is neither.
+    """
+    words = [token.text.upper() for token in tokens[:6]]
+    first, second = (*words, "", "")[:2]
+    if not first or first in _PASSING:
+        return True
+    if first in _READ:
+        return False
+    match first:
+        case "PRAGMA" if dialect == "sqlite":
+            name = tokens[3] if len(tokens) > 3 and words[2] == "." else tokens[1]  # noqa: PLR2004 - PRAGMA schema . name
+            if (name.value or name.text).lower() in _READING_PRAGMAS:
+                return True
+        case "SET" | "RESET":
+            if _is_harmless_setting(words[1:], tokens):
+                return True
+        case "CREATE":
+            if _is_harmless_creation(tokens):
+                return True
+        case _:
+            pass
+    raise ObjectionError(
+        f"{first} {second} is refused, since it could reach rows that are "
+        f"another's: send it with a connection of its own, {WAY_ROUND}."
+    )
+
+
+def _is_harmless_setting(words: Sequence[str], tokens: Sequence[Token]) -> bool:
+    scope = bool(words) and words[0] in ("LOCAL", "SESSION", "GLOBAL")
+    named = words[1:] if scope else words
+    if not named or "," in (token.text for token in tokens) or "GLOBAL" in words:
+        return False
+    if named[0] == "CHARACTERISTICS":  # SET SESSION CHARACTERISTICS AS TRANSACTION
+        return True
+    plain = len(named) < 2 or named[1] != "."  # noqa: PLR2004 - the sign after the name
+    return plain and named[0].lower() in _HARMLESS_SETTINGS
+
+
+def _is_harmless_creation(tokens: Sequence[Token]) -> bool:
+    words = [token.text.upper() for token in tokens]
+    rest = words[2:] if words[1:2] == ["UNIQUE"] else words[1:]
+    return (
+        bool(rest)
+        and rest[0] in _CREATED
+        and not {
+            "SELECT",
+            "EXECUTE",
+            "INHERITS",
+            "OF",
+            "VALUES",
+            "INSERT",
+            "GRANT",
+            "TRIGGER",
+            "VIEW",
+        }
+        & set(words)
+    )
