@@ -92,13 +92,15 @@ def test_a_named_role_is_ignored(on):
             assert answer.status_code in {400, 401}
 
 
-def test_registration_gives_no_role(on):
-    """``roles`` in a registration is refused or ignored."""
+def test_registration_gives_no_role_and_no_tenant(on):
+    """``roles`` and ``tenant`` in a registration are refused or ignored."""
     mallory = {"email": "mallory@example.com", "password": "a long pass phrase"}
     with on.client() as client:
         client.post("/auth/register", json={**mallory, "roles": ["admin"]})
         client.post("/auth/register", json={**mallory, "role": "admin"})
+        client.post("/auth/register", json={**mallory, "tenant": "acme"})
     with on.signed_in(mallory) as client:
+        assert client.get("/auth/me").json()["tenant"] == ""
         assert client.get("/auth/me").json()["roles"] == []
         assert client.get("/admin/users").status_code == 403
 

@@ -24,9 +24,18 @@ async def change(request):
     return PlainTextResponse("changed")
 
 
+@access.require(access.signed_in)
+async def tenant(request):
+    return PlainTextResponse(current.principal().tenant)
+
+
 @pytest.fixture
 def guard(tmp_path):
-    routes = [Route("/staff", staff_only), Route("/change", change, methods=["POST"])]
+    routes = [
+        Route("/staff", staff_only),
+        Route("/change", change, methods=["POST"]),
+        Route("/tenant", tenant),
+    ]
     settings = Settings(env="development", data=tmp_path)
     return Guard(Starlette(routes=routes), settings)
 
@@ -54,6 +63,13 @@ def test_a_visitor_is_gone_afterwards(client, guard):
 def test_a_visitor_has_the_roles_given_and_no_others(client, guard):
     with signed_in(client, guard):
         assert_refused(client.get("/staff"), "access.not_allowed", 403)
+
+
+def test_a_visitor_belongs_to_the_tenant_given(client, guard):
+    with signed_in(client, guard, tenant="acme"):
+        assert client.get("/tenant").text == "acme"
+    with signed_in(client, guard):
+        assert client.get("/tenant").text == ""
 
 
 def test_a_suite_may_sign_in_as_often_as_it_likes(client, guard):
@@ -135,7 +151,7 @@ def test_an_account_that_cannot_be_made_is_told_with_its_reason(tmp_path, monkey
     (tmp_path / "file").write_text("no folder")
     broken = Settings(env="development", data=tmp_path / "file" / "below")
     with pytest.raises(AssertionError, match="the reason stands above"):
-        _in_thread(broken, "ann@example.com", "a long pass phrase", frozenset())
+        _in_thread(broken, lambda accounts: accounts.create("ann@example.com", "x"))
     assert len(told) == 1
 
 
