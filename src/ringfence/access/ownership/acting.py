@@ -22,12 +22,17 @@ def acting() -> Actor:
     """Return for whom the running code works: the innermost escape, whoever was named
     by ``acting_as``, the principal of the running request; else nobody."""
     escape = lifted.get()
-    if escape is not None:
-        return escape
+    return _principal() if escape is None else escape
+
+
+def principal_of(actor: Actor) -> Principal | None:
+    """Return who is behind an actor: of an escape, whoever works without it."""
+    return _principal() if isinstance(actor, Unscoped) else actor
+
+
+def _principal() -> Principal | None:
     exchange = active.get()
-    if exchange is not None:
-        return exchange.principal
-    return _appointed.get()
+    return _appointed.get() if exchange is None else exchange.principal
 
 
 @contextmanager

@@ -1,0 +1,260 @@
+"""What a database enforces, prepared for all of its sessions."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, Table
+from sqlalchemy.orm import Mapper, registry
+
+from ringfence.access.ownership.conditions import (
+    ALWAYS,
+    Condition,
+    Is,
+    Subject,
+    TableRule,
+    parts_of,
+)
+from ringfence.access.ownership.escape import Unscoped
+from ringfence.access.ownership.rules import Rows
+from ringfence.access.ownership.views import View, Views, value_of
+from ringfence.access.policy import Hierarchy
+from ringfence.access.sqlalchemy.criteria import Criterion, Expressions, Filter
+from ringfence.access.sqlalchemy.resolve import joined_to, resolved
+from ringfence.access.sqlalchemy.values import spellings
+from ringfence.audit.events import Event, OwnershipLifted
+from ringfence.exchange import active
+from ringfence.principal import Principal
+
+Record = Callable[[Event], None]
+AnyMapper = Mapper[Any]
+
+_MOST_PRINCIPALS = 256  # whose spellings are kept
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Written:
+    """What one kind of principal may do with the rows of one table, for writing.
+
+    Args:
+        rule: of the table.
+        before: true of a row that may be changed and removed.
+        after: true of a row that may be left behind.
+        is_plain: whatever may be read may be written.
+        columns: on which ``after`` depends.
+    """
+
+    rule: TableRule
+    before: Condition
+    after: Condition
+    is_plain: bool
+    columns: frozenset[str]
+
+
+class Prepared:
+    """All that one kind of principal needs, made once.
+
+    Args:
+        view: of the kind.
+        enforcement: of the database.
+    """
+
+    __slots__ = ("_changing", "_enforcement", "_written", "loading", "view")
+
+    def __init__(self, view: View, enforcement: Enforcement) -> None:
+        self.view = view
+        self._enforcement = enforcement
+        self.loading = Filter(enforcement.criteria(view))
+        self._changing: dict[AnyMapper, Filter] = {}
+        self._written: dict[str, Written] = {}
+
+    def changing(self, mapper: AnyMapper) -> Filter:
+        """Return the filter of an UPDATE or DELETE of one class."""
+        found = self._changing.get(mapper)
+        if found is None:
+            made = Filter(self._enforcement.criteria(self.view, mapper))
+            found = self._changing.setdefault(mapper, made)
+        return found
+
+    def written(self, table: str) -> Written:
+        """Return what may be written."""
+        found = self._written.get(table)
+        if found is None:
+            view = self.view
+            after = view.leave[table]
+            made = Written(
+                self._enforcement.by_table[table],
+                view.write[table],
+                after,
+                view.write[table] == view.read[table],
+                frozenset(_own_columns(after)),
+            )
+            found = self._written.setdefault(table, made)
+        return found
+
+
+class Enforcement:
+    """Rules, views and filters of one database.
+
+    Args:
+        models: the mapped classes.
+        tables: what is said of tables that no class maps.
+
+    Raises:
+        DeclarationError: what is declared cannot be enforced.
+    """
+
+    def __init__(self, models: registry, tables: Mapping[str, Rows]) -> None:
+        self.rules: Sequence[TableRule] = resolved(models, tables)
+        self.by_table = {rule.table: rule for rule in self.rules}
+        self.mappers: tuple[AnyMapper, ...] = tuple(models.mappers)
+        self.tables = _tables_of(self.mappers)
+        self.expressions = Expressions(self.tables)
+        self.record: Record = _forget
+        self.hierarchy: Hierarchy = {}
+        self._views = Views(self.rules, self.hierarchy)
+        self._prepared: OrderedDict[View, Prepared] = OrderedDict()
+        self._last: tuple[Principal | None, Prepared] | None = None
+        self._spellings: OrderedDict[Principal, dict[Subject, frozenset[object]]] = (
+            OrderedDict()
+        )
+
+    def bind(self, hierarchy: Hierarchy, record: Record) -> None:
+        """Take from the guard what roles include and where events go."""
+        self.hierarchy, self.record = hierarchy, record
+        self._views = Views(self.rules, hierarchy)
+        self._prepared, self._last = OrderedDict(), None
+
+    def prepared(self, principal: Principal | None) -> Prepared:
+        """Return what a principal needs."""
+        last = self._last
+        if last is not None and last[0] is principal:
+            return last[1]
+        view = self._views.of(principal)
+        found = self._prepared.get(view)
+        if found is None:
+            found = self._prepared.setdefault(view, Prepared(view, self))
+            while len(self._prepared) > _MOST_PRINCIPALS:
+                self._prepared.popitem(last=False)
+        self._last = (principal, found)
+        return found
+
+    def spellings(
+        self, principal: Principal | None, subject: Subject
+    ) -> frozenset[object]:
+        """Return what a parameter may hold that has to be the principal's."""
+        if principal is None:
+            return frozenset()
+        found = self._spellings.get(principal)
+        if found is None:
+            found = {one: spellings(value_of(principal, one)) for one in Subject}
+            self._spellings[principal] = found
+            while len(self._spellings) > _MOST_PRINCIPALS:
+                self._spellings.popitem(last=False)
+        return found[subject]
+
+    def criteria(
+        self, view: View, changed: AnyMapper | None = None
+    ) -> Iterator[Criterion]:
+        """Yield what filters each class.
+
+        Args:
+            view: of who asks.
+            changed: the class whose rows an UPDATE or DELETE changes.
+        """
+        for mapper in self.mappers:
+            if changed is not None and changed.local_table is mapper.local_table:
+                yield Criterion(mapper, self._writer(mapper, view.write))
+                continue
+            root = root_of(mapper)
+            if view.read[table_of(root).fullname] != ALWAYS:
+                yield Criterion(mapper, self._writer(root, view.read))
+
+    def filters(self, mapper: AnyMapper, view: View) -> ColumnElement[bool] | None:
+        """Return what filters one class; ``None`` for nothing."""
+        table = table_of(root_of(mapper))
+        condition = view.read[table.fullname]
+        return None if condition == ALWAYS else self.expressions.of(condition, table)
+
+    def part_filter(self, mapper: AnyMapper, view: View) -> ColumnElement[bool]:
+        """Return what filters the table of one class by itself."""
+        table = table_of(mapper)
+        return self.expressions.of(view.read[table.fullname], table)
+
+    def _writer(
+        self, mapper: AnyMapper, conditions: Mapping[str, Condition]
+    ) -> Callable[[], ColumnElement[bool]]:
+        table = table_of(mapper)
+        return lambda: self.expressions.of(conditions[table.fullname], table)
+
+    def tell(self, escape: Unscoped, table: str = "") -> None:
+        """Write an escape into the ledger, once."""
+        if escape.told:
+            return
+        escape.told = True
+        exchange = active.get()
+        principal = None if exchange is None else exchange.principal
+        self.record(
+            OwnershipLifted(
+                request_id="" if exchange is None else exchange.request_id,
+                client="" if exchange is None else str(exchange.client or ""),
+                account="" if principal is None else principal.id,
+                reason=escape.reason,
+                table=table,
+            )
+        )
+
+
+def root_of(mapper: AnyMapper) -> AnyMapper:
+    """Return the class at the top of a joined inheritance, whose table has the owner."""
+    above = joined_to(mapper)
+    return mapper if above is None else root_of(above)
+
+
+def table_of(mapper: AnyMapper) -> Table:
+    """Return the table of a class, which ``resolve`` has seen to be one."""
+    table = mapper.local_table
+    if not isinstance(table, Table):
+        message = f"{mapper.class_.__name__} has no table"
+        raise TypeError(message)
+    return table
+
+
+def _tables_of(mappers: Sequence[AnyMapper]) -> dict[str, Table]:
+    found: dict[str, Table] = {}
+    for mapper in mappers:
+        found.update(table_of(mapper).metadata.tables)
+    return found
+
+
+def _own_columns(condition: Condition) -> Iterator[str]:
+    """Yield the columns of a table on which a condition depends."""
+    from_linked = set()
+    for part in parts_of(condition):
+        from_linked.add(id(part))
+    yield from _columns(condition)
+
+
+def _columns(condition: Condition) -> Iterator[str]:
+    column = getattr(condition, "column", None)
+    if column is not None:
+        yield column
+    for here, _ in getattr(condition, "pairs", ()):
+        yield here
+    for part in getattr(condition, "parts", ()):
+        yield from _columns(part)
+
+
+def stamped_columns(condition: Condition) -> Iterator[tuple[str, Subject]]:
+    """Yield the columns that say whose a new row is, each with what they hold."""
+    if isinstance(condition, Is):
+        yield condition.column, condition.subject
+    for part in getattr(condition, "parts", ()):
+        yield from stamped_columns(part)
+
+
+def _forget(event: Event) -> None:
+    """Where events go before a guard has said."""

@@ -1,0 +1,350 @@
+"""What a session verifies before it writes: whose a row is, before and after.
+
+A filter stands in what is loaded, not in what is added or moved to somebody else; and a
+row that was loaded once can be given another owner. Each object is therefore looked at
+when its values are final, right before its statement.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Connection,
+    event,
+    inspect,
+    literal,
+    literal_column,
+    select,
+)
+from sqlalchemy.orm import Mapper, object_session
+from sqlalchemy.orm.state import InstanceState
+
+from ringfence.access.ownership.conditions import (
+    ALWAYS,
+    NEVER,
+    All,
+    Condition,
+    Has,
+    Is,
+    Linked,
+    all_of,
+    any_of,
+)
+from ringfence.access.ownership.conditions import Any as AnyOne
+from ringfence.access.ownership.refusals import NOT_FOUND, UNFILTERED, refuse
+from ringfence.access.ownership.views import value_of
+from ringfence.access.sqlalchemy.enforcement import (
+    Written,
+    root_of,
+    stamped_columns,
+    table_of,
+)
+from ringfence.access.sqlalchemy.resolve import joined_to
+from ringfence.access.sqlalchemy.values import kind_of, same, typed
+from ringfence.principal import Principal
+
+if TYPE_CHECKING:
+    from ringfence.access.sqlalchemy.session import OwnedSession
+
+AnyMapper = Mapper[Any]
+State = InstanceState[Any]
+Row = Mapping[str, object]
+
+OWN = "ringfence_own"
+"""The execution option of statements that the session asks for itself."""
+
+UNKNOWN = object()
+"""What a column holds that only the database can tell."""
+
+
+def listen(mapper: AnyMapper) -> None:
+    """Have the objects of a class verified, in sessions that verify; once a class."""
+    for name, verify in (
+        ("before_insert", _before_insert),
+        ("after_insert", _after_insert),
+        ("before_update", _before_update),
+        ("before_delete", _before_delete),
+    ):
+        if not event.contains(mapper, name, verify):
+            event.listen(mapper, name, verify)
+
+
+def _session_of(target: object) -> OwnedSession | None:
+    session = object_session(target)
+    return session if getattr(session, "verifies", False) else None  # type: ignore[return-value]  # only ours has it
+
+
+def _before_insert(mapper: AnyMapper, connection: Connection, target: object) -> None:
+    session = _session_of(target)
+    if session is None or session.lets_pass(target):
+        return
+    state: State = inspect(target)
+    root = root_of(mapper)
+    written = session.prepared.written(table_of(root).fullname)
+    _stamp(state, mapper, root, written, session.principal)
+    verifier = Verifier(session, connection)
+    verifier.verify_after(root, written, _current(state, mapper, root), target)
+
+
+def _after_insert(mapper: AnyMapper, connection: Connection, target: object) -> None:  # noqa: ARG001 - SQLAlchemy's signature
+    session = _session_of(target)
+    if session is not None:
+        session.remember(inspect(target), is_new=True)
+
+
+def _before_update(mapper: AnyMapper, connection: Connection, target: object) -> None:
+    session = _session_of(target)
+    if session is None:
+        return
+    state: State = inspect(target)
+    if session.lets_pass(target):
+        session.remember(state)
+        return
+    changed = _changed(state, mapper)
+    if not changed:
+        return
+    root = root_of(mapper)
+    written = session.prepared.written(table_of(root).fullname)
+    verifier = Verifier(session, connection)
+    verifier.verify_before(mapper, root, written, state)
+    if not written.columns.isdisjoint(_column_names(mapper, root, changed)):
+        verifier.verify_after(root, written, _current(state, mapper, root), target)
+    session.remember(state)
+
+
+def _before_delete(mapper: AnyMapper, connection: Connection, target: object) -> None:
+    session = _session_of(target)
+    if session is None:
+        return
+    state: State = inspect(target)
+    if not session.lets_pass(target):
+        root = root_of(mapper)
+        written = session.prepared.written(table_of(root).fullname)
+        Verifier(session, connection).verify_before(mapper, root, written, state)
+    session.remember(state)
+
+
+def _stamp(
+    state: State,
+    mapper: AnyMapper,
+    root: AnyMapper,
+    written: Written,
+    principal: Principal | None,
+) -> None:
+    """Say whose a new row is, where nobody has."""
+    if principal is None:
+        return
+    table = table_of(root)
+    for name, subject in stamped_columns(written.rule.write):
+        column = table.c[name]
+        key = mapper.get_property_by_column(column).key
+        if state.dict.get(key) is None:
+            value = typed(value_of(principal, subject), kind_of(column))
+            if value is not None:
+                setattr(state.obj(), key, value)
+
+
+class Verifier:
+    """Verifies objects of one session, on the connection that writes them.
+
+    Args:
+        session: whose principal writes.
+        connection: of the running transaction.
+    """
+
+    def __init__(self, session: OwnedSession, connection: Connection) -> None:
+        self._session = session
+        self._connection = connection
+        self._principal = session.principal
+
+    def verify_after(
+        self, mapper: AnyMapper, written: Written, row: Row, target: object
+    ) -> None:
+        """Refuse a row that would not be the principal's."""
+        left = self._reduced(written.after, mapper, row)
+        if left == ALWAYS:
+            return
+        if left != NEVER and self._is_true(left, mapper, row, target):
+            return
+        rule = written.rule
+        refuse(
+            NOT_FOUND,
+            f"{rule.model} would be written as somebody else's; the rule for writing "
+            f"says {rule.says[1]}",
+        )
+
+    def verify_before(
+        self, mapper: AnyMapper, root: AnyMapper, written: Written, state: State
+    ) -> None:
+        """Refuse to change or remove a row that is not the principal's."""
+        proven = self._session.is_proven(state)
+        if proven and written.is_plain:
+            return
+        if proven:
+            row = _committed(state, mapper, root)
+            left = self._reduced(written.before, root, row)
+            if left == ALWAYS:
+                return
+        key = state.key[1] if state.key else ()
+        table = table_of(root)
+        expression = self._session.enforcement.expressions.of(written.before, table)
+        asked = select(literal_column("1")).select_from(table).where(expression)
+        for column, value in zip(root.primary_key, key, strict=True):
+            asked = asked.where(column == value)
+        if not self._asks(asked):
+            rule = written.rule
+            refuse(
+                NOT_FOUND,
+                f"this {rule.model} is not there for whoever changes it; the rule for "
+                f"writing says {rule.says[1]}",
+            )
+
+    def _reduced(self, condition: Condition, mapper: AnyMapper, row: Row) -> Condition:
+        """Return what is left to ask of the database once the row is known."""
+        match condition:
+            case Is(column, subject):
+                if row[column] is UNKNOWN:
+                    return condition
+                mine = self._principal and value_of(self._principal, subject)
+                return ALWAYS if same(row[column], mine or "") else NEVER
+            case Has(column, value):
+                if row[column] is UNKNOWN:
+                    return condition
+                return ALWAYS if row[column] == value else NEVER
+            case Linked(table, pairs, further):
+                if any(row[here] is None for here, _ in pairs):
+                    return NEVER
+                return self._linked(condition, table, pairs, further, row)
+            case All(parts):
+                return all_of(self._reduced(one, mapper, row) for one in parts)
+            case AnyOne(parts):
+                return any_of(self._reduced(one, mapper, row) for one in parts)
+        return condition
+
+    def _linked(
+        self,
+        condition: Condition,
+        table: str,
+        pairs: tuple[tuple[str, str], ...],
+        further: Condition,
+        row: Row,
+    ) -> Condition:
+        """Look for the other row among what the session has loaded through its filter;
+        it is asked of the database where it is not there, or does not tell."""
+        found = self._session.loaded(table, {there: row[here] for here, there in pairs})
+        if found is None:
+            return condition
+        state, mapper = found
+        root = root_of(mapper)
+        if table_of(root).fullname != table:
+            return condition
+        left = self._reduced(further, root, _committed(state, mapper, root))
+        return ALWAYS if left == ALWAYS else condition
+
+    def _is_true(
+        self, condition: Condition, mapper: AnyMapper, row: Row, target: object
+    ) -> bool:
+        table = table_of(mapper)
+
+        def value(name: str) -> ColumnElement[Any]:
+            if row[name] is UNKNOWN:
+                refuse(
+                    UNFILTERED,
+                    f"{type(target).__name__} says whose it is ({name}) by an "
+                    "expression or a default of the database, which nobody can "
+                    "verify beforehand; set a value",
+                )
+            return literal(row[name], table.c[name].type)
+
+        expression = self._session.enforcement.expressions.of(condition, table, value)
+        return self._asks(select(literal_column("1")).where(expression))
+
+    def _asks(self, statement: Any) -> bool:
+        answer = self._connection.execute(statement, execution_options={OWN: OWN})
+        return answer.first() is not None
+
+
+def _current(state: State, mapper: AnyMapper, root: AnyMapper) -> Row:
+    return _Row(state, mapper, root, state.dict.get)
+
+
+def _committed(state: State, mapper: AnyMapper, root: AnyMapper) -> Row:
+    before = state.committed_state
+
+    def value(key: str, default: object) -> object:
+        there = before.get(key, UNKNOWN)
+        return state.dict.get(key, default) if there is UNKNOWN else there
+
+    return _Row(state, mapper, root, value)
+
+
+class _Row(Mapping[str, object]):
+    """An object by the columns of its table."""
+
+    def __init__(
+        self,
+        state: State,
+        mapper: AnyMapper,
+        root: AnyMapper,
+        value: Callable[[str, object], object],
+    ) -> None:
+        self._is_new = state.key is None
+        self._mapper = mapper
+        self._table = table_of(root)
+        self._value = value
+
+    def __getitem__(self, name: str) -> object:
+        column = self._table.c[name]
+        if not self._mapper.has_property(name) and column not in (
+            self._mapper.columns.values()
+        ):
+            return UNKNOWN
+        key = self._mapper.get_property_by_column(column).key
+        value = self._value(key, UNKNOWN)
+        if value is UNKNOWN:
+            return self._default(column) if self._is_new else UNKNOWN
+        if isinstance(value, ColumnElement) or hasattr(value, "__clause_element__"):
+            return UNKNOWN
+        return value
+
+    def _default(self, column: Column[Any]) -> object:
+        """Return what a new row holds in a column that nobody has set."""
+        if column.default is not None and column.default.is_scalar:
+            return column.default.arg  # type: ignore[attr-defined]  # a scalar has one
+        if column.default is not None or column.server_default is not None:
+            return UNKNOWN
+        return None
+
+    def __iter__(self) -> Any:
+        return iter(self._table.c.keys())
+
+    def __len__(self) -> int:
+        return len(self._table.c)
+
+
+def _changed(state: State, mapper: AnyMapper) -> set[str]:
+    """Return the attributes with columns that have other values than were loaded."""
+    return {
+        key
+        for key, before in state.committed_state.items()
+        if key in mapper.column_attrs and state.dict.get(key) is not before
+    }
+
+
+def _column_names(mapper: AnyMapper, root: AnyMapper, keys: set[str]) -> set[str]:
+    table = table_of(root)
+    return {
+        column.name
+        for key in keys
+        for column in mapper.column_attrs[key].columns
+        if getattr(column, "table", None) is table
+    }
+
+
+def is_joined(mapper: AnyMapper) -> bool:
+    """Return whether a class continues rows of another."""
+    return joined_to(mapper) is not None

@@ -1,0 +1,90 @@
+"""What a principal's id and tenant are in a column, and as a driver is given them."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Column, bindparam
+from sqlalchemy.engine import Dialect
+from sqlalchemy.sql.elements import BindParameter
+from sqlalchemy.types import TypeEngine
+
+from ringfence.access.ownership.acting import acting
+from ringfence.access.ownership.conditions import Subject
+from ringfence.access.ownership.views import value_of
+from ringfence.principal import Principal
+
+
+def kind_of(column: Column[Any]) -> type:
+    """Return the type that values of a column have in Python."""
+    try:
+        return column.type.python_type
+    except NotImplementedError:
+        return str
+
+
+@lru_cache(4096)
+def typed(text: str, kind: type) -> object:
+    """Return an id as a column of this type holds it; ``None`` where it cannot hold it,
+    which is equal to nothing.
+
+    Args:
+        text: an id, as the principal has it.
+        kind: ``str``, ``int`` or ``UUID``; of any other the text itself.
+    """
+    if not text:
+        return None
+    try:
+        if issubclass(kind, int):
+            number = int(text)
+            return number if str(number) == text else None
+        if issubclass(kind, UUID):
+            return UUID(text)
+    except ValueError:
+        return None
+    return text
+
+
+def same(value: object, text: str) -> bool:
+    """Return whether what a column holds is this id."""
+    if value is None or not text:
+        return False
+    return value == text or value == typed(text, type(value)) or str(value) == text
+
+
+def bound_to(
+    subject: Subject, column: Column[Any], name: str = ""
+) -> BindParameter[Any]:
+    """Return a parameter whose value is, on each execution, the acting principal's: the
+    text of the statement is the same for everybody, and is compiled once."""
+    kind = kind_of(column)
+
+    def value() -> object:
+        actor = acting()
+        if isinstance(actor, Principal):
+            return typed(value_of(actor, subject), kind)
+        return None
+
+    return bindparam(
+        name or f"ringfence_{subject.value}",
+        callable_=value,
+        type_=column.type,
+        unique=True,
+    )
+
+
+def as_sent(value: object, kind: TypeEngine[Any], dialect: Dialect) -> object:
+    """Return a value as the driver is given it."""
+    processor = kind.dialect_impl(dialect).bind_processor(dialect)
+    return value if processor is None else processor(value)
+
+
+def spellings(text: str) -> frozenset[object]:
+    """Return what an id may look like where a driver is given it."""
+    found: set[object] = {text, typed(text, int), typed(text, UUID)}
+    as_uuid = typed(text, UUID)
+    if isinstance(as_uuid, UUID):
+        found |= {str(as_uuid), as_uuid.hex, as_uuid.bytes}
+    return frozenset(found - {None})
