@@ -27,7 +27,7 @@ from ringfence.access.statements.admitted import check_functions, passes
 from ringfence.access.statements.catalogue import Catalogue
 from ringfence.access.statements.lexer import Lexed, Token, lex
 from ringfence.access.statements.objection import WAY_ROUND, ObjectionError
-from ringfence.access.statements.proof import Demands, Material, Prover, either, merged
+from ringfence.access.statements.proof import Demands, Material, Prover, merged
 from ringfence.access.statements.scopes import Change, Reader, Touch
 from ringfence.access.statements.tight import tight
 from ringfence.access.statements.verdicts import FINE, Verdict
@@ -180,21 +180,17 @@ class StatementCheck:
         conditions = view.write if touch.changed else view.read
         condition = conditions.get(rule.table, NEVER)
         facts = prover.facts(source, touch.scope)
-        ways = [prover.implied(condition, source, facts, known=not touch.changed)]
-        if ways[0] is None and touch.changed:
-            ways = [
-                None if rule.is_link else prover.own_key(source, facts),
-                prover.implied(condition, source, facts),
-            ]
-        if not any(way is not None for way in ways):
-            ways = [
-                prover.implied(other, source, facts)
-                for other in self._stand_ins(rule, condition, touch, view)
-            ]
-        found = either([way for way in ways if way is not None][:1])
-        if found is None:
-            raise ObjectionError(_missing(touch, rule, condition))
-        return found
+        for known in (False, True):
+            # Rows that are known come last: by what is said, more can be shown.
+            if known and not rule.is_link:
+                found = prover.own_key(source, facts, write=touch.changed)
+                if found is not None:
+                    return found
+            for one in (condition, *self._stand_ins(rule, condition, touch, view)):
+                found = prover.implied(one, source, facts, known=known)
+                if found is not None:
+                    return found
+        raise ObjectionError(_missing(touch, rule, condition))
 
     def _stand_ins(
         self, rule: TableRule, condition: Condition, touch: Touch, view: View

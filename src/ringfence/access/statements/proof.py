@@ -517,8 +517,11 @@ class Prover:
             return True
         return None
 
-    def own_key(self, source: Source, facts: Sequence[Fact]) -> Demands | None:
-        """Return the demand that the row with this primary key is known."""
+    def own_key(
+        self, source: Source, facts: Sequence[Fact], *, write: bool
+    ) -> Demands | None:
+        """Return the demand that the row with this primary key is known: so rows are
+        changed by a flush, and read again when their attributes have expired."""
         rule = source.rule
         if rule is None or not rule.key:
             return None
@@ -529,7 +532,7 @@ class Prover:
         rows = row_keys(columns, written=False)
         if rows is None:
             return None
-        return tuple(Known(row, rule.table, write=True) for row in rows)
+        return tuple(Known(row, rule.table, write) for row in rows)
 
 
 @dataclass(frozen=True, slots=True)
