@@ -15,6 +15,7 @@ set which fields, ``request_of`` and ``response_of`` apply it to what comes and 
 from ringfence.access.fields.rules import fields
 from ringfence.access.fields.shapes import readable, request_of, response_of
 from ringfence.access.marks import depends, guard, require, routes
+from ringfence.access.own import Own, OwnTenant
 from ringfence.access.ownership.acting import acting_as
 from ringfence.access.ownership.refusals import found
 from ringfence.access.ownership.rules import (
@@ -52,6 +53,8 @@ __all__ = [
     "guard",
     "matching",
     "nobody",
+    "own",
+    "own_tenant",
     "owner",
     "public",
     "readable",
@@ -194,6 +197,51 @@ def owner(path: str) -> Policy:
         ValueError: no path.
     """
     return Owner(_path(path, "owner"))
+
+
+def own(name: str) -> Policy:
+    """Return the policy that lets somebody in where the path says their own id::
+
+        @app.get("/users/{user_id}/profile")
+        @access.require(access.own("user_id") | access.role("staff"))
+        async def read_profile(user_id: str): ...
+
+    Everybody else gets what they would get for an id that there is not: 404.
+
+    Args:
+        name: of the parameter of the path. A route without it stops the start-up.
+
+    Raises:
+        ValueError: no name of a parameter.
+
+    Not covered: ids in the query or the body: the rows have owners of their own
+    (``access.rows``). An id is compared as it is written: ``007`` is not ``7``.
+    """
+    return Own(_parameter(name, "own"))
+
+
+def own_tenant(name: str) -> Policy:
+    """Return the policy that lets those in whose tenant stands in the path::
+
+        @access.require(access.own_tenant("tenant_id") & access.role("operator"))
+
+    Args:
+        name: of the parameter of the path, as in ``own``.
+
+    Raises:
+        ValueError: no name of a parameter.
+    """
+    return OwnTenant(_parameter(name, "own_tenant"))
+
+
+def _parameter(name: str, word: str) -> str:
+    if not isinstance(name, str) or not name.isidentifier():
+        message = (
+            f"access.{word} takes the name of a parameter of the path, as in "
+            f'access.{word}("user_id"); not {name!r}'
+        )
+        raise ValueError(message)
+    return name
 
 
 def tenant(path: str) -> Policy:

@@ -8,14 +8,18 @@ the policy itself, so that what is written beside a function holds wherever it r
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
-from ringfence.access.policy import AllOf, Hierarchy, Policy
+from ringfence.access.policy import AllOf, Hierarchy, Policy, Values
 from ringfence.clock import Clock, system_clock
 from ringfence.denial import Denial
 from ringfence.errors import OutsideRequestError
-from ringfence.exchange import active
+from ringfence.exchange import Scope, active
 from ringfence.principal import Principal
+
+_NO_VALUES: Values = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -32,11 +36,27 @@ class Permit:
     hierarchy: Hierarchy
     clock: Clock = system_clock
 
-    def refuses(self, policy: Policy, principal: Principal | None) -> Denial | None:
-        """Return why ``policy`` refuses, if it does and was not asked before."""
-        if parts_of(policy) <= self.asked:
+    def refuses(
+        self,
+        policy: Policy,
+        principal: Principal | None,
+        values: Values | None = None,
+    ) -> Denial | None:
+        """Return why ``policy`` refuses, if it does and was not asked before.
+
+        Args:
+            policy: that is to allow as well.
+            principal: who has sent the request.
+            values: what the framework itself has found in the path; ``None`` if it has
+                not said. A policy that looks at the path is asked again about these:
+                what was compared is then what the handler works with, whatever has
+                changed the path on its way, and whatever the names above it are.
+        """
+        asked = parts_of(policy) <= self.asked
+        if asked and (values is None or not policy.parameters()):
             return None
-        return policy.compile(self.hierarchy, self.clock)(principal)
+        decide = policy.compile_for_path(self.hierarchy, self.clock)
+        return decide(_NO_VALUES if values is None else values)(principal)
 
 
 class Lock:
@@ -71,7 +91,8 @@ class Lock:
                 "Guard(app) instead of app, and call handlers through it"
             )
             raise OutsideRequestError(message)
-        denial = permit.refuses(self._policy, exchange.principal)
+        values = values_in(exchange.scope)
+        denial = permit.refuses(self._policy, exchange.principal, values)
         if denial is not None:
             exchange.denial = exchange.denial or denial
             message = (
@@ -79,8 +100,14 @@ class Lock:
                 "meet; the route that led here asks for less"
             )
             raise OutsideRequestError(message)
-        if parts_of(self._policy) <= permit.asked:
+        if parts_of(self._policy) <= permit.asked and not self._policy.parameters():
             self._known = permit
+
+
+def values_in(scope: Scope) -> Values | None:
+    """Return what a framework has found in the path; ``None`` if it has not said."""
+    found = scope.get("path_params")
+    return found if isinstance(found, Mapping) else None
 
 
 def parts_of(policy: Policy) -> frozenset[Policy]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, product
 
+from ringfence.access.ownership.refusals import NOT_FOUND
 from ringfence.access.roles import holders
 from ringfence.clock import Clock, system_clock
 from ringfence.denial import Denial
@@ -15,6 +16,11 @@ Hierarchy = Mapping[str, frozenset[str]]
 """Each role with the roles it includes, complete: see ``roles.expand``."""
 
 Decision = Callable[[Principal | None], Denial | None]
+
+Values = Mapping[str, object]
+"""What stands in the path where a template has names."""
+
+PathDecision = Callable[[Values], Decision]
 
 NOT_SIGNED_IN = Denial(
     401,
@@ -68,6 +74,17 @@ class Policy:
     def compile(self, hierarchy: Hierarchy, clock: Clock = system_clock) -> Decision:
         """Return the function that allows (``None``) or refuses a principal."""
         raise NotImplementedError
+
+    def compile_for_path(
+        self, hierarchy: Hierarchy, clock: Clock = system_clock
+    ) -> PathDecision:
+        """Return what ``compile`` does for one path, given its values."""
+        decide = self.compile(hierarchy, clock)
+        return lambda values: decide
+
+    def parameters(self) -> frozenset[str]:
+        """Return the names in the path of a route that the policy looks at."""
+        return frozenset()
 
     def roles(self) -> frozenset[str]:
         """Return the roles that the policy names."""
@@ -309,21 +326,23 @@ class AllOf(Policy):
     parts: tuple[Policy, ...]
 
     def compile(self, hierarchy: Hierarchy, clock: Clock = system_clock) -> Decision:
+        return _every(tuple(part.compile(hierarchy, clock) for part in self._sorted()))
+
+    def compile_for_path(
+        self, hierarchy: Hierarchy, clock: Clock = system_clock
+    ) -> PathDecision:
+        parts = [part.compile_for_path(hierarchy, clock) for part in self._sorted()]
+        return lambda values: _every(tuple(part(values) for part in parts))
+
+    def _sorted(self) -> list[Policy]:
         # Nobody is asked for a password who would be refused all the same; and a factor
         # that is shown now is fresh as well.
-        parts = sorted(
+        return sorted(
             self.parts, key=lambda part: (bool(part.ages()), bool(part.factors()))
         )
-        decisions = tuple(part.compile(hierarchy, clock) for part in parts)
 
-        def decide(principal: Principal | None) -> Denial | None:
-            for decision in decisions:
-                denial = decision(principal)
-                if denial is not None:
-                    return denial
-            return None
-
-        return decide
+    def parameters(self) -> frozenset[str]:
+        return frozenset().union(*(part.parameters() for part in self.parts))
 
     def roles(self) -> frozenset[str]:
         return frozenset().union(*(part.roles() for part in self.parts))
@@ -351,19 +370,16 @@ class AnyOf(Policy):
     parts: tuple[Policy, ...]
 
     def compile(self, hierarchy: Hierarchy, clock: Clock = system_clock) -> Decision:
-        decisions = tuple(part.compile(hierarchy, clock) for part in self.parts)
+        return _some(tuple(part.compile(hierarchy, clock) for part in self.parts))
 
-        def decide(principal: Principal | None) -> Denial | None:
-            refusal = CLOSED
-            for decision in decisions:
-                denial = decision(principal)
-                if denial is None:
-                    return None
-                if not refusal.remedy:  # whoever can help themselves is told how
-                    refusal = denial
-            return refusal
+    def compile_for_path(
+        self, hierarchy: Hierarchy, clock: Clock = system_clock
+    ) -> PathDecision:
+        parts = [part.compile_for_path(hierarchy, clock) for part in self.parts]
+        return lambda values: _some(tuple(part(values) for part in parts))
 
-        return decide
+    def parameters(self) -> frozenset[str]:
+        return frozenset().union(*(part.parameters() for part in self.parts))
 
     def roles(self) -> frozenset[str]:
         return frozenset().union(*(part.roles() for part in self.parts))
@@ -384,6 +400,33 @@ class AnyOf(Policy):
         return " | ".join(_bracketed(part, AllOf) for part in self.parts)
 
 
+def _every(decisions: tuple[Decision, ...]) -> Decision:
+    def decide(principal: Principal | None) -> Denial | None:
+        for decision in decisions:
+            denial = decision(principal)
+            if denial is not None:
+                return denial
+        return None
+
+    return decide
+
+
+def _some(decisions: tuple[Decision, ...]) -> Decision:
+    def decide(principal: Principal | None) -> Denial | None:
+        refusal = CLOSED
+        for decision in decisions:
+            denial = decision(principal)
+            if denial is None:
+                return None
+            # Whoever can help themselves is told how; else what is another's is not
+            # there, whatever would open it.
+            if not refusal.remedy and (denial.remedy or refusal is not NOT_FOUND):
+                refusal = denial
+        return refusal
+
+    return decide
+
+
 def _bracketed(part: Policy, kind: type[Policy]) -> str:
     return f"({part})" if isinstance(part, kind) else str(part)
 
@@ -391,27 +434,37 @@ def _bracketed(part: Policy, kind: type[Policy]) -> str:
 def at_least_as_strict(first: Policy, second: Policy, hierarchy: Hierarchy) -> bool:
     """Return whether everybody whom ``first`` allows is allowed by ``second`` too.
 
-    Tries every set of the roles, the scopes and the factors, and every age of a proof,
-    that either names. With more names than can be tried only equal policies count as
-    equally strict.
+    Tries every set of the roles, the scopes and the factors, every age of a proof, and
+    every path of one's own and of others, that either names. With more names than can
+    be tried only equal policies count as equally strict.
     """
     roles, scopes = first.roles() | second.roles(), first.scopes() | second.scopes()
     factors = first.factors() | second.factors()
-    if len(roles) + len(scopes) + len(factors) > _MOST_NAMES_COMPARED:
+    names = sorted(first.parameters() | second.parameters())
+    counted = len(roles) + len(scopes) + len(factors) + 2 * len(names)
+    if counted > _MOST_NAMES_COMPARED:
         return first == second
     # A proof of each age that is named, and one that is older than all of them.
     times = [0.0, *(_standing_still() - age for age in first.ages() | second.ages())]
     everybody: list[Principal | None] = [None]
     everybody += (
-        Principal("anyone", held, shown, time, limits, credential)
+        Principal("anyone", held, shown, time, limits, credential, "their tenant")
         for held in _subsets(roles)
         for shown in _subsets(factors)
         for limits in (None, *_subsets(scopes))
         for credential in ("token", "api-key")
         for time in times
     )
-    allows, demands = _judge(first, hierarchy), _judge(second, hierarchy)
-    return all(demands(somebody) for somebody in everybody if allows(somebody))
+    paths = product(("anyone", "their tenant", "another"), repeat=len(names))
+    return all(
+        demands(somebody)
+        for values in (dict(zip(names, path, strict=True)) for path in paths)
+        for allows, demands in [
+            (_judge(first, hierarchy, values), _judge(second, hierarchy, values))
+        ]
+        for somebody in everybody
+        if allows(somebody)
+    )
 
 
 def _subsets(names: frozenset[str]) -> list[frozenset[str]]:
@@ -419,8 +472,11 @@ def _subsets(names: frozenset[str]) -> list[frozenset[str]]:
     return [frozenset(some) for count in counts for some in combinations(names, count)]
 
 
-def _judge(policy: Policy, hierarchy: Hierarchy) -> Callable[[Principal | None], bool]:
-    decide = within_scopes(policy, policy.compile(hierarchy, _standing_still))
+def _judge(
+    policy: Policy, hierarchy: Hierarchy, values: Values
+) -> Callable[[Principal | None], bool]:
+    compiled = policy.compile_for_path(hierarchy, _standing_still)(values)
+    decide = within_scopes(policy, compiled)
     return lambda principal: decide(principal) is None
 
 

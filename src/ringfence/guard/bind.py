@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
+from ringfence.access.permit import Permit, values_in
 from ringfence.browser.fetch_metadata import SAFE_METHODS
 from ringfence.exchange import ASGIApp, Exchange, Receive, Scope, Send
 from ringfence.frameworks.table import Application, Leaf, Wrap
@@ -108,6 +109,40 @@ class MixedEntry(Entry):
         return super().__call__(scope, receive, send)
 
 
+class NamedEntry(MixedEntry):
+    """Stands before an endpoint whose policy looks at the path, and asks it again about
+    what the framework has read there.
+
+    A middleware that changes the path, or a parser that reads it otherwise, would lead
+    to another's id what was allowed for one's own (CWE-639, CWE-436).
+    """
+
+    __slots__ = ()
+
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        """Enter, or refuse.
+
+        Raises:
+            PlanMismatch: as above, or what stands in the path is another's.
+            Rehearsed: as above.
+        """
+        exchange: Exchange | None = scope.get(SCOPE_KEY)
+        if exchange is not None and exchange.plan is self.plan:
+            permit = exchange.permitted
+            values = values_in(scope)
+            if isinstance(permit, Permit):
+                denial = permit.refuses(
+                    self.plan.policy, exchange.principal, values or {}
+                )
+                if denial is not None:
+                    exchange.denial = exchange.denial or denial
+                    raise PlanMismatch(
+                        f"the framework has read {values} in the path, for which "
+                        f"{self.plan.policy} does not allow the request"
+                    )
+        return super().__call__(scope, receive, send)
+
+
 def _told(exchange: Exchange, reached: RoutePlan) -> str:
     planned = exchange.plan
     expected = planned.path if isinstance(planned, RoutePlan) else "no endpoint"
@@ -123,6 +158,8 @@ def entry_for(plan: RoutePlan) -> Wrap:
     reads = not plan.methods or not SAFE_METHODS.isdisjoint(plan.methods)
     writes = not plan.methods or not SAFE_METHODS.issuperset(plan.methods)
     entry = MixedEntry if reads and writes else Entry
+    if plan.policy.parameters():
+        entry = NamedEntry
 
     def wrap(app: ASGIApp) -> ASGIApp:
         return entry(plan, app.inner if isinstance(app, Entry) else app)

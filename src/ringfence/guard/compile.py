@@ -17,6 +17,7 @@ from ringfence.frameworks.rule import Rule
 from ringfence.frameworks.table import Application, Leaf, Place
 from ringfence.guard.bind import bind, seal
 from ringfence.guard.index import Index, compile_index
+from ringfence.guard.parameters import reads_path
 from ringfence.guard.plan import (
     RoutePlan,
     resolve_terms,
@@ -131,6 +132,9 @@ def compile_guarded(
                 *terms[id(leaf)],
                 route=_name(leaf),
                 intake=intakes[id(leaf)],
+                read_path=reads_path(
+                    terms[id(leaf)].policy, leaf, application.table.root_path
+                ),
             ),
             body_limit=settings.traffic.max_body,
             document_headers=headers_of[id(leaf)].document,

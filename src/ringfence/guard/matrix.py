@@ -7,17 +7,24 @@ it, and a review sees that.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain
+from itertools import chain, product
 
 from ringfence.access.ownership.conditions import Condition, Holds, TableRule, parts_of
 from ringfence.access.ownership.views import Views
-from ringfence.access.policy import FACTORS, Hierarchy, within_scopes
+from ringfence.access.policy import (
+    FACTORS,
+    Decision,
+    Hierarchy,
+    Policy,
+    within_scopes,
+)
 from ringfence.guard.plan import RoutePlan
 from ringfence.principal import Principal
 
 _ANYBODY = "signed in"
 _NOBODY = "anonymous"
 _NOW = 1e9
+_ID, _TENANT = "somebody", "their tenant"
 _HEAD = (
     "# Who may do what\n\n"
     "Written by `ringfence plan --matrix`; CI compares it with the application. An "
@@ -64,9 +71,7 @@ def _roles(
 
 def _people(roles: Iterable[str]) -> dict[str, Principal | None]:
     def somebody(*held: str) -> Principal:
-        return Principal(
-            "somebody", frozenset(held), FACTORS, _NOW, tenant="their tenant"
-        )
+        return Principal(_ID, frozenset(held), FACTORS, _NOW, tenant=_TENANT)
 
     return {
         _NOBODY: None,
@@ -79,12 +84,30 @@ def _row(
     plan: RoutePlan, people: dict[str, Principal | None], hierarchy: Hierarchy
 ) -> str:
     methods = ", ".join(plan.methods) or ("any" if plan.kind == "http" else plan.kind)
-    decide = within_scopes(plan.policy, plan.policy.compile(hierarchy, lambda: _NOW))
+    decide, own = (
+        within_scopes(plan.policy, compiled)
+        for compiled in _compiled(plan.policy, hierarchy)
+    )
     cells = []
     for principal in people.values():
         denial = decide(principal)
-        cells.append("yes" if denial is None else str(denial.status))
+        is_own = denial is not None and own(principal) is None
+        said = "yes" if denial is None else str(denial.status)
+        cells.append("own" if is_own else said)
     return _line((f"{plan.host}{plan.path} {methods}", str(plan.policy), *cells))
+
+
+def _compiled(policy: Policy, hierarchy: Hierarchy) -> Iterator[Decision]:
+    """Yield what a policy says where the path is another's, and where it is one's own:
+    each name in it either the account's or the tenant's."""
+    compiled = policy.compile_for_path(hierarchy, lambda: _NOW)
+    yield compiled({})
+    names = sorted(policy.parameters())
+    paths = product((_ID, _TENANT), repeat=len(names))
+    yours = [compiled(dict(zip(names, path, strict=True))) for path in paths]
+    yield lambda somebody: next(
+        (None for decide in yours if decide(somebody) is None), yours[0](somebody)
+    )
 
 
 def _rows(

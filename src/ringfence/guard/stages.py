@@ -13,7 +13,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from ringfence.access.policy import CLOSED, Closed, Hierarchy, Policy, Public
-from ringfence.access.stage import enforce
+from ringfence.access.stage import ReadPath, enforce
 from ringfence.browser.cors import Sharing, share, sharing_of, tell
 from ringfence.browser.csrf import protect
 from ringfence.browser.fetch_metadata import SAFE_METHODS, same_origin
@@ -120,6 +120,7 @@ class StageMaker:
         *,
         route: str = "",
         intake: Intake = _UNKNOWN_INTAKE,
+        read_path: ReadPath | None = None,
     ) -> tuple[Stage, ...]:
         """Return what a request passes once its route is known, in order.
 
@@ -131,6 +132,7 @@ class StageMaker:
             marks: what else holds for it, the outermost first.
             route: tells it from all others, for limits of its own.
             intake: what it takes.
+            read_path: reads the names in its path, where the policy looks at them.
         """
         if isinstance(policy, Closed):
             return (*self._asked(), closed)
@@ -150,7 +152,7 @@ class StageMaker:
             watch(
                 "limits", limits.rest() if limits else self.limits.route(marks, route)
             ),
-            enforce(policy, self.hierarchy, self.clock),
+            enforce(policy, self.hierarchy, self.clock, read_path),
             watch("csrf", self._protect(sharing)),
             check_input(intake, kind=kind, settings=settings.interpreters),
         )

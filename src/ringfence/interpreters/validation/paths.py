@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from ringfence.interpreters.validation.forms import Pair
 
-_NAME = re.compile(r"{([a-zA-Z_][a-zA-Z0-9_]*)(?::([a-z]+))?}")
+_NAME = re.compile(r"{([a-zA-Z_][a-zA-Z0-9_]*)(?::([a-zA-Z_][a-zA-Z0-9_]*))?}")
 
 Pairs = Callable[[str], list[Pair]]
 

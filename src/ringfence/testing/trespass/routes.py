@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ringfence.access.policy import FACTORS
+from ringfence.access.policy import FACTORS, Hierarchy, Policy
 from ringfence.access.roles import expand
 from ringfence.guard.asgi import Guard
 from ringfence.guard.plan import RoutePlan
@@ -91,7 +91,7 @@ def routes_of(
             method,
             plan.path,
             replace(intake),
-            admits=plan.policy.compile(hierarchy)(everything) is None,
+            admits=_admits(plan.policy, hierarchy, everything),
             names_role=bool(plan.policy.roles()),
             is_public=False,
         )
@@ -104,6 +104,12 @@ def routes_of(
         _fix(route, bodies)
     kept = [route for route in found if not route.is_named(skip)]
     return sorted(kept, key=lambda route: _TURN.get(route.method, -1))
+
+
+def _admits(policy: Policy, hierarchy: Hierarchy, somebody: Principal) -> bool:
+    """Return whether a policy lets somebody in, by a path of their own if it asks."""
+    path = dict.fromkeys(policy.parameters(), somebody.id)
+    return policy.compile_for_path(hierarchy)(path)(somebody) is None
 
 
 def _entries(guard: Guard) -> Iterator[tuple[RoutePlan, str]]:
