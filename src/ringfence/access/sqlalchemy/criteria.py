@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from sqlalchemy import (
-    Column,
     ColumnElement,
     Table,
     and_,
@@ -119,10 +118,10 @@ class Criterion:
         self._write = write
         self._expression: ColumnElement[bool] | None = None
 
-    def _should_include(self, compile_state: object) -> bool:  # noqa: ARG002 - SQLAlchemy's signature
+    def _should_include(self, compile_state: object) -> bool:
         return True
 
-    def _resolve_where_criteria(self, ext_info: object) -> ColumnElement[bool]:  # noqa: ARG002 - SQLAlchemy's signature
+    def _resolve_where_criteria(self, ext_info: object) -> ColumnElement[bool]:
         if self._expression is None:
             self._expression = self._write()
         return self._expression
@@ -144,7 +143,7 @@ class Filter(CriteriaOption):
             (("additional_entity_criteria", one.entity), one) for one in criteria
         )
 
-    def _gen_cache_key(self, anon_map: object, bindparams: object) -> tuple[Any, ...]:  # noqa: ARG002 - SQLAlchemy's signature
+    def _gen_cache_key(self, anon_map: object, bindparams: object) -> tuple[Any, ...]:
         # One object a kind of principal, whose values come with each execution.
         return (Filter, self)
 
@@ -154,7 +153,7 @@ class Filter(CriteriaOption):
     def process_compile_state_replaced_entities(
         self,
         compile_state: Any,
-        mapper_entities: Iterable[object],  # noqa: ARG002 - SQLAlchemy's signature
+        mapper_entities: Iterable[object],
     ) -> None:
         self.process_compile_state(compile_state)
 
@@ -165,8 +164,3 @@ class Filter(CriteriaOption):
                 attributes[key] = [criterion]
             elif criterion not in there:
                 there.append(criterion)
-
-
-def column_named(table: Table, name: str) -> Column[Any]:
-    """Return a column of a table."""
-    return table.c[name]

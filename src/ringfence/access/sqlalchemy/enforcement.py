@@ -12,11 +12,11 @@ from sqlalchemy.orm import Mapper, registry
 
 from ringfence.access.ownership.conditions import (
     ALWAYS,
+    All,
     Condition,
     Is,
     Subject,
     TableRule,
-    parts_of,
 )
 from ringfence.access.ownership.escape import Unscoped
 from ringfence.access.ownership.rules import Rows
@@ -62,7 +62,14 @@ class Prepared:
         enforcement: of the database.
     """
 
-    __slots__ = ("_changing", "_enforcement", "_written", "loading", "view")
+    __slots__ = (
+        "_changing",
+        "_enforcement",
+        "_owners",
+        "_written",
+        "loading",
+        "view",
+    )
 
     def __init__(self, view: View, enforcement: Enforcement) -> None:
         self.view = view
@@ -70,6 +77,19 @@ class Prepared:
         self.loading = Filter(enforcement.criteria(view))
         self._changing: dict[AnyMapper, Filter] = {}
         self._written: dict[str, Written] = {}
+        self._owners: dict[AnyMapper, tuple[tuple[str, Subject], ...]] = {}
+
+    def owners(self, mapper: AnyMapper) -> tuple[tuple[str, Subject], ...]:
+        """Return the attributes that say by themselves whose an object is."""
+        found = self._owners.get(mapper)
+        if found is None:
+            table = table_of(root_of(mapper))
+            made = tuple(
+                (mapper.get_property_by_column(table.c[column]).key, subject)
+                for column, subject in _all_of(self.view.read[table.fullname])
+            )
+            found = self._owners.setdefault(mapper, made)
+        return found
 
     def changing(self, mapper: AnyMapper) -> Filter:
         """Return the filter of an UPDATE or DELETE of one class."""
@@ -90,7 +110,7 @@ class Prepared:
                 view.write[table],
                 after,
                 view.write[table] == view.read[table],
-                frozenset(_own_columns(after)),
+                frozenset(_columns(after)),
             )
             found = self._written.setdefault(table, made)
         return found
@@ -112,6 +132,9 @@ class Enforcement:
         self.by_table = {rule.table: rule for rule in self.rules}
         self.mappers: tuple[AnyMapper, ...] = tuple(models.mappers)
         self.tables = _tables_of(self.mappers)
+        self.by_key = {
+            table_of(one).fullname: one for one in self.mappers if one.inherits is None
+        }
         self.expressions = Expressions(self.tables)
         self.record: Record = _forget
         self.hierarchy: Hierarchy = {}
@@ -200,7 +223,7 @@ class Enforcement:
         self.record(
             OwnershipLifted(
                 request_id="" if exchange is None else exchange.request_id,
-                client="" if exchange is None else str(exchange.client or ""),
+                client="" if exchange is None else exchange.client,
                 account="" if principal is None else principal.id,
                 reason=escape.reason,
                 table=table,
@@ -230,15 +253,17 @@ def _tables_of(mappers: Sequence[AnyMapper]) -> dict[str, Table]:
     return found
 
 
-def _own_columns(condition: Condition) -> Iterator[str]:
-    """Yield the columns of a table on which a condition depends."""
-    from_linked = set()
-    for part in parts_of(condition):
-        from_linked.add(id(part))
-    yield from _columns(condition)
+def _all_of(condition: Condition) -> Iterator[tuple[str, Subject]]:
+    """Yield the columns that have to hold something of the principal's."""
+    if isinstance(condition, Is):
+        yield condition.column, condition.subject
+    if isinstance(condition, All):
+        for part in condition.parts:
+            yield from _all_of(part)
 
 
 def _columns(condition: Condition) -> Iterator[str]:
+    """Yield the columns of a table on which a condition depends."""
     column = getattr(condition, "column", None)
     if column is not None:
         yield column

@@ -8,12 +8,13 @@ when its values are final, right before its statement.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from sqlalchemy import (
     Column,
     ColumnElement,
     Connection,
+    Select,
     event,
     inspect,
     literal,
@@ -43,7 +44,6 @@ from ringfence.access.sqlalchemy.enforcement import (
     stamped_columns,
     table_of,
 )
-from ringfence.access.sqlalchemy.resolve import joined_to
 from ringfence.access.sqlalchemy.values import kind_of, same, typed
 from ringfence.principal import Principal
 
@@ -68,6 +68,8 @@ def listen(mapper: AnyMapper) -> None:
         ("after_insert", _after_insert),
         ("before_update", _before_update),
         ("before_delete", _before_delete),
+        ("load", _loaded),
+        ("refresh", _refreshed),
     ):
         if not event.contains(mapper, name, verify):
             event.listen(mapper, name, verify)
@@ -80,7 +82,7 @@ def _session_of(target: object) -> OwnedSession | None:
 
 def _before_insert(mapper: AnyMapper, connection: Connection, target: object) -> None:
     session = _session_of(target)
-    if session is None or session.lets_pass(target):
+    if session is None or session.is_lifted:
         return
     state: State = inspect(target)
     root = root_of(mapper)
@@ -93,7 +95,7 @@ def _before_insert(mapper: AnyMapper, connection: Connection, target: object) ->
 def _after_insert(mapper: AnyMapper, connection: Connection, target: object) -> None:  # noqa: ARG001 - SQLAlchemy's signature
     session = _session_of(target)
     if session is not None:
-        session.remember(inspect(target), is_new=True)
+        session.remember(inspect(target))
 
 
 def _before_update(mapper: AnyMapper, connection: Connection, target: object) -> None:
@@ -101,7 +103,7 @@ def _before_update(mapper: AnyMapper, connection: Connection, target: object) ->
     if session is None:
         return
     state: State = inspect(target)
-    if session.lets_pass(target):
+    if session.is_lifted:
         session.remember(state)
         return
     changed = _changed(state, mapper)
@@ -121,11 +123,22 @@ def _before_delete(mapper: AnyMapper, connection: Connection, target: object) ->
     if session is None:
         return
     state: State = inspect(target)
-    if not session.lets_pass(target):
+    if not session.is_lifted:
         root = root_of(mapper)
         written = session.prepared.written(table_of(root).fullname)
         Verifier(session, connection).verify_before(mapper, root, written, state)
     session.remember(state)
+
+
+def _loaded(target: object, context: Any) -> None:
+    session = context.session
+    if getattr(session, "verifies", False):
+        session.look_at(target)
+
+
+def _refreshed(target: object, context: Any, names: object) -> None:
+    if context is not None:  # what a flush fetches is what it has verified
+        _loaded(target, context)
 
 
 def _stamp(
@@ -156,7 +169,7 @@ class Verifier:
         connection: of the running transaction.
     """
 
-    def __init__(self, session: OwnedSession, connection: Connection) -> None:
+    def __init__(self, session: OwnedSession, connection: Connection | None) -> None:
         self._session = session
         self._connection = connection
         self._principal = session.principal
@@ -189,19 +202,43 @@ class Verifier:
             left = self._reduced(written.before, root, row)
             if left == ALWAYS:
                 return
-        key = state.key[1] if state.key else ()
-        table = table_of(root)
-        expression = self._session.enforcement.expressions.of(written.before, table)
-        asked = select(literal_column("1")).select_from(table).where(expression)
-        for column, value in zip(root.primary_key, key, strict=True):
-            asked = asked.where(column == value)
-        if not self._asks(asked):
+        if not self._is_there(state, root, written.before):
             rule = written.rule
             refuse(
                 NOT_FOUND,
                 f"this {rule.model} is not there for whoever changes it; the rule for "
                 f"writing says {rule.says[1]}",
             )
+
+    def verify_told(self, state: State) -> None:
+        """Refuse an object whose own values say that it is somebody else's."""
+        root = root_of(state.mapper)
+        read = self._session.prepared.view.read[table_of(root).fullname]
+        if self._reduced(read, root, _current(state, state.mapper, root)) == NEVER:
+            self._refuse_seen(state)
+
+    def verify_seen(self, state: State) -> None:
+        """Refuse an object whose row is not there for the principal."""
+        root = root_of(state.mapper)
+        read = self._session.prepared.view.read[table_of(root).fullname]
+        if not self._is_there(state, root, read):
+            self._refuse_seen(state)
+
+    def _refuse_seen(self, state: State) -> NoReturn:
+        refuse(
+            NOT_FOUND,
+            f"this {state.class_.__name__} was attached to the session of somebody "
+            "whose it is not; load it there",
+        )
+
+    def _is_there(self, state: State, root: AnyMapper, condition: Condition) -> bool:
+        table = table_of(root)
+        expression = self._session.enforcement.expressions.of(condition, table)
+        asked: Select[Any] = select(literal_column("1")).select_from(table)
+        key = state.key[1] if state.key else ()
+        for column, value in zip(root.primary_key, key, strict=True):
+            asked = asked.where(column == value)
+        return self._asks(asked.where(expression))
 
     def _reduced(self, condition: Condition, mapper: AnyMapper, row: Row) -> Condition:
         """Return what is left to ask of the database once the row is known."""
@@ -264,6 +301,8 @@ class Verifier:
         return self._asks(select(literal_column("1")).where(expression))
 
     def _asks(self, statement: Any) -> bool:
+        if self._connection is None:
+            return False
         answer = self._connection.execute(statement, execution_options={OWN: OWN})
         return answer.first() is not None
 
@@ -343,8 +382,3 @@ def _column_names(mapper: AnyMapper, root: AnyMapper, keys: set[str]) -> set[str
         for column in mapper.column_attrs[key].columns
         if getattr(column, "table", None) is table
     }
-
-
-def is_joined(mapper: AnyMapper) -> bool:
-    """Return whether a class continues rows of another."""
-    return joined_to(mapper) is not None

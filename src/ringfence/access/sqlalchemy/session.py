@@ -14,16 +14,16 @@ from sqlalchemy.orm import FromStatement, Mapper, Session
 from sqlalchemy.orm.state import InstanceState
 
 from ringfence.access.ownership.acting import Actor, acting, principal_of
-from ringfence.access.ownership.conditions import ALWAYS
-from ringfence.access.ownership.escape import Unscoped
-from ringfence.access.ownership.refusals import UNFILTERED, refuse
+from ringfence.access.ownership.escape import Unscoped, lifted
+from ringfence.access.ownership.refusals import NOT_FOUND, UNFILTERED, refuse
+from ringfence.access.ownership.views import value_of
 from ringfence.access.sqlalchemy.enforcement import (
     Enforcement,
     Prepared,
-    root_of,
     table_of,
 )
-from ringfence.access.sqlalchemy.values import kind_of, typed
+from ringfence.access.sqlalchemy.flush import Verifier
+from ringfence.access.sqlalchemy.values import same
 from ringfence.principal import Principal
 
 State = InstanceState[Any]
@@ -54,7 +54,6 @@ class OwnedSession(Session):
         self.principal: Principal | None = principal_of(acting())
         self._prepared: Prepared | None = None
         self._escape: Unscoped | None = None
-        self._suspects: set[State] = set()
         self._inside: WeakSet[State] = WeakSet()
         self._unproven: WeakSet[State] = WeakSet()
         self._written: set[tuple[object, ...]] = set()
@@ -95,49 +94,60 @@ class OwnedSession(Session):
         )
 
     def _lift(self, escape: Unscoped) -> None:
-        """Begin an escape: what was changed before it is still the principal's change,
-        and what is loaded from now on leaves at its end."""
+        """Begin an escape: what was changed before it is written as the principal's
+        change, and what is loaded from now on leaves at its end."""
         self.enforcement.tell(escape)
         if escape is self._escape:
             return
-        self._escape = escape
         changed = {*self._new, *self.identity_map._modified, *self._deleted}  # noqa: SLF001 - states, without making objects of them
-        self._suspects = changed - set(self._inside)
-        before = set(self.identity_map.all_states())
+        if changed:
+            self._write_before(changed)
+        self._escape = escape
+        before = set(self.identity_map.all_states()) - set(self._inside)
         escape.at_end(partial(self._end, before))
+
+    def _write_before(self, changed: set[State]) -> None:
+        """Stops a change of somebody else's row that waits until code that is let
+        through has it written."""
+        inside = changed & set(self._inside)
+        if inside == changed:
+            return
+        if inside:
+            refuse(
+                UNFILTERED,
+                "objects were changed before unscoped, others were added inside, and "
+                "nobody can tell what to verify; flush before the block begins",
+            )
+        token = lifted.set(None)
+        try:
+            super().flush()
+        finally:
+            lifted.reset(token)
 
     def _end(self, before: set[State]) -> None:
         self._escape = None
-        self._suspects = set()
-        unwritten = []
-        leaving = [
-            state for state in self.identity_map.all_states() if state not in before
-        ]
-        gone = set()
-        for state in leaving:
+        unwritten, gone = set(), set()
+        for state in self.identity_map.all_states():
             target = state.obj()
-            if target is None:
+            if state in before or target is None:
                 continue
             if state.modified or state in self._deleted:
-                unwritten.append(type(target).__name__)
+                unwritten.add(type(target).__name__)
             gone.add(id(target))
             self.expunge(target)
         for state in before:
             _forget_links(self, state, gone)
         if unwritten and sys.exception() is None:
             message = (
-                f"unscoped ends, and changes of {', '.join(sorted(set(unwritten)))} are "
-                "not written; flush or commit inside the block"
+                f"unscoped ends, and changes of {', '.join(sorted(unwritten))} are not "
+                "written; flush or commit inside the block"
             )
             raise InvalidRequestError(message)
 
-    def lets_pass(self, target: object) -> bool:
-        """Return whether an object is written unverified: inside ``unscoped``, and not
-        changed before."""
-        if not isinstance(acting(), Unscoped):
-            return False
-        state: State = target._sa_instance_state  # type: ignore[attr-defined]  # noqa: SLF001 - every mapped object has one
-        return state not in self._suspects
+    @property
+    def is_lifted(self) -> bool:
+        """Whether what is loaded and written now is nobody's concern."""
+        return self._escape is not None and lifted.get() is not None
 
     # What is loaded
 
@@ -178,8 +188,35 @@ class OwnedSession(Session):
         return statement if criterion is None else statement.where(criterion)
 
     def _get_impl(self, *arguments: Any, **options: Any) -> Any:
+        is_lifted = self._enter()
+        found = super()._get_impl(*arguments, **options)
+        if found is not None and not is_lifted:
+            state: State = found._sa_instance_state  # noqa: SLF001 - every mapped object has one
+            if state in self._unproven:
+                self._prove(state)
+        return found
+
+    def _prove(self, state: State) -> None:
+        """Ask for the row of an object that was attached, and not loaded."""
+        mapper: AnyMapper = state.mapper
+        connection = self.connection(bind_arguments={"mapper": mapper})
+        Verifier(self, connection).verify_seen(state)
+        self._unproven.discard(state)
+
+    def merge(self, instance: Any, *, load: bool = True, options: Any = None) -> Any:
+        """Copy an object into the session, and see that it is the principal's."""
         self._enter()
-        return super()._get_impl(*arguments, **options)
+        merged = super().merge(instance, load=load, options=options)
+        if not load:
+            for state in list(self._unproven):
+                self.judge_attached(state)
+        return merged
+
+    def judge_attached(self, state: State) -> None:
+        """Refuse an object that says that it is somebody else's: stops what a cache has
+        of one principal from being given to another."""
+        if not self.is_lifted and state.session is self:
+            Verifier(self, None).verify_told(state)
 
     def flush(self, objects: Any = None) -> None:
         """Verify, then write."""
@@ -191,58 +228,79 @@ class OwnedSession(Session):
         self._enter()
         super().commit()
 
+    def look_at(self, target: object) -> None:
+        """Refuse an object that was loaded past every filter, where its own columns say
+        that it is somebody else's."""
+        state: State = target._sa_instance_state  # type: ignore[attr-defined]  # noqa: SLF001 - every mapped object has one
+        owners = (self._prepared or self.prepared).owners(state.mapper)
+        if not owners or self.is_lifted:
+            return
+        there, mine = state.dict, self.principal
+        for key, subject in owners:
+            value = there.get(key, owners)
+            if value is owners or (mine and value == value_of(mine, subject)):
+                continue
+            if mine is None or not same(value, value_of(mine, subject)):
+                refuse(
+                    NOT_FOUND,
+                    f"{state.class_.__name__} was loaded, and is somebody else's; the "
+                    "statement that has done so must say whose rows it wants",
+                )
+
     # What is known
 
     def is_proven(self, state: State) -> bool:
         """Return whether an object came through the filter, and was not attached."""
         return state not in self._unproven
 
-    def remember(self, state: State, *, is_new: bool = False) -> None:
+    def remember(self, state: State) -> None:
         """Keep the key of a row that was verified, for the statements that write it."""
         mapper: AnyMapper = state.mapper
-        key = mapper.primary_key_from_instance(state.obj()) if is_new else None
-        if key is None:
-            key = list(state.key[1]) if state.key else []
+        if state.key:
+            key = state.key[1]
+        else:
+            key = tuple(mapper.primary_key_from_instance(state.obj()))
         for one in mapper.iterate_to_root():
-            self._written.add((table_of(one).fullname, *map(str, key)))
+            self._written.add((table_of(one).fullname, *key))
 
     def loaded(
         self, table: str, values: Mapping[str, object]
     ) -> tuple[State, AnyMapper] | None:
-        """Return an object of this session by the key of its row."""
-        for mapper in self.enforcement.mappers:
-            if table_of(mapper).fullname != table or mapper.inherits is not None:
-                continue
-            names = [column.name for column in mapper.primary_key]
-            if set(names) != set(values):
-                return None
-            key = tuple(values[name] for name in names)
-            found = self.identity_map.get(mapper.identity_key_from_primary_key(key))
-            if found is None:
-                return None
-            state: State = found._sa_instance_state  # noqa: SLF001 - every mapped object has one
-            return (state, state.mapper) if self.is_proven(state) else None
-        return None
+        """Return an object of this session by the key of its row.
 
-    def knows(self, table: str, values: tuple[object, ...], *, write: bool) -> bool:
+        Args:
+            table: the row's.
+            values: by column, as they are in Python.
+        """
+        mapper = self.enforcement.by_key.get(table)
+        if mapper is None:
+            return None
+        names = [column.name for column in mapper.primary_key]
+        if set(names) != set(values):
+            return None
+        key = mapper.identity_key_from_primary_key([values[name] for name in names])
+        try:
+            found = self.identity_map.get(key)
+        except TypeError:  # what cannot be hashed is no key
+            return None
+        if found is None:
+            return None
+        state: State = found._sa_instance_state  # noqa: SLF001 - every mapped object has one
+        return (state, state.mapper) if self.is_proven(state) else None
+
+    def knows(self, table: str, values: Mapping[str, object], *, write: bool) -> bool:
         """Return whether a row is known to be the principal's.
 
         Args:
             table: the row's.
-            values: of its primary key, as the driver is given them.
+            values: of its primary key, as they are in Python.
             write: whether it has to be one that may be written.
         """
-        if (table, *map(str, values)) in self._written:
+        if (table, *values.values()) in self._written:
             return True
         if write and not self.prepared.written(table).is_plain:
             return False
-        rule = self.enforcement.by_table[table]
-        columns = self.enforcement.tables[table].c
-        key = {
-            name: typed(str(value), kind_of(columns[name]))
-            for name, value in zip(rule.key, values, strict=True)
-        }
-        return self.loaded(table, key) is not None
+        return self.loaded(table, values) is not None
 
 
 @event.listens_for(OwnedSession, "after_begin")
@@ -252,7 +310,6 @@ def _begun(session: OwnedSession, transaction: object, connection: Connection) -
 
 @event.listens_for(OwnedSession, "after_flush")
 def _flushed(session: OwnedSession, context: object) -> None:  # noqa: ARG001 - SQLAlchemy's signature
-    session._suspects = set()  # noqa: SLF001 - a part of the session
     session._written = set()  # noqa: SLF001 - a part of the session
 
 
@@ -266,7 +323,9 @@ def _attached(session: OwnedSession, target: object) -> None:
 def _reattached(session: OwnedSession, target: object) -> None:
     """What was loaded by somebody else, or made up, is asked for before it is written:
     stops an id of another's row that is attached to an empty object."""
-    session._unproven.add(target._sa_instance_state)  # type: ignore[attr-defined]  # noqa: SLF001 - a part of the session
+    state: State = target._sa_instance_state  # type: ignore[attr-defined]  # noqa: SLF001 - every mapped object has one
+    session._unproven.add(state)  # noqa: SLF001 - a part of the session
+    session.judge_attached(state)
 
 
 def _forget_links(session: Session, state: State, gone: set[int]) -> None:
@@ -289,9 +348,3 @@ def _forget_links(session: Session, state: State, gone: set[int]) -> None:
 
 def _named(principal: Principal | None) -> str:
     return "nobody" if principal is None else f"the principal {principal.id}"
-
-
-def shows_all(session: OwnedSession, mapper: AnyMapper) -> bool:
-    """Return whether the principal may see every row of a class."""
-    table = table_of(root_of(mapper)).fullname
-    return session.prepared.view.read[table] == ALWAYS

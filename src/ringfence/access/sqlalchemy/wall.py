@@ -8,10 +8,17 @@ bound are compared with the principal's.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Engine, bindparam, event, literal_column, select
+from sqlalchemy import (
+    Connection,
+    Engine,
+    Select,
+    bindparam,
+    event,
+    literal_column,
+    select,
+)
 from sqlalchemy.types import NullType
 
 from ringfence.access.ownership.acting import acting
@@ -21,6 +28,7 @@ from ringfence.access.ownership.refusals import NOT_FOUND, UNFILTERED, refuse
 from ringfence.access.sqlalchemy.enforcement import Enforcement, Prepared
 from ringfence.access.sqlalchemy.flush import OWN
 from ringfence.access.sqlalchemy.session import SESSION, OwnedSession
+from ringfence.access.sqlalchemy.values import kind_of, typed
 from ringfence.access.statements.check import StatementCheck
 from ringfence.access.statements.verdicts import Bound, Demand, Either, Known
 from ringfence.errors import DeclarationError
@@ -60,7 +68,7 @@ class Wall:
     def _before(
         self,
         connection: Connection,
-        cursor: Any,  # noqa: ARG002 - SQLAlchemy's signature
+        cursor: Any,
         statement: str,
         parameters: Any,
         context: Any,
@@ -69,14 +77,12 @@ class Wall:
         actor = acting()
         if isinstance(actor, Unscoped):
             self._enforcement.tell(actor)
-            if not _is_suspect(connection):
-                return statement, parameters
-            actor = None
+            return statement, parameters
         session = connection._execution_options.get(SESSION)  # noqa: SLF001 - the public way copies nothing, but costs a call
         if session is not None and session.principal is actor:
             prepared = session.prepared
         else:
-            prepared = self._enforcement.prepared(actor)
+            session, prepared = None, self._enforcement.prepared(actor)
         verdict = self._check.verdict(statement, prepared.view)
         if not verdict.objection and not verdict.demands:
             return statement, parameters
@@ -130,20 +136,26 @@ class _Asking:
         return False
 
     def _is_known(self, table: str, values: tuple[object, ...], *, write: bool) -> bool:
+        rule, there = self._enforcement.by_table[table], self._enforcement.tables[table]
         session = self._session
-        if session is not None and session.knows(table, values, write=write):
-            return True
+        if session is not None:
+            known = {
+                name: typed(str(value), kind_of(there.c[name]))
+                for name, value in zip(rule.key, values, strict=True)
+            }
+            if session.knows(table, known, write=write):
+                return True
         view = self._prepared.view
         condition = (view.write if write else view.read)[table]
-        there = self._enforcement.tables[table]
         expression = self._enforcement.expressions.of(condition, there)
-        asked = select(literal_column("1")).select_from(there).where(expression)
-        rule = self._enforcement.by_table[table]
+        asked: Select[Any] = select(literal_column("1")).select_from(there)
         for name, value in zip(rule.key, values, strict=True):
             # As the driver was given it: the column's type would prepare it again.
             bound = bindparam(f"key_{name}", value, type_=NullType())
             asked = asked.where(there.c[name] == bound)
-        answer = self._connection.execute(asked, execution_options={OWN: OWN})
+        answer = self._connection.execute(
+            asked.where(expression), execution_options={OWN: OWN}
+        )
         return answer.first() is not None
 
 
@@ -154,14 +166,5 @@ def _within(value: object, mine: frozenset[object]) -> bool:
         return False
 
 
-def _is_suspect(connection: Connection) -> bool:  # noqa: ARG001 - of a session it will
-    return False
-
-
 def _named(principal: Principal | None) -> str:
     return "anybody's" if principal is None else f"those of {principal.id}"
-
-
-def demanded(demands: Sequence[Demand]) -> bool:
-    """Return whether anything is demanded."""
-    return bool(demands)
