@@ -6,7 +6,6 @@ from typing import Protocol
 
 from ringfence.access.ownership.acting import Actor, acting
 from ringfence.access.row_security.context import SETTING, Signer
-from ringfence.clock import Clock, system_clock
 
 SET_LOCAL = f"SELECT pg_catalog.set_config('{SETTING}', {{}}, true)"
 SET_SESSION = f"SELECT pg_catalog.set_config('{SETTING}', {{}}, false)"
@@ -43,13 +42,12 @@ class Carried:
 
     __slots__ = (
         "_actor",
-        "_clock",
         "_ready",
-        "_sign",
         "_until",
         "backend",
         "begins",
         "for_all",
+        "sign",
     )
 
     def __init__(
@@ -57,10 +55,8 @@ class Carried:
         sign: Signer,
         backend: int | None,
         begins: Begins | None,
-        clock: Clock = system_clock,
     ) -> None:
-        self._sign = sign
-        self._clock = clock
+        self.sign = sign
         self._actor: Actor | _Unsaid = _UNSAID
         self._until = 0.0
         self._ready = ""
@@ -86,9 +82,9 @@ class Carried:
     def text(self, actor: Actor) -> str:
         """Return the context, and take it as said."""
         self.forget()  # a key that is missing must leave nothing behind
-        text = self._sign(actor, self.backend)
+        text = self.sign(actor, self.backend)
         self._actor = actor
-        self._until = self._clock() + self._sign.lifetime / 2
+        self._until = self.sign.clock() + self.sign.lifetime / 2
         return text
 
     def has_said(self, actor: Actor) -> bool:
@@ -98,7 +94,7 @@ class Carried:
 
     def is_stale(self) -> bool:
         """Return whether transactions that begin from now on want a new text."""
-        return self._clock() > self._until
+        return self.sign.clock() > self._until
 
     def forget(self) -> None:
         """Take nothing as said: the transaction has ended, or gone back."""

@@ -12,7 +12,7 @@ import hashlib
 import hmac
 import json
 from base64 import b64encode
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 
 from ringfence.access.ownership.acting import Actor
 from ringfence.access.ownership.conditions import Holds, TableRule, parts_of
@@ -63,14 +63,14 @@ class Signer:
         lifetime: float = _LIFETIME,
     ) -> None:
         policies = tuple(_policies(rules))
-        self._roles = _named(policies, Policy.roles)
-        self._scopes = _named(policies, Policy.scopes)
-        self._factors = _named(policies, Policy.factors)
+        self._roles = _union(policy.roles() for policy in policies)
+        self._scopes = _union(policy.scopes() for policy in policies)
+        self._factors = _union(policy.factors() for policy in policies)
         self._hierarchy = hierarchy
         self._key = key
-        self._clock = clock
+        self.clock = clock
         self.lifetime = lifetime
-        self._known = (b"", "")
+        self._known: tuple[bytes, str] | None = None
 
     def __call__(self, actor: Actor, backend: int | None) -> str:
         """Return the text; empty for nobody.
@@ -86,7 +86,7 @@ class Signer:
         if actor is None:
             return ""
         said = self._said(actor)
-        said["x"] = int(self._clock() + self.lifetime)
+        said["x"] = int(self.clock() + self.lifetime)
         if backend is not None:
             said["p"] = backend
         body = json.dumps(said, separators=(",", ":")).encode()
@@ -109,9 +109,10 @@ class Signer:
 
     def _signing(self) -> tuple[bytes, str]:
         key = self._key()
-        if key != self._known[0]:
-            self._known = (checked_key(key), key_id(key))
-        return self._known
+        known = self._known
+        if known is None or key != known[0]:
+            known = self._known = (checked_key(key), key_id(key))
+        return known
 
 
 def checked_key(key: bytes) -> bytes:
@@ -137,7 +138,5 @@ def _policies(rules: Iterable[TableRule]) -> Iterable[Policy]:
                     yield part.policy
 
 
-def _named(
-    policies: Sequence[Policy], names: Callable[[Policy], frozenset[str]]
-) -> frozenset[str]:
-    return frozenset().union(*map(names, policies))
+def _union(names: Iterable[frozenset[str]]) -> frozenset[str]:
+    return frozenset().union(*names)

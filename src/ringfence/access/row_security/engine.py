@@ -33,7 +33,7 @@ class RowSecurity:
 
     Args:
         engine: of PostgreSQL.
-        sign: writes for whom; see ``Signer``.
+        sign: writes for whom.
         pooled: a pooler (PgBouncer, in transaction mode) stands between, so that what
             is said cannot be bound to one process of the server. A role that sees
             ``pg_stat_activity`` then sees texts of other transactions of its own that
@@ -51,26 +51,18 @@ class RowSecurity:
     def __init__(
         self, engine: Engine | AsyncEngine, sign: Signer, *, pooled: bool = False
     ) -> None:
-        self._engine = engine.sync_engine if isinstance(engine, AsyncEngine) else engine
-        dialect = self._engine.dialect
-        if dialect.name != "postgresql":
-            message = (
-                f"row-level security is PostgreSQL's; {dialect.name} has none, and "
-                "the filter of the sessions is its only wall: leave row_security out"
-            )
-            raise DeclarationError(message)
-        self._sign = sign
+        self.sign = sign
+        """Writes for whom; may be replaced."""
+        self._engine = required(engine)
         self._pooled = pooled
+        dialect = self._engine.dialect
         self._driver = open_driver(dialect.driver, is_async=dialect.is_async)
         # ``%s``, but for asyncpg, whose own way of writing it is ``$1``.
         self._place = "$1" if dialect.driver == "asyncpg" else "%s"
-        self._attached = False
 
     def attach(self) -> None:
-        """Install on the engine. Before its first connection, so that each has it."""
-        if self._attached:
-            return
-        self._attached = True
+        """Install on the engine, once; before its first connection, so that each has
+        it."""
         on = self._engine
         event.listen(on, "do_connect", self._connecting)
         event.listen(on, "begin", self._begun)
@@ -129,14 +121,14 @@ class RowSecurity:
     def _carried(self, connection: Connection) -> Carried:
         info = connection.info
         carried: Carried | None = info.get(_KEPT)
-        if carried is None:
+        if carried is None or carried.sign is not self.sign:
             carried = info[_KEPT] = self._made(connection)
         return carried
 
     def _made(self, connection: Connection) -> Carried:
         driver: Any = connection.connection.driver_connection
         begins: Begins | None = driver if hasattr(driver, "is_within") else None
-        carried = Carried(self._sign, self._backend(connection, begins), begins)
+        carried = Carried(self.sign, self._backend(connection, begins), begins)
         if begins is not None:
             begins.carried = carried
         return carried
@@ -166,3 +158,19 @@ class RowSecurity:
                 cursor.execute(RESET)
             finally:
                 cursor.close()
+
+
+def required(engine: Engine | AsyncEngine) -> Engine:
+    """Return an engine of PostgreSQL, as the one that has its events.
+
+    Raises:
+        DeclarationError: it is another's.
+    """
+    plain = engine.sync_engine if isinstance(engine, AsyncEngine) else engine
+    if plain.dialect.name != "postgresql":
+        message = (
+            f"row-level security is PostgreSQL's; {plain.dialect.name} has none, and "
+            "what the sessions check is its only wall: leave row_security out"
+        )
+        raise DeclarationError(message)
+    return plain

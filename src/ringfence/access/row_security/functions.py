@@ -22,8 +22,14 @@ _KEYS = """\
 CREATE TABLE IF NOT EXISTS ringfence.signing_keys (
   id text PRIMARY KEY, ipad bytea NOT NULL, opad bytea NOT NULL
 )"""
+_CONTEXT_HEAD = "CREATE OR REPLACE FUNCTION ringfence.context() RETURNS jsonb"
+_KNOWS_HEAD = "CREATE OR REPLACE FUNCTION ringfence.knows_key(text) RETURNS boolean"
+_KNOWS = """
+BEGIN
+  RETURN EXISTS (SELECT FROM ringfence.signing_keys AS k WHERE k.id = $1);
+END
+"""
 _DEFINER = """\
-CREATE OR REPLACE FUNCTION ringfence.context() RETURNS jsonb
 LANGUAGE plpgsql STABLE PARALLEL RESTRICTED SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp"""
 _BLOCK = hashlib.sha256().block_size
@@ -102,7 +108,8 @@ def functions() -> list[str]:
         "GRANT USAGE ON SCHEMA ringfence TO PUBLIC",
         _KEYS,
         "REVOKE ALL ON ringfence.signing_keys FROM PUBLIC",
-        f"{_DEFINER} AS {block(_CONTEXT)}",
+        f"{_CONTEXT_HEAD} {_DEFINER} AS {block(_CONTEXT)}",
+        f"{_KNOWS_HEAD} {_DEFINER} AS {block(_KNOWS)}",
         *(_asking(*one, "STABLE PARALLEL RESTRICTED") for one in _ASKING),
         *(_asking(*one, "IMMUTABLE PARALLEL SAFE") for one in _CASTING),
     ]

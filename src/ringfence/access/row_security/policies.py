@@ -100,13 +100,15 @@ class Wall:
             ),
             "DROP SCHEMA IF EXISTS ringfence CASCADE",
             *(
-                _dropped(role, self._schemas())
+                statement
                 for role in dict.fromkeys((self.role, READER_ROLE))
+                for statement in (_stripped(role, self._schemas()), _dropped(role))
             ),
         ]
 
     def _secured(self) -> Iterator[str]:
         role = quoted(self.role)
+        others = f", {quoted(READER_ROLE)}" if self.helpers else ""
         for schema in self._schemas():
             yield f"REVOKE CREATE ON SCHEMA {quoted(schema)} FROM PUBLIC"
             yield f"GRANT USAGE ON SCHEMA {quoted(schema)} TO {role}"
@@ -114,7 +116,7 @@ class Wall:
             place = self._place(table)
             yield f"ALTER TABLE {place} ENABLE ROW LEVEL SECURITY"
             yield f"ALTER TABLE {place} FORCE ROW LEVEL SECURITY"
-            yield f"REVOKE ALL ON {place} FROM PUBLIC, {role}"
+            yield f"REVOKE ALL ON {place} FROM PUBLIC, {role}{others}"
             yield f"GRANT SELECT, INSERT, UPDATE, DELETE ON {place} TO {role}"
             yield _sequences(place, self.role)
         for policy in self.policies:
@@ -300,9 +302,8 @@ AS_MADE = (
 """What the database has made of the policy ``p``; its search_path is pg_catalog."""
 
 
-def _dropped(role: str, schemas: Sequence[str]) -> str:
-    """Take its rights from a role, and remove it unless somebody logs in with it or it
-    is of use in another database."""
+def _stripped(role: str, schemas: Sequence[str]) -> str:
+    """Take its rights from a role."""
     revoked = "\n".join(
         f"    REVOKE ALL ON {what} {quoted(schema)} FROM {quoted(role)};"
         for schema in schemas
@@ -314,12 +315,24 @@ BEGIN
   IF EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = {literal(role)}) THEN
 {revoked}
   END IF;
+END
+"""
+    )
+
+
+def _dropped(role: str) -> str:
+    """Remove a role, unless somebody logs in with it or it has rights in another
+    database. Apart from taking its rights, which a refusal would give back."""
+    kept = literal(f"the role {role} has rights elsewhere, and is kept")
+    return "DO " + block(
+        f"""
+BEGIN
   IF EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = {literal(role)}
       AND NOT rolcanlogin) THEN
     DROP ROLE {quoted(role)};
   END IF;
 EXCEPTION WHEN dependent_objects_still_exist THEN
-  RAISE NOTICE USING MESSAGE = {literal(f"the role {role} has rights elsewhere: kept")};
+  RAISE NOTICE USING MESSAGE = {kept};
 END
 """
     )
