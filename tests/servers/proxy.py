@@ -57,11 +57,11 @@ class Proxy:
 
     Args:
         port: where it listens, on loopback.
-        target: the port of the server behind it.
+        target: the port of the server behind it, or the path of its socket.
     """
 
     port: int
-    target: int
+    target: int | str
     links: list[Link] = field(default_factory=list)
     _loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.new_event_loop)
     _tls: ssl.SSLContext | None = None
@@ -175,9 +175,7 @@ class Proxy:
         try:
             # CancelledError ends a proxy that stops; OSError, a server that is away.
             with suppress(OSError, asyncio.CancelledError):
-                replies, server = await asyncio.open_connection(
-                    "127.0.0.1", self.target
-                )
+                replies, server = await self._dial()
                 self._ends.add(server)
                 try:
                     await self._relay(link, (reader, server), (replies, client))
@@ -189,6 +187,11 @@ class Proxy:
             self._ends.discard(client)
             _abort(client)
             self._tasks.discard(task)
+
+    async def _dial(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        if isinstance(self.target, str):
+            return await asyncio.open_unix_connection(self.target)
+        return await asyncio.open_connection("127.0.0.1", self.target)
 
     async def _relay(
         self,
@@ -262,12 +265,14 @@ class Proxy:
 
 
 @contextmanager
-def running_proxy(target: int, *, tls: ssl.SSLContext | None = None) -> Iterator[Proxy]:
+def running_proxy(
+    target: int | str, *, tls: ssl.SSLContext | None = None
+) -> Iterator[Proxy]:
     """Listen on a free port of loopback and forward to ``target`` for as long as the
     block lasts.
 
     Args:
-        target: the port of the server behind.
+        target: the port of the server behind, or the path of its socket.
         tls: what the proxy shows to clients; the server itself speaks without.
     """
     proxy = Proxy(free_port(), target, _tls=tls)

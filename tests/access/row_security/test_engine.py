@@ -17,12 +17,10 @@ from tests.access.row_security.shop import (
     LOGIN,
     MALLORY,
     connected,
-    open_shop,
     run,
     seen,
     signer,
 )
-from tests.servers.postgres import running_postgres
 from tests.servers.proxy import running_proxy
 
 from ringfence.access.ownership.acting import acting_as
@@ -422,15 +420,11 @@ def test_names_are_no_code(shop):
 # Round trips.
 
 
-@pytest.fixture(scope="module")
-def distant():
+@pytest.fixture
+def distant(shop):
     """A shop of which the application sees a proxy that counts."""
-    with (
-        running_postgres(tcp=True) as server,
-        server.database() as database,
-        open_shop(database) as shop,
-        running_proxy(server.port) as proxy,
-    ):
+    database = shop.database
+    with running_proxy(f"{database.folder}/.s.PGSQL.{database.port}") as proxy:
         yield shop, proxy
 
 
