@@ -1,0 +1,106 @@
+"""What is declared of a collection, as conditions on the fields of its documents."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ringfence.access.ownership.conditions import (
+    Condition,
+    Has,
+    Holds,
+    Is,
+    Subject,
+    TableRule,
+    all_of,
+    any_of,
+)
+from ringfence.access.ownership.rules import (
+    Matching,
+    Owner,
+    Rows,
+    Tenant,
+    Through,
+    declared_rows,
+    rows_of,
+)
+from ringfence.access.policy import AllOf, AnyOf, Policy
+from ringfence.errors import DeclarationError
+
+Declared = Policy | Rows | Callable[[type], type]
+"""A rule, where whoever reads writes as well; else ``access.rows(read, write=...)``."""
+
+
+def rule_of(name: str, declared: Declared) -> TableRule:
+    """Return what is enforced on one collection.
+
+    Args:
+        name: of the collection.
+        declared: whose its documents are.
+
+    Raises:
+        TypeError: not a rule.
+        DeclarationError: the rule leads to another collection, which no filter of
+            MongoDB can do.
+    """
+    said = _rows(name, declared)
+    return TableRule(
+        name,
+        name,
+        _condition(name, said.read),
+        _condition(name, said.write),
+        (str(said.read), str(said.write)),
+        key=("_id",),
+    )
+
+
+def _rows(name: str, declared: Declared) -> Rows:
+    if isinstance(declared, Rows):
+        return declared
+    if isinstance(declared, Policy):
+        return declared_rows(declared)
+    said = rows_of(declared(type(name, (), {}))) if callable(declared) else None
+    if said is None:
+        raise TypeError(
+            f"the collection {name}: {declared!r} does not say whose its documents "
+            'are; write access.owner("owner_id"), or access.rows(access.public, '
+            'write=access.owner("owner_id"))'
+        )
+    return said
+
+
+def _condition(name: str, policy: Policy) -> Condition:
+    match policy:
+        case Owner(path):
+            return Is(path, Subject.ID)
+        case Tenant(path):
+            return Is(path, Subject.TENANT)
+        case Matching(values):
+            return all_of(Has(field, value) for field, value in values)
+        case AllOf(parts):
+            return all_of(_condition(name, part) for part in parts)
+        case AnyOf(parts):
+            return any_of(_condition(name, part) for part in parts)
+        case Through():
+            raise DeclarationError(
+                f"the collection {name}: {policy} leads to another collection, and a "
+                "filter of MongoDB cannot follow it; keep the owner's id in each "
+                'document, and write access.owner("owner_id")'
+            )
+        case _:
+            return Holds(policy)
+
+
+def names_of(collections: Any) -> None:
+    """Refuse what is not names of collections, each with a rule.
+
+    Raises:
+        TypeError: see above.
+    """
+    if not isinstance(collections, dict) or not all(
+        isinstance(name, str) and name for name in collections
+    ):
+        raise TypeError(
+            "OwnedDatabase takes the collections by name, each with whose its "
+            'documents are: {"orders": access.owner("owner_id")}'
+        )
