@@ -57,7 +57,7 @@ _PATTERNS = {
     ),
     "postgres": re.compile(
         rf"""{_SHARED}
-        | (?P<open>/\*)
+        | (?P<open>/\*) | (?P<unicode>[uU]&(?=['"]))
         | (?P<string>[eExXbB]?'[^']*(?:''[^']*)*'
           | (?P<tag>\$(?:[A-Za-z_]\w*)?\$).*?(?P=tag))
         | (?P<quoted>"[^"]*(?:""[^"]*)*")
@@ -169,6 +169,9 @@ class _Reader:
             if kind in ("line", "comment", "open"):
                 at = self._comment(kind, found)
                 continue
+            if kind == "unicode":
+                # U&"\006frders" is a name, too.
+                raise ObjectionError("Text with U& cannot be read: write it plainly.")
             if kind == "run":
                 token, at = self._run(found)
             else:
