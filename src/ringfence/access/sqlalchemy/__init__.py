@@ -2,8 +2,8 @@
 
 ``database`` is what applications hold, ``resolve`` reads what models say of their rows,
 ``criteria`` filters what is loaded, ``session`` is one principal's, ``flush`` verifies
-what is written, ``values`` compares what is bound, and ``wall`` looks at each statement
-before the driver does.
+what is written, ``wall`` looks at each statement before the driver does, ``raw`` keeps
+the driver's connections closed.
 """
 
 from ringfence.access.sqlalchemy.database import Database

@@ -60,25 +60,28 @@ class Expressions:
             columns: finds what stands for a column; the column itself if ``None``.
         """
         find: Columns = table.c.__getitem__ if columns is None else columns
+        found: ColumnElement[bool]
         match condition:
             case Always():
-                return true()
+                found = true()
             case Never():
-                return false()
+                found = false()
             case Is(column, subject):
-                return find(column) == bound_to(subject, table.c[column])
+                found = find(column) == bound_to(subject, table.c[column])
             case Has(column, None):
-                return find(column).is_(None)
+                found = find(column).is_(None)
             case Has(column, value):
-                return find(column) == value
+                found = find(column) == value
             case Linked(name, pairs, further):
-                return self._linked(find, self._tables[name], pairs, further)
+                found = self._linked(find, self._tables[name], pairs, further)
             case All(parts):
-                return and_(*(self.of(part, table, columns) for part in parts))
+                found = and_(*(self.of(part, table, columns) for part in parts))
             case AnyOne(parts):
-                return or_(*(self.of(part, table, columns) for part in parts))
-        message = f"{condition} cannot be written as an expression"
-        raise TypeError(message)
+                found = or_(*(self.of(part, table, columns) for part in parts))
+            case _:
+                message = f"{condition} cannot be written as an expression"
+                raise TypeError(message)
+        return found
 
     def _linked(
         self,

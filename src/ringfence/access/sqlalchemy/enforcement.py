@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Table
 from sqlalchemy.orm import Mapper, registry
 
+from ringfence.access.ownership.acting import principal_of
 from ringfence.access.ownership.conditions import (
     ALWAYS,
     All,
@@ -31,6 +32,7 @@ from ringfence.principal import Principal
 
 Record = Callable[[Event], None]
 AnyMapper = Mapper[Any]
+Spellings = dict[Subject, frozenset[object]]
 
 _MOST_PRINCIPALS = 256  # whose spellings are kept
 
@@ -136,14 +138,12 @@ class Enforcement:
             table_of(one).fullname: one for one in self.mappers if one.inherits is None
         }
         self.expressions = Expressions(self.tables)
-        self.record: Record = _forget
+        self.record: Record = forget
         self.hierarchy: Hierarchy = {}
         self._views = Views(self.rules, self.hierarchy)
         self._prepared: OrderedDict[View, Prepared] = OrderedDict()
         self._last: tuple[Principal | None, Prepared] | None = None
-        self._spellings: OrderedDict[Principal, dict[Subject, frozenset[object]]] = (
-            OrderedDict()
-        )
+        self._spellings: OrderedDict[Principal, Spellings] = OrderedDict()
 
     def bind(self, hierarchy: Hierarchy, record: Record) -> None:
         """Take from the guard what roles include and where events go."""
@@ -219,7 +219,7 @@ class Enforcement:
             return
         escape.told = True
         exchange = active.get()
-        principal = None if exchange is None else exchange.principal
+        principal = principal_of(escape)
         self.record(
             OwnershipLifted(
                 request_id="" if exchange is None else exchange.request_id,
@@ -232,7 +232,7 @@ class Enforcement:
 
 
 def root_of(mapper: AnyMapper) -> AnyMapper:
-    """Return the class at the top of a joined inheritance, whose table has the owner."""
+    """Return the class whose table says whose the rows are (joined inheritance)."""
     above = joined_to(mapper)
     return mapper if above is None else root_of(above)
 
@@ -281,5 +281,5 @@ def stamped_columns(condition: Condition) -> Iterator[tuple[str, Subject]]:
         yield from stamped_columns(part)
 
 
-def _forget(event: Event) -> None:
+def forget(event: Event) -> None:
     """Where events go before a guard has said."""

@@ -136,7 +136,7 @@ def _loaded(target: object, context: Any) -> None:
         session.look_at(target)
 
 
-def _refreshed(target: object, context: Any, names: object) -> None:
+def _refreshed(target: object, context: Any, names: object) -> None:  # noqa: ARG001 - SQLAlchemy's signature
     if context is not None:  # what a flush fetches is what it has verified
         _loaded(target, context)
 
@@ -242,25 +242,25 @@ class Verifier:
 
     def _reduced(self, condition: Condition, mapper: AnyMapper, row: Row) -> Condition:
         """Return what is left to ask of the database once the row is known."""
+        left = condition
         match condition:
             case Is(column, subject):
-                if row[column] is UNKNOWN:
-                    return condition
-                mine = self._principal and value_of(self._principal, subject)
-                return ALWAYS if same(row[column], mine or "") else NEVER
+                if row[column] is not UNKNOWN:
+                    mine = self._principal and value_of(self._principal, subject)
+                    left = ALWAYS if same(row[column], mine or "") else NEVER
             case Has(column, value):
-                if row[column] is UNKNOWN:
-                    return condition
-                return ALWAYS if row[column] == value else NEVER
+                if row[column] is not UNKNOWN:
+                    left = ALWAYS if row[column] == value else NEVER
             case Linked(table, pairs, further):
                 if any(row[here] is None for here, _ in pairs):
-                    return NEVER
-                return self._linked(condition, table, pairs, further, row)
+                    left = NEVER
+                else:
+                    left = self._linked(condition, table, pairs, further, row)
             case All(parts):
-                return all_of(self._reduced(one, mapper, row) for one in parts)
+                left = all_of(self._reduced(one, mapper, row) for one in parts)
             case AnyOne(parts):
-                return any_of(self._reduced(one, mapper, row) for one in parts)
-        return condition
+                left = any_of(self._reduced(one, mapper, row) for one in parts)
+        return left
 
     def _linked(
         self,

@@ -35,10 +35,10 @@ from ringfence.access.ownership.conditions import (
 from ringfence.access.ownership.rules import (
     Matching,
     Owner,
+    RowRule,
     Rows,
     Tenant,
     Through,
-    is_about_rows,
     rows_of,
 )
 from ringfence.access.policy import AllOf, AnyOf, Closed, Policy, Public
@@ -220,25 +220,20 @@ class _Resolving:
         return found
 
     def _read(self, mapper: AnyMapper, policy: Policy, *, write: bool) -> Condition:
-        match policy:
-            case Owner(path) | Tenant(path):
-                return self._path(mapper, policy, path, _SUBJECTS[type(policy)])
-            case Through(path):
-                return self._through(mapper, policy, path.split("."), write=write)
-            case Matching(values):
-                return all_of(
-                    Has(self._own_column(mapper, policy, name).name, value)
-                    for name, value in values
-                )
-            case AllOf(parts):
-                return all_of(self._read(mapper, one, write=write) for one in parts)
-            case AnyOf(parts):
-                return any_of(self._read(mapper, one, write=write) for one in parts)
-            case Public():
-                return ALWAYS
-            case Closed():
-                return NEVER
-        return Holds(policy)
+        def rule(policy: RowRule) -> Condition:
+            match policy:
+                case Owner(path) | Tenant(path):
+                    return self._path(mapper, policy, path, _SUBJECTS[type(policy)])
+                case Through(path):
+                    return self._through(mapper, policy, path.split("."), write=write)
+                case Matching(values):
+                    return all_of(
+                        Has(self._own_column(mapper, policy, name).name, value)
+                        for name, value in values
+                    )
+            return _refuse(mapper, f"says {policy}, which SQL cannot say")
+
+        return _brought_down(policy, rule)
 
     def _path(
         self, mapper: AnyMapper, policy: Policy, path: str, subject: Subject
@@ -289,11 +284,8 @@ class _Resolving:
             )
         if found is not None:
             _refuse(mapper, f"says {policy}, but {name} is no relationship")
-        _refuse(
-            mapper,
-            f"says {policy}, but has no relationship {name}"
-            f"{_guess(name, mapper.relationships.keys())}",
-        )
+        near = _guess(name, mapper.relationships.keys())
+        return _refuse(mapper, f"says {policy}, but has no relationship {name}{near}")
 
     def _column(self, mapper: AnyMapper, policy: Policy, name: str) -> AnyColumn:
         column = column_of(mapper, name)
@@ -315,11 +307,8 @@ class _Resolving:
                 f"says {policy}, but {name} is computed (a hybrid, a composite, a "
                 "synonym or an expression); name the column that it comes from",
             )
-        _refuse(
-            mapper,
-            f"says {policy}, but has no attribute {name}"
-            f"{_guess(name, mapper.column_attrs.keys())}",
-        )
+        near = _guess(name, mapper.column_attrs.keys())
+        return _refuse(mapper, f"says {policy}, but has no attribute {name}{near}")
 
     def _own_column(self, mapper: AnyMapper, policy: Policy, name: str) -> AnyColumn:
         column = self._column(mapper, policy, name)
@@ -368,7 +357,8 @@ def _linked(
     if not isinstance(step.secondary, Table):
         _refuse(mapper, f"the relationship {step.key} leads over a query; map a table")
     outer = tuple((here, there) for here, there in step.synchronize_pairs)
-    inner = tuple((there, here) for here, there in step.secondary_synchronize_pairs)
+    into = step.secondary_synchronize_pairs or ()
+    inner = tuple((there, here) for here, there in into)
     link = Linked(
         target.local_table.fullname,  # type: ignore[attr-defined]  # seen to be a Table
         tuple((here.name, there.name) for here, there in inner),
@@ -433,7 +423,7 @@ def _is_plain(step: AnyRelationship) -> bool:
         and step.secondaryjoin is not None
         and _is_equality(step.secondaryjoin)
         and len(tuple(_equal_columns(step.secondaryjoin)))
-        == len(step.secondary_synchronize_pairs)
+        == len(step.secondary_synchronize_pairs or ())
     )
 
 
@@ -513,27 +503,17 @@ def _is_owned(rule: TableRule) -> bool:
 def _table_rule(table: Table, declared: Rows) -> TableRule:
     """Return the rule of a table that no class maps, of whose columns it speaks."""
 
-    def read(policy: Policy) -> Condition:
+    def rule(policy: RowRule) -> Condition:
         match policy:
             case Owner(path) | Tenant(path):
                 return Is(known(policy, path), _SUBJECTS[type(policy)])
             case Matching(values):
                 return all_of(Has(known(policy, name), value) for name, value in values)
-            case AllOf(parts):
-                return all_of(map(read, parts))
-            case AnyOf(parts):
-                return any_of(map(read, parts))
-            case Public():
-                return ALWAYS
-            case Closed():
-                return NEVER
-        if is_about_rows(policy):
-            message = (
-                f"{table.fullname} has no class, so that {policy} leads nowhere; map "
-                "it, or name a column of its own"
-            )
-            raise DeclarationError(message)
-        return Holds(policy)
+        message = (
+            f"{table.fullname} has no class, so that {policy} leads nowhere; map it, "
+            "or name a column of its own"
+        )
+        raise DeclarationError(message)
 
     def known(policy: Policy, name: str) -> str:
         if name not in names:
@@ -548,12 +528,34 @@ def _table_rule(table: Table, declared: Rows) -> TableRule:
     return TableRule(
         table=table.fullname,
         model=table.fullname,
-        read=read(declared.read),
-        write=read(declared.write),
+        read=_brought_down(declared.read, rule),
+        write=_brought_down(declared.write, rule),
         says=(str(declared.read), str(declared.write)),
         key=tuple(column.name for column in table.primary_key),
         columns=names,
     )
+
+
+def _brought_down(policy: Policy, rule: Callable[[RowRule], Condition]) -> Condition:
+    """Return the condition that a policy comes down to.
+
+    Args:
+        policy: as declared.
+        rule: what each rule about rows in it comes down to.
+    """
+    found: Condition = Holds(policy)
+    match policy:
+        case AllOf(parts):
+            found = all_of(_brought_down(part, rule) for part in parts)
+        case AnyOf(parts):
+            found = any_of(_brought_down(part, rule) for part in parts)
+        case Public():
+            found = ALWAYS
+        case Closed():
+            found = NEVER
+        case RowRule():
+            found = rule(policy)
+    return found
 
 
 def _fullname(table: Any) -> str:

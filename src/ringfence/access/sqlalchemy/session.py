@@ -151,7 +151,7 @@ class OwnedSession(Session):
 
     # What is loaded
 
-    def _execute_internal(  # type: ignore[override]  # the one place all executions pass
+    def _execute_internal(  # the one place that all executions pass
         self, statement: Any, params: Any = None, **options: Any
     ) -> Any:
         if not self._enter():
@@ -278,7 +278,9 @@ class OwnedSession(Session):
         names = [column.name for column in mapper.primary_key]
         if set(names) != set(values):
             return None
-        key = mapper.identity_key_from_primary_key([values[name] for name in names])
+        key = mapper.identity_key_from_primary_key(
+            tuple(values[name] for name in names)
+        )
         try:
             found = self.identity_map.get(key)
         except TypeError:  # what cannot be hashed is no key

@@ -7,9 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Column, bindparam
-from sqlalchemy.engine import Dialect
 from sqlalchemy.sql.elements import BindParameter
-from sqlalchemy.types import TypeEngine
 
 from ringfence.access.ownership.acting import acting
 from ringfence.access.ownership.conditions import Subject
@@ -51,7 +49,9 @@ def same(value: object, text: str) -> bool:
     """Return whether what a column holds is this id."""
     if value is None or not text:
         return False
-    return value == text or value == typed(text, type(value)) or str(value) == text
+    if value == text or str(value) == text:
+        return True
+    return isinstance(value, UUID) and value == typed(text, UUID)
 
 
 def bound_to(
@@ -73,12 +73,6 @@ def bound_to(
         type_=column.type,
         unique=True,
     )
-
-
-def as_sent(value: object, kind: TypeEngine[Any], dialect: Dialect) -> object:
-    """Return a value as the driver is given it."""
-    processor = kind.dialect_impl(dialect).bind_processor(dialect)
-    return value if processor is None else processor(value)
 
 
 def spellings(text: str) -> frozenset[object]:

@@ -65,7 +65,7 @@ class Wall:
         self._check = StatementCheck(enforcement.rules, dialect)
         event.listen(engine, "before_cursor_execute", self._before, retval=True)
 
-    def _before(
+    def _before(  # noqa: PLR0913, PLR0917 - SQLAlchemy's signature
         self,
         connection: Connection,
         cursor: Any,
@@ -93,10 +93,8 @@ class Wall:
         ask = _Asking(self._enforcement, connection, session, prepared, actor)
         for row in parameters if executemany else (parameters,):
             if not all(ask.is_met(demand, row) for demand in verdict.demands):
-                refuse(
-                    NOT_FOUND,
-                    f"the values of this statement are not {_named(actor)}: {statement}",
-                )
+                whose = _named(actor)
+                refuse(NOT_FOUND, f"what is bound is not {whose}: {statement}")
         return statement, parameters
 
 
