@@ -8,7 +8,7 @@ when its values are final, right before its statement.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn, Protocol
 
 from sqlalchemy import (
     Column,
@@ -39,6 +39,8 @@ from ringfence.access.ownership.conditions import Any as AnyOne
 from ringfence.access.ownership.refusals import NOT_FOUND, UNFILTERED, refuse
 from ringfence.access.ownership.views import value_of
 from ringfence.access.sqlalchemy.enforcement import (
+    Enforcement,
+    Prepared,
     Written,
     root_of,
     stamped_columns,
@@ -46,9 +48,6 @@ from ringfence.access.sqlalchemy.enforcement import (
 )
 from ringfence.access.sqlalchemy.values import kind_of, same, typed
 from ringfence.principal import Principal
-
-if TYPE_CHECKING:
-    from ringfence.access.sqlalchemy.session import OwnedSession
 
 AnyMapper = Mapper[Any]
 State = InstanceState[Any]
@@ -59,6 +58,32 @@ OWN = "ringfence_own"
 
 UNKNOWN = object()
 """What a column holds that only the database can tell."""
+
+
+class Verifying(Protocol):
+    """What is asked of a session whose objects are verified: ``OwnedSession``."""
+
+    @property
+    def enforcement(self) -> Enforcement: ...
+
+    @property
+    def principal(self) -> Principal | None: ...
+
+    @property
+    def prepared(self) -> Prepared: ...
+
+    @property
+    def is_lifted(self) -> bool: ...
+
+    def is_proven(self, state: State) -> bool: ...
+
+    def remember(self, state: State) -> None: ...
+
+    def look_at(self, target: object) -> None: ...
+
+    def loaded(
+        self, table: str, values: Mapping[str, object]
+    ) -> tuple[State, AnyMapper] | None: ...
 
 
 def listen(mapper: AnyMapper) -> None:
@@ -75,7 +100,7 @@ def listen(mapper: AnyMapper) -> None:
             event.listen(mapper, name, verify)
 
 
-def _session_of(target: object) -> OwnedSession | None:
+def _session_of(target: object) -> Verifying | None:
     session = object_session(target)
     return session if getattr(session, "verifies", False) else None  # type: ignore[return-value]  # only ours has it
 
@@ -169,7 +194,7 @@ class Verifier:
         connection: of the running transaction.
     """
 
-    def __init__(self, session: OwnedSession, connection: Connection | None) -> None:
+    def __init__(self, session: Verifying, connection: Connection | None) -> None:
         self._session = session
         self._connection = connection
         self._principal = session.principal
