@@ -67,6 +67,20 @@ def test_every_route_by_every_role(tmp_path):
     }
 
 
+def test_what_is_ones_own_stands_apart(tmp_path):
+    (route,) = access.routes(
+        [Route("/users/{user_id}", answer, methods=["GET"])],
+        access.own("user_id") | access.role("operator"),
+    )
+    settings = Settings.load(
+        environ={}, env="development", data=tmp_path, identity={"enabled": False}
+    )
+    text = matrix(Guard(Starlette(routes=[route]), settings).plan, (), HIERARCHY)
+    assert rows(text, "/users") == {
+        "| /users/{user_id} GET, HEAD": ["401", "own", "yes", "yes"]
+    }
+
+
 def test_every_table_by_every_role():
     """A role that only a model names has its column as well."""
     text = matrix((), (ORDERS,), HIERARCHY)
