@@ -208,6 +208,23 @@ class Guard:
         refuse_overlap(guarded, own, IDENTITY_PREFIX)
         return guarded, own
 
+    def keys_for(self, purpose: str) -> tuple[bytes, ...]:
+        """Return keys of 32 bytes for what the application itself signs, the one to
+        sign with first: for ``access.ids.Signed``, say.
+
+        Ask anew each time, since keys rotate. None is one of the guard's own.
+
+        Args:
+            purpose: a constant of the application.
+
+        Raises:
+            SettingsError: the application has not started yet.
+            ValueError: the purpose is empty.
+        """
+        if not purpose:
+            raise ValueError("keys need a purpose, as in keys_for('orders')")
+        return self._rooms.keyring.derive_all(f"application.{purpose}")
+
     @property
     def plan(self) -> tuple[RoutePlan, ...]:
         """The plans of all routes, the guard's own first. Before the start-up they are
