@@ -18,21 +18,19 @@ from ringfence.access.policy import (
     Policy,
     within_scopes,
 )
-from ringfence.denial import Denial
 from ringfence.guard.plan import RoutePlan
 from ringfence.principal import Principal
 
 _ANYBODY = "signed in"
 _NOBODY = "anonymous"
 _NOW = 1e9
-_THEIRS = "theirs"
 _ID, _TENANT = "somebody", "their tenant"
 _HEAD = (
     "# Who may do what\n\n"
     "Written by `ringfence plan --matrix`; CI compares it with the application. An "
     "account may what its best role may. A fresh proof and every factor are taken as "
-    "given; where a route asks for them, its policy says so. `own`: where the path says their "
-    "own id, and 404 elsewhere.\n"
+    "given; where a route asks for them, its policy says so. `own`: where the path says "
+    "their own id, and 404 elsewhere.\n"
 )
 
 
