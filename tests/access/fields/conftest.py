@@ -1,13 +1,12 @@
 """Code that works for somebody, as it does behind a guard."""
 
 import contextlib
-from types import SimpleNamespace
 
 import pytest
 
 from ringfence.access.permit import Permit
 from ringfence.access.roles import expand
-from ringfence.exchange import active
+from ringfence.exchange import Exchange, active
 from ringfence.principal import Principal
 
 PERMIT = Permit(frozenset(), expand({"admin": ["staff"]}))
@@ -20,9 +19,10 @@ def as_somebody():
     @contextlib.contextmanager
     def work(*roles, id="ann", scopes=None, tenant="", anonymous=False):  # noqa: A002 - what it is called
         who = Principal(id, frozenset(roles), scopes=scopes, tenant=tenant)
-        exchange = SimpleNamespace(
-            principal=None if anonymous else who, permitted=PERMIT, denial=None
-        )
+        scope = {"type": "http", "method": "GET", "path": "/", "headers": []}
+        exchange = Exchange(scope, None)
+        exchange.principal = None if anonymous else who
+        exchange.permitted = PERMIT
         token = active.set(exchange)
         try:
             yield exchange

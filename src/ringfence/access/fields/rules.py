@@ -183,6 +183,11 @@ def _must_be_kept(model: type, name: str, policy: Policy) -> None:
         raise DeclarationError(
             f"{where}: {policy} depends on the time; ask for freshness on the route"
         )
+    if policy.parameters():
+        raise DeclarationError(
+            f"{where}: {policy} looks at the path of a route, which no field has; "
+            'write access.owner("...") or access.tenant("...")'
+        )
     if not _is_near(policy):
         raise DeclarationError(
             f"{where}: {policy} leads to other rows; fields take access.owner(...), "

@@ -187,6 +187,11 @@ def _rows(read: Policy, write: Policy | None) -> Rows:
                 f"{policy} depends on the time; ask for freshness on the route, and "
                 "not on a model"
             )
+        if policy.parameters():
+            raise DeclarationError(
+                f"{policy} looks at the path of a route, which a row does not have; "
+                'write access.owner("...") or access.tenant("...")'
+            )
     if write is None and not is_about_rows(read):
         raise DeclarationError(
             f"all rows are read by {read}: say who writes them, with "
