@@ -186,19 +186,17 @@ class StatementCheck:
                 found = prover.own_key(source, facts, write=touch.changed)
                 if found is not None:
                     return found
-            for one in (condition, *self._stand_ins(rule, condition, touch, view)):
+            for one in (condition, *self._stand_ins(rule, touch, view)):
                 found = prover.implied(one, source, facts, known=known)
                 if found is not None:
                     return found
         raise ObjectionError(_missing(touch, rule, condition))
 
     def _stand_ins(
-        self, rule: TableRule, condition: Condition, touch: Touch, view: View
+        self, rule: TableRule, touch: Touch, view: View
     ) -> Iterator[Condition]:
-        """Yield conditions that do as well: a row of a link table that belongs to a row
-        of one's own; a row that continues one of one's own."""
-        if rule.is_link and not touch.changed and isinstance(condition, All):
-            yield from (part for part in condition.parts if isinstance(part, Linked))
+        """Yield conditions that do as well: of a row that continues one of one's
+        own."""
         parent = self._catalogue.rule(rule.parent) if rule.parent else None
         if parent is not None and len(parent.key) == len(rule.key):
             pairs = tuple(zip(rule.key, parent.key, strict=True))
