@@ -1,7 +1,11 @@
 """What every test shares, and no more."""
 
 import os
-from functools import partial
+from contextlib import suppress
+from functools import cache, partial
+from os import link
+from shutil import copy
+from uuid import uuid4
 
 import pytest
 from hypothesis import settings
@@ -13,6 +17,7 @@ from ringfence.identity.mail import render as letters
 from ringfence.identity.pages import render
 from ringfence.identity.passwords import open as passwords
 from ringfence.identity.passwords.calibrate import UNMEASURED
+from ringfence.stores import sqlite
 
 # The same cases on every run where a change is judged; new ones at home.
 settings.register_profile("home", deadline=None)
@@ -57,6 +62,34 @@ def unmeasured():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(passwords, "calibrate", lambda *_, **__: UNMEASURED)
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def prepare(tmp_path_factory):
+    """Begin each SQLite file with its tables, which take longer to make than most tests
+    take to run: the start finds them up to date. Yields what makes them."""
+    folder, make = tmp_path_factory.mktemp("migrated"), sqlite.prepare
+
+    @cache
+    def made():
+        make(folder / "empty.db")
+        return folder / "empty.db"
+
+    def begin(path):
+        if not path.exists():
+            # Another start may be faster, or the place be wrong, as ``make`` will say.
+            with suppress(OSError):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                copied = copy(made(), path.with_name(f"{path.name}-{uuid4()}"))
+                try:
+                    link(copied, path)
+                finally:
+                    copied.unlink()
+        make(path)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sqlite, "prepare", begin)
+        yield make
 
 
 @pytest.fixture(scope="session")

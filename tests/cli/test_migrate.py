@@ -4,8 +4,9 @@ from ringfence.cli.main import main
 
 
 @pytest.fixture
-def database(monkeypatch, tmp_path):
+def database(prepare, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("ringfence.stores.sqlite.prepare", prepare)
 
     def name(url):
         monkeypatch.setenv("RINGFENCE_DATABASE", url)

@@ -22,6 +22,12 @@ from ringfence.stores.sqlite import READ_SESSION, _switch_to_wal
 pytestmark = pytest.mark.anyio
 
 
+@pytest.fixture(autouse=True)
+def from_nothing(prepare, monkeypatch):
+    """Here each file is migrated as users' are."""
+    monkeypatch.setattr("ringfence.stores.sqlite.prepare", prepare)
+
+
 @pytest.fixture
 def path(tmp_path):
     return tmp_path / "data" / "store.db"
