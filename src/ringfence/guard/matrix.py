@@ -29,8 +29,8 @@ _HEAD = (
     "# Who may do what\n\n"
     "Written by `ringfence plan --matrix`; CI compares it with the application. An "
     "account may what its best role may. A fresh proof and every factor are taken as "
-    "given; where a route asks for them, its policy says so. `own`: where the path says "
-    "their own id, and 404 elsewhere.\n"
+    "given; where a route asks for them, its policy says so. `own`: where the path "
+    "says their own id, and 404 elsewhere.\n"
 )
 
 
