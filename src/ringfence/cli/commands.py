@@ -21,6 +21,7 @@ from ringfence.cli import (
     migrate,
     passwords,
     plan,
+    rls,
     serve,
     why,
 )
@@ -130,9 +131,11 @@ def check_target(
     *,
     format: Literal["text", "json"] = "text",  # noqa: A002 - the option's name
 ) -> int:
-    """Say what of an application the guards at interpreters cannot see.
+    """Say what of an application should be looked at.
 
-    Nothing is opened or started. The exit code is 1 if anything is found.
+    What the guards at interpreters cannot see; and whether row-level security is in
+    force in each database that has it, which is asked. Nothing else is opened or
+    started. The exit code is 1 if anything is found.
 
     Parameters
     ----------
@@ -207,6 +210,47 @@ def export_rules(
         Where the backend listens.
     """
     return export(gateway, target, listen=listen, upstream=upstream)
+
+
+@app.command(name="rls")
+def write_row_security(  # noqa: PLR0913 - one argument an option
+    target: Target,
+    *,
+    revision: Path | None = None,
+    sql: Annotated[bool, Parameter(negative=())] = False,
+    down: Annotated[bool, Parameter(negative=())] = False,
+    key: Annotated[bool, Parameter(negative=())] = False,
+    role: str = "ringfence_app",
+) -> int:
+    """Write the migration that keeps owners apart in PostgreSQL itself.
+
+    Policies from the rules of the models, FORCE, a role with few rights, and grants.
+    Run it as the role that owns the tables; nothing is opened here.
+
+    ringfence rls module:app --revision migrations/versions
+
+    ringfence rls module:app --sql | psql "$OWNER"
+
+    ringfence rls module:app --key | psql "$OWNER"
+
+    Parameters
+    ----------
+    revision
+        The folder of Alembic's revisions, or the file to make.
+    sql
+        Print SQL; so it is by default.
+    down
+        Print the way back instead.
+    key
+        Print what lets the database verify for whom a transaction works. It is a
+        secret: run it again when keys are rotated, and keep it nowhere.
+    role
+        The role, without a login, that the one of the application is a member of.
+    """
+    if key:
+        return rls.write_keys(target)
+    place = None if sql else revision
+    return rls.write(target, revision=place, down=down, role=role)
 
 
 @app.command(name="serve")

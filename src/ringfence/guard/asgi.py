@@ -134,7 +134,7 @@ class Guard:
         self._rules = tuple(rules)
         self._rooms = rooms = Rooms(settings)
         hierarchy = expand(settings.access.hierarchy)
-        self.data = bound(data, hierarchy, rooms.audit.record)
+        self.data = bound(data, hierarchy, rooms.audit.record, rooms.keyring)
         self._answers = Answers(
             settings, rooms.audit, sign_in=SIGN_IN if rooms.identity else ""
         )

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
+from functools import partial
 
-from ringfence.access.ownership.data import OwnedData
+from ringfence.access.ownership.data import OwnedData, SignedData
 from ringfence.access.policy import Hierarchy
+from ringfence.access.row_security.context import PURPOSE
 from ringfence.audit.events import Event
 from ringfence.exchange import Exchange
+from ringfence.secrets.keyring import Keyring
 
 
 def bound(
     data: OwnedData | Sequence[OwnedData],
     hierarchy: Hierarchy,
     record: Callable[[Event], None],
+    keyring: Keyring,
 ) -> tuple[OwnedData, ...]:
     """Return the databases, each told what roles include and where events go.
 
@@ -24,6 +28,8 @@ def bound(
     found = tuple(data) if isinstance(data, Sequence) else (data,)
     for each in found:
         each.bind(hierarchy, record)
+        if isinstance(each, SignedData):
+            each.sign_with(partial(keyring.derive, PURPOSE))
     return found
 
 

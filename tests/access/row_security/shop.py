@@ -41,7 +41,7 @@ from ringfence.access.row_security.context import Signer
 from ringfence.access.row_security.engine import RowSecurity
 from ringfence.access.row_security.functions import install_keys
 from ringfence.access.row_security.policies import Wall, wall
-from ringfence.access.row_security.shapes import shapes_of
+from ringfence.access.row_security.tables import shapes_of
 from ringfence.principal import Principal
 
 KEY = bytes(range(32))

@@ -44,7 +44,8 @@ from ringfence.access.row_security.context import Signer
 from ringfence.access.row_security.expressions import implies
 from ringfence.access.row_security.functions import install_keys
 from ringfence.access.row_security.policies import wall
-from ringfence.access.row_security.shapes import Shape, shapes_of
+from ringfence.access.row_security.shapes import Shape
+from ringfence.access.row_security.tables import shapes_of
 from ringfence.errors import DeclarationError
 from ringfence.principal import Principal
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from ringfence.access.ownership.conditions import TableRule
 from ringfence.access.policy import Hierarchy
@@ -30,3 +30,15 @@ class OwnedData(Protocol):
 
     async def dispose(self) -> None:
         """Close connections, when the guard stops."""
+
+
+@runtime_checkable
+class SignedData(Protocol):
+    """A database that is told, signed, for whom a transaction works."""
+
+    def sign_with(self, key: Callable[[], bytes]) -> None:
+        """Take from the guard the key that signs. No I/O; the key is asked for later.
+
+        Args:
+            key: returns 32 bytes or more; asked each time, since keys rotate.
+        """

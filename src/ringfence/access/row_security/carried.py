@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+from contextvars import ContextVar
 from typing import Protocol
 
 from ringfence.access.ownership.acting import Actor, acting
 from ringfence.access.row_security.context import SETTING, Signer
 
+inspecting: ContextVar[bool] = ContextVar("ringfence_inspecting", default=False)
+"""Whether the database is only asked about itself: for nobody, and without a key."""
+
 SET_LOCAL = f"SELECT pg_catalog.set_config('{SETTING}', {{}}, true)"
 SET_SESSION = f"SELECT pg_catalog.set_config('{SETTING}', {{}}, false)"
 RESET = f"RESET {SETTING}"
+
+
+def told() -> Actor:
+    """Return of whom the database is told."""
+    return None if inspecting.get() else acting()
 
 
 class Begins(Protocol):
@@ -73,7 +82,7 @@ class Carried:
     def behind_begin(self) -> str:
         """Return the statement to send behind ``BEGIN``. The text has no quotes in it,
         whatever a principal is called: base64 and a dot."""
-        actor = acting()
+        actor = told()
         ready, self._ready = self._ready, ""
         if not ready or not self.has_said(actor) or self.is_stale():
             ready = self.text(actor)

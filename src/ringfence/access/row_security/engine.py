@@ -7,13 +7,13 @@ from typing import Any
 from sqlalchemy import Connection, Engine, event
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from ringfence.access.ownership.acting import acting
 from ringfence.access.row_security.carried import (
     RESET,
     SET_LOCAL,
     SET_SESSION,
     Begins,
     Carried,
+    told,
 )
 from ringfence.access.row_security.context import Signer
 from ringfence.access.row_security.drivers import open_driver
@@ -90,7 +90,7 @@ class RowSecurity:
         executemany: bool,  # noqa: FBT001 - SQLAlchemy's signature
     ) -> None:
         carried = self._carried(connection)
-        actor = acting()
+        actor = told()
         within = carried.begins is None or carried.begins.is_within()
         if not within or carried.begins is None:
             dbapi: Any = connection.connection.dbapi_connection
@@ -108,7 +108,7 @@ class RowSecurity:
             carried.forget()
 
     def _say(self, carried: Carried, connection: Connection, statement: str) -> None:
-        text = carried.text(acting())
+        text = carried.text(told())
         cursor = connection.connection.cursor()
         try:
             cursor.execute(statement.format(self._place), (text,))

@@ -9,14 +9,16 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ringfence.access.ownership.conditions import TableRule
+from ringfence.access.ownership.escape import unscoped
 from ringfence.access.policy import Hierarchy
+from ringfence.access.row_security.carried import inspecting
 from ringfence.access.row_security.context import Signer
 from ringfence.access.row_security.engine import RowSecurity, required
 from ringfence.access.row_security.inspect import Standing, standing
 from ringfence.access.row_security.policies import APP_ROLE, Wall, wall
-from ringfence.access.row_security.shapes import shapes_of
+from ringfence.access.row_security.tables import shapes_of
 from ringfence.clock import Clock, system_clock
-from ringfence.errors import StoreError
+from ringfence.errors import SettingsError, StoreError
 
 
 class SecondWall:
@@ -50,16 +52,18 @@ class SecondWall:
         self._rules = rules
         self._pooled = pooled
         self._attached: RowSecurity | None = None
+        self.key: Callable[[], bytes] = _no_key
+        """Returns the key that signs: ``lambda: keyring.derive(PURPOSE)``. A guard
+        gives its own."""
         self.wall: Wall = wall(rules, shapes_of(tables, schema=schema), role=role)
 
-    def attach(self, key: Callable[[], bytes], hierarchy: Hierarchy) -> None:
+    def attach(self, hierarchy: Hierarchy) -> None:
         """Have each transaction say for whom it works.
 
         Args:
-            key: returns the key that signs, ``lambda: keyring.derive(PURPOSE)``.
             hierarchy: roles with what they include, expanded.
         """
-        sign = Signer(key, self._rules, hierarchy)
+        sign = Signer(lambda: self.key(), self._rules, hierarchy)  # noqa: PLW0108 - it may be given later
         if self._attached is not None:
             self._attached.sign = sign
             return
@@ -79,12 +83,30 @@ class SecondWall:
             StoreError: the database cannot be asked.
         """
         engine = self._engine
+        asking = inspecting.set(True)
         try:
-            if isinstance(engine, AsyncEngine):
-                async with engine.connect() as connection:
-                    return await connection.run_sync(standing, self.wall, keys, clock())
-            with engine.connect() as plain:
-                return standing(plain, self.wall, keys, clock())
+            # The first wall may stand on this engine, and knows nothing of catalogues.
+            with unscoped("row-level security is inspected"):
+                if isinstance(engine, AsyncEngine):
+                    async with engine.connect() as there:
+                        return await there.run_sync(standing, self.wall, keys, clock())
+                with engine.connect() as plain:
+                    return standing(plain, self.wall, keys, clock())
         except (SQLAlchemyError, OSError) as error:
             message = f"the database cannot be asked about its policies: {error}"
             raise StoreError(message) from error
+        finally:
+            inspecting.reset(asking)
+
+    async def dispose(self) -> None:
+        """Close the connections of the engine: those of an event loop that ends."""
+        if isinstance(self._engine, AsyncEngine):
+            await self._engine.dispose()
+
+
+def _no_key() -> bytes:
+    message = (
+        "row-level security signs for whom a transaction works, and has no key: give "
+        "the database to a Guard, or call its sign_with"
+    )
+    raise SettingsError(message)

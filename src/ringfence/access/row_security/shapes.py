@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-
-from sqlalchemy import Table
-from sqlalchemy.dialects import postgresql
-
-_DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]  # untyped in SQLAlchemy
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,23 +23,3 @@ class Shape:
 
 Shapes = Mapping[str, Shape]
 """By table, named as its rule names it."""
-
-
-def shapes_of(tables: Iterable[Table], *, schema: str = "public") -> dict[str, Shape]:
-    """Return the shapes of tables.
-
-    Args:
-        tables: of the application, all that have rules.
-        schema: of those that name none.
-    """
-    return {
-        table.fullname: Shape(
-            table.schema or schema,
-            table.name,
-            {
-                column.name: column.type.compile(dialect=_DIALECT)
-                for column in table.columns
-            },
-        )
-        for table in tables
-    }

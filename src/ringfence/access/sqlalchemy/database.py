@@ -14,6 +14,7 @@ from ringfence.access.ownership.conditions import TableRule
 from ringfence.access.ownership.rules import Rows
 from ringfence.access.policy import Hierarchy
 from ringfence.access.roles import expand
+from ringfence.access.row_security.second_wall import SecondWall
 from ringfence.access.sqlalchemy.enforcement import Enforcement, forget
 from ringfence.access.sqlalchemy.flush import listen
 from ringfence.access.sqlalchemy.raw import keep_closed
@@ -44,6 +45,10 @@ class Database:
         models: the declarative base, or its registry; every mapped class must say whose
             its rows are.
         tables: what is said of tables that no class maps, each by its name.
+        row_security: tell PostgreSQL with each transaction for whom it works, so that
+            the policies of ``ringfence rls`` hold. Outside a guard ``sign_with`` takes
+            the key.
+        pooled: a pooler (PgBouncer, in transaction mode) stands before PostgreSQL.
 
     Raises:
         DeclarationError: what is declared cannot be enforced; or SQLAlchemy does
@@ -64,10 +69,23 @@ class Database:
         models: type[DeclarativeBase] | registry,
         *,
         tables: Mapping[str, Rows] | None = None,
+        row_security: bool = False,
+        pooled: bool = False,
     ) -> None:
         self._engine = engine
         found = models if isinstance(models, registry) else models.registry
         self._enforcement = Enforcement(found, tables or {})
+        self.second_wall = (
+            SecondWall(
+                engine,
+                self._enforcement.rules,
+                self._enforcement.tables.values(),
+                pooled=pooled,
+            )
+            if row_security
+            else None
+        )
+        """Row-level security, where it is switched on."""
         self.bind(expand(_ROLES), forget)
         sync = engine.sync_engine if isinstance(engine, AsyncEngine) else engine
         for mapper in self._enforcement.mappers:
@@ -85,6 +103,13 @@ class Database:
             record: writes an event into the ledger.
         """
         self._enforcement.bind(hierarchy, record)
+        if self.second_wall is not None:
+            self.second_wall.attach(hierarchy)
+
+    def sign_with(self, key: Callable[[], bytes]) -> None:
+        """Take from the guard the key that signs for whom a transaction works."""
+        if self.second_wall is not None:
+            self.second_wall.key = key
 
     def rules(self) -> Sequence[TableRule]:
         """Return what is enforced, for the plan."""
