@@ -81,6 +81,8 @@ def printed(folder, page, file, which=-1):
         DOCS / "guides" / "identity" / "refresh.md",
         DOCS / "guides" / "identity" / "second-factors.md",
         DOCS / "guides" / "identity" / "browser-client.md",
+        DOCS / "guides" / "ownership" / "fields.md",
+        DOCS / "guides" / "ownership" / "routes.md",
     ],
 )
 def test_every_block_runs_in_its_turn(tmp_path, page):
