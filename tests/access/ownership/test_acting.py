@@ -1,5 +1,6 @@
 """For whom the running code works."""
 
+import contextvars
 import threading
 
 import pytest
@@ -68,6 +69,14 @@ def test_an_escape_is_over_when_something_is_raised():
     with pytest.raises(ZeroDivisionError), unscoped("nightly report"):
         raise ZeroDivisionError
     assert acting() is None
+
+
+def test_what_was_started_inside_an_escape_does_not_outlive_it(exchange):
+    exchange.principal = ANN
+    with unscoped("nightly report") as escape:
+        carried = contextvars.copy_context()
+        assert carried.run(acting) is escape
+    assert carried.run(acting) is ANN
 
 
 def test_threads_that_carry_no_context_work_for_nobody(exchange):

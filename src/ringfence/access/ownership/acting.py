@@ -22,7 +22,7 @@ def acting() -> Actor:
     """Return for whom the running code works: the innermost escape, whoever was named
     by ``acting_as``, the principal of the running request; else nobody."""
     escape = lifted.get()
-    return _principal() if escape is None else escape
+    return _principal() if escape is None or not escape.is_open else escape
 
 
 def principal_of(actor: Actor) -> Principal | None:

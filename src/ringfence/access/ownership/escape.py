@@ -49,6 +49,12 @@ class Unscoped:
         self._leave: list[Callable[[], None]] = []
         self._token: Token[Unscoped | None] | None = None
 
+    @property
+    def is_open(self) -> bool:
+        """Whether the block has not been left. A task or a thread that was started
+        inside carries the escape on, and would work round ownership for ever."""
+        return self._token is not None
+
     def at_end(self, callback: Callable[[], None]) -> None:
         """Have something called when the block is left."""
         self._leave.append(callback)
