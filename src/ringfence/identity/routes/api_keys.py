@@ -21,19 +21,10 @@ from ringfence.identity.api_keys import (
     ApiKeys,
     NewApiKey,
 )
-from ringfence.identity.bodies import Nothing
 from ringfence.identity.cause import Cause
 from ringfence.identity.factors.verify import SecondFactors
 from ringfence.identity.refusals import invalid
-from ringfence.identity.routes.desk import (
-    NO_STORE,
-    Desk,
-    as_json,
-    decode,
-    root_of,
-    see_other,
-    wants_page,
-)
+from ringfence.identity.routes.desk import Desk, as_json, decode, wants_page
 from ringfence.identity.routes.owner import owner_of, show_first
 from ringfence.identity.routes.route import IdentityRoute
 from ringfence.stores.contracts import ApiKeyRecord
@@ -72,8 +63,12 @@ class ApiKeyRoutes:
         return [
             route("GET", "api-keys", self.list_keys, "signed_in"),
             route("POST", "api-keys", self.make_key, "fresh"),
-            route("DELETE", "api-keys/{id}", self.end_key, "signed_in"),
-            route("POST", "api-keys/{id}/end", self.end_key_form, "signed_in"),
+            *self.desk.ending(
+                "api-keys",
+                self.end_key,
+                missing=NO_SUCH_KEY,
+                afterwards="api-keys?note=key-ended",
+            ),
         ]
 
     async def list_keys(self, request: Request, exchange: Exchange) -> Response:
@@ -112,23 +107,7 @@ class ApiKeyRoutes:
             days=days,
         )
 
-    async def end_key(self, request: Request, exchange: Exchange) -> Response:
-        if await self._end(request, exchange):
-            return Response(status_code=204, headers=NO_STORE)
-        return self.desk.refuse(request, exchange, NO_SUCH_KEY)
-
-    async def end_key_form(self, request: Request, exchange: Exchange) -> Response:
-        sent = await decode(request, Nothing)
-        if isinstance(sent, Denial):
-            return self.desk.refuse(request, exchange, sent)
-        if not await self._end(request, exchange):
-            return self.desk.refuse(request, exchange, NO_SUCH_KEY)
-        if wants_page(exchange):
-            return see_other(root_of(request) + "/auth/api-keys?note=key-ended")
-        return Response(status_code=204, headers=NO_STORE)
-
-    async def _end(self, request: Request, exchange: Exchange) -> bool:
-        wanted = request.path_params["id"]
+    async def end_key(self, wanted: str, exchange: Exchange) -> bool:
         owner = current.principal().id
         return await self.keys.end(owner, wanted, Cause.of(exchange))
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import quote
 
@@ -17,7 +18,7 @@ from ringfence.errors import OutsideRequestError, StoreBusyError, StoreError
 from ringfence.exchange import Exchange, active
 from ringfence.identity import bodies
 from ringfence.identity.answers import problem
-from ringfence.identity.bodies import Submission
+from ringfence.identity.bodies import Nothing, Submission
 from ringfence.identity.destination import same_site_path
 from ringfence.identity.entrance import SecondFactorNeeded
 from ringfence.identity.pages.render import NOTES, Pages
@@ -26,6 +27,9 @@ from ringfence.identity.routes.route import Access, Handler, IdentityRoute
 
 NO_STORE = {"cache-control": "no-store"}
 FOREVER = {"cache-control": "public, max-age=31536000, immutable"}
+
+End = Callable[[str, Exchange], Coroutine[Any, Any, bool]]
+"""Ends one of the owner's, by its id; returns whether the owner has such a one."""
 
 _T = TypeVar("_T", bound=msgspec.Struct)
 _Result = TypeVar("_Result")
@@ -92,6 +96,39 @@ class Desk:
         route = IdentityRoute(whole, endpoint, methods=[method])
         route.identity_access = access
         return route
+
+    def ending(
+        self, path: str, end: End, *, missing: Denial, afterwards: str
+    ) -> list[IdentityRoute]:
+        """Return the two addresses that end one of the owner's by its id: ``DELETE``
+        for programs, and a ``POST`` for forms.
+
+        Args:
+            path: of what is ended, below ``/auth/``.
+            end: ends it; returns whether the owner has one of this id.
+            missing: the refusal where there is none.
+            afterwards: the page that a browser is shown, below ``/auth/``.
+        """
+
+        async def ended(request: Request, exchange: Exchange) -> Response:
+            if await end(request.path_params["id"], exchange):
+                return Response(status_code=204, headers=NO_STORE)
+            return self.refuse(request, exchange, missing)
+
+        async def ended_by_form(request: Request, exchange: Exchange) -> Response:
+            sent = await decode(request, Nothing)
+            if isinstance(sent, Denial):
+                return self.refuse(request, exchange, sent)
+            answer = await ended(request, exchange)
+            if answer.status_code == HTTPStatus.NO_CONTENT and wants_page(exchange):
+                return see_other(f"{root_of(request)}/auth/{afterwards}")
+            return answer
+
+        ended.__qualname__ = ended_by_form.__qualname__ = end.__qualname__
+        return [
+            self.route("DELETE", f"{path}/{{id}}", ended, "signed_in"),
+            self.route("POST", f"{path}/{{id}}/end", ended_by_form, "signed_in"),
+        ]
 
     def refuse(
         self,

@@ -11,11 +11,10 @@ from ringfence import current
 from ringfence.denial import Denial
 from ringfence.exchange import Exchange
 from ringfence.identity.answers import describe_session
-from ringfence.identity.bodies import Nothing, SessionsToEnd
+from ringfence.identity.bodies import SessionsToEnd
 from ringfence.identity.cause import Cause
 from ringfence.identity.refusals import NO_SUCH_SESSION, invalid
 from ringfence.identity.routes.desk import (
-    NO_STORE,
     Desk,
     as_json,
     decode,
@@ -45,9 +44,13 @@ class SessionRoutes:
         return [
             route("GET", "sessions", self.list_sessions, "signed_in"),
             route("DELETE", "sessions", self.end_sessions, "signed_in"),
-            route("DELETE", "sessions/{id}", self.end_session, "signed_in"),
             route("POST", "sessions/end", self.end_sessions_form, "signed_in"),
-            route("POST", "sessions/{id}/end", self.end_session_form, "signed_in"),
+            *self.desk.ending(
+                "sessions",
+                self.end_session,
+                missing=NO_SUCH_SESSION,
+                afterwards="account?note=ended",
+            ),
         ]
 
     async def list_sessions(self, request: Request, exchange: Exchange) -> Response:
@@ -57,20 +60,12 @@ class SessionRoutes:
         here = current_session(exchange)
         return as_json([describe_session(session, here) for session in found])
 
-    async def end_session(self, request: Request, exchange: Exchange) -> Response:
-        if await self._end(request, exchange):
-            return Response(status_code=204, headers=NO_STORE)
-        return self.desk.refuse(request, exchange, NO_SUCH_SESSION)
-
-    async def end_session_form(self, request: Request, exchange: Exchange) -> Response:
-        sent = await decode(request, Nothing)
-        if isinstance(sent, Denial):
-            return self.desk.refuse(request, exchange, sent)
-        if not await self._end(request, exchange):
-            return self.desk.refuse(request, exchange, NO_SUCH_SESSION)
-        if wants_page(exchange):
-            return see_other(root_of(request) + "/auth/account?note=ended")
-        return Response(status_code=204, headers=NO_STORE)
+    async def end_session(self, wanted: str, exchange: Exchange) -> bool:
+        here = current_session(exchange)
+        if here is not None and here.public_id == wanted:
+            self._leave(exchange)
+        owner, cause = current.principal().id, Cause.of(exchange)
+        return await self.sessions.end(owner, wanted, cause)
 
     async def end_sessions(self, request: Request, exchange: Exchange) -> Response:
         keep = request.query_params.get("keep", "")
@@ -81,15 +76,6 @@ class SessionRoutes:
         if isinstance(sent, Denial):
             return self.desk.refuse(request, exchange, sent)
         return await self._end_all(request, exchange, sent.value.keep)
-
-    async def _end(self, request: Request, exchange: Exchange) -> bool:
-        wanted = request.path_params["id"]
-        here = current_session(exchange)
-        if here is not None and here.public_id == wanted:
-            self._leave(exchange)
-        return await self.sessions.end(
-            current.principal().id, wanted, Cause.of(exchange)
-        )
 
     def _leave(self, exchange: Exchange) -> None:
         """Leave nothing in this browser: its own session is among those that end."""

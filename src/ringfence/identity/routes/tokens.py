@@ -99,8 +99,12 @@ class TokenRoutes:
             route("POST", "token/revoke-all", self.revoke_all, "signed_in"),
             route("GET", "tokens", self.list_tokens, "signed_in"),
             route("DELETE", "tokens", self.end_tokens, "signed_in"),
-            route("DELETE", "tokens/{id}", self.end_family, "signed_in"),
-            route("POST", "tokens/{id}/end", self.end_family_form, "signed_in"),
+            *self.desk.ending(
+                "tokens",
+                self.end_family,
+                missing=NO_SUCH_TOKENS,
+                afterwards="account?note=ended",
+            ),
         ]
 
     async def begin(self, request: Request, exchange: Exchange) -> Response:
@@ -312,23 +316,7 @@ class TokenRoutes:
             self.tokens.cookies.expire(exchange)
         return as_json({"ended": ended})
 
-    async def end_family(self, request: Request, exchange: Exchange) -> Response:
-        if await self._end(request, exchange):
-            return Response(status_code=204, headers=NO_STORE)
-        return self.desk.refuse(request, exchange, NO_SUCH_TOKENS)
-
-    async def end_family_form(self, request: Request, exchange: Exchange) -> Response:
-        sent = await decode(request, Nothing)
-        if isinstance(sent, Denial):
-            return self.desk.refuse(request, exchange, sent)
-        if not await self._end(request, exchange):
-            return self.desk.refuse(request, exchange, NO_SUCH_TOKENS)
-        if wants_page(exchange):
-            return see_other(root_of(request) + "/auth/account?note=ended")
-        return Response(status_code=204, headers=NO_STORE)
-
-    async def _end(self, request: Request, exchange: Exchange) -> bool:
-        wanted = request.path_params["id"]
+    async def end_family(self, wanted: str, exchange: Exchange) -> bool:
         if exchange.ambient and exchange.token.sid == wanted:
             self.tokens.cookies.expire(exchange)
         owner, cause = current.principal().id, Cause.of(exchange)
