@@ -26,15 +26,15 @@ from ringfence.access.policy import Hierarchy
 from ringfence.access.sqlalchemy.criteria import Criterion, Expressions, Filter
 from ringfence.access.sqlalchemy.resolve import joined_to, resolved
 from ringfence.access.sqlalchemy.values import spellings
+from ringfence.access.statements.verdicts import Demand
 from ringfence.audit.events import Event, OwnershipLifted
 from ringfence.exchange import active
 from ringfence.principal import Principal
 
 Record = Callable[[Event], None]
 AnyMapper = Mapper[Any]
-Spellings = dict[Subject, frozenset[object]]
 
-_MOST_PRINCIPALS = 256  # whose spellings are kept
+_MOST_KEPT = 256  # kinds of principals, and principals
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,6 +56,26 @@ class Written:
     columns: frozenset[str]
 
 
+class Demanded:
+    """What is demanded of the values of a statement, as it is fast to ask.
+
+    Args:
+        objection: why it is refused; empty for a statement that may be carried out.
+        ids: parameters that have to be the principal's id, nearly always all there is.
+        rest: further demands.
+    """
+
+    __slots__ = ("ids", "is_simple", "objection", "rest")
+
+    def __init__(
+        self, objection: str, ids: tuple[int | str, ...], rest: tuple[Demand, ...]
+    ) -> None:
+        self.objection = objection
+        self.ids = ids
+        self.rest = rest
+        self.is_simple = not objection and not rest
+
+
 class Prepared:
     """All that one kind of principal needs, made once.
 
@@ -69,6 +89,7 @@ class Prepared:
         "_enforcement",
         "_owners",
         "_written",
+        "demanded",
         "loading",
         "view",
     )
@@ -80,6 +101,8 @@ class Prepared:
         self._changing: dict[AnyMapper, Filter] = {}
         self._written: dict[str, Written] = {}
         self._owners: dict[AnyMapper, tuple[tuple[str, Subject], ...]] = {}
+        self.demanded: dict[str, Demanded] = {}
+        """By text, what has been said of a statement."""
 
     def owners(self, mapper: AnyMapper) -> tuple[tuple[str, Subject], ...]:
         """Return the attributes that say by themselves whose an object is."""
@@ -118,6 +141,28 @@ class Prepared:
         return found
 
 
+class Standing:
+    """What one principal needs.
+
+    Args:
+        principal: ``None`` for nobody.
+        prepared: for their kind.
+    """
+
+    __slots__ = ("ids", "prepared", "principal", "tenants", "view")
+
+    def __init__(self, principal: Principal | None, prepared: Prepared) -> None:
+        self.principal = principal
+        self.prepared = prepared
+        self.view = prepared.view
+        self.ids = _spelled(principal, Subject.ID)
+        self.tenants = _spelled(principal, Subject.TENANT)
+
+    def spelled(self, subject: Subject) -> frozenset[object]:
+        """Return what a parameter may hold that has to be the principal's."""
+        return self.ids if subject is Subject.ID else self.tenants
+
+
 class Enforcement:
     """Rules, views and filters of one database.
 
@@ -142,42 +187,32 @@ class Enforcement:
         self.hierarchy: Hierarchy = {}
         self._views = Views(self.rules, self.hierarchy)
         self._prepared: OrderedDict[View, Prepared] = OrderedDict()
-        self._last: tuple[Principal | None, Prepared] | None = None
-        self._spellings: OrderedDict[Principal, Spellings] = OrderedDict()
+        self._standings: OrderedDict[Principal | None, Standing] = OrderedDict()
+        self._last: Standing | None = None
 
     def bind(self, hierarchy: Hierarchy, record: Record) -> None:
         """Take from the guard what roles include and where events go."""
         self.hierarchy, self.record = hierarchy, record
         self._views = Views(self.rules, hierarchy)
-        self._prepared, self._last = OrderedDict(), None
+        self._prepared, self._standings = OrderedDict(), OrderedDict()
+        self._last = None
 
-    def prepared(self, principal: Principal | None) -> Prepared:
+    def standing(self, principal: Principal | None) -> Standing:
         """Return what a principal needs."""
         last = self._last
-        if last is not None and last[0] is principal:
-            return last[1]
-        view = self._views.of(principal)
-        found = self._prepared.get(view)
+        if last is not None and last.principal is principal:
+            return last
+        found = self._standings.get(principal)
         if found is None:
-            found = self._prepared.setdefault(view, Prepared(view, self))
-            while len(self._prepared) > _MOST_PRINCIPALS:
-                self._prepared.popitem(last=False)
-        self._last = (principal, found)
+            view = self._views.of(principal)
+            prepared = self._prepared.get(view)
+            if prepared is None:
+                prepared = self._prepared.setdefault(view, Prepared(view, self))
+                _trim(self._prepared)
+            found = self._standings[principal] = Standing(principal, prepared)
+            _trim(self._standings)
+        self._last = found
         return found
-
-    def spellings(
-        self, principal: Principal | None, subject: Subject
-    ) -> frozenset[object]:
-        """Return what a parameter may hold that has to be the principal's."""
-        if principal is None:
-            return frozenset()
-        found = self._spellings.get(principal)
-        if found is None:
-            found = {one: spellings(value_of(principal, one)) for one in Subject}
-            self._spellings[principal] = found
-            while len(self._spellings) > _MOST_PRINCIPALS:
-                self._spellings.popitem(last=False)
-        return found[subject]
 
     def criteria(
         self, view: View, changed: AnyMapper | None = None
@@ -229,6 +264,15 @@ class Enforcement:
                 table=table,
             )
         )
+
+
+def _spelled(principal: Principal | None, subject: Subject) -> frozenset[object]:
+    return frozenset() if principal is None else spellings(value_of(principal, subject))
+
+
+def _trim(kept: OrderedDict[Any, Any]) -> None:
+    while len(kept) > _MOST_KEPT:
+        kept.popitem(last=False)
 
 
 def root_of(mapper: AnyMapper) -> AnyMapper:

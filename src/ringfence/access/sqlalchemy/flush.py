@@ -79,7 +79,7 @@ class Verifying(Protocol):
 
     def remember(self, state: State) -> None: ...
 
-    def look_at(self, target: object) -> None: ...
+    def look_at(self, state: State) -> None: ...
 
     def loaded(
         self, table: str, values: Mapping[str, object]
@@ -93,11 +93,12 @@ def listen(mapper: AnyMapper) -> None:
         ("after_insert", _after_insert),
         ("before_update", _before_update),
         ("before_delete", _before_delete),
-        ("load", _loaded),
-        ("refresh", _refreshed),
     ):
         if not event.contains(mapper, name, verify):
             event.listen(mapper, name, verify)
+    for name, look in (("load", _loaded), ("refresh", _refreshed)):
+        if not event.contains(mapper, name, look):
+            event.listen(mapper, name, look, raw=True)
 
 
 def _session_of(target: object) -> Verifying | None:
@@ -155,15 +156,15 @@ def _before_delete(mapper: AnyMapper, connection: Connection, target: object) ->
     session.remember(state)
 
 
-def _loaded(target: object, context: Any) -> None:
+def _loaded(state: State, context: Any) -> None:
     session = context.session
     if getattr(session, "verifies", False):
-        session.look_at(target)
+        session.look_at(state)
 
 
-def _refreshed(target: object, context: Any, names: object) -> None:  # noqa: ARG001 - SQLAlchemy's signature
+def _refreshed(state: State, context: Any, names: object) -> None:  # noqa: ARG001 - SQLAlchemy's signature
     if context is not None:  # what a flush fetches is what it has verified
-        _loaded(target, context)
+        _loaded(state, context)
 
 
 def _stamp(

@@ -11,7 +11,6 @@ from __future__ import annotations
 from typing import Any
 
 from sqlalchemy import (
-    Connection,
     Engine,
     Select,
     bindparam,
@@ -25,14 +24,13 @@ from ringfence.access.ownership.acting import acting
 from ringfence.access.ownership.conditions import Subject
 from ringfence.access.ownership.escape import Unscoped
 from ringfence.access.ownership.refusals import NOT_FOUND, UNFILTERED, refuse
-from ringfence.access.sqlalchemy.enforcement import Enforcement, Prepared
+from ringfence.access.sqlalchemy.enforcement import Demanded, Enforcement, Standing
 from ringfence.access.sqlalchemy.flush import OWN
 from ringfence.access.sqlalchemy.session import SESSION, OwnedSession
 from ringfence.access.sqlalchemy.values import kind_of, typed
 from ringfence.access.statements.check import StatementCheck
 from ringfence.access.statements.verdicts import Bound, Demand, Either, Known
 from ringfence.errors import DeclarationError
-from ringfence.principal import Principal
 
 _DIALECTS = {
     "sqlite": "sqlite",
@@ -40,6 +38,9 @@ _DIALECTS = {
     "mysql": "mysql",
     "mariadb": "mysql",
 }
+
+_MOST_KEPT = 4096  # texts, for each kind of principal
+_LONGEST_KEPT = 16384  # characters
 
 
 class Wall:
@@ -63,65 +64,102 @@ class Wall:
             raise DeclarationError(message)
         self._enforcement = enforcement
         self._check = StatementCheck(enforcement.rules, dialect)
-        event.listen(engine, "before_cursor_execute", self._before, retval=True)
+        # Right before the driver, after whatever else has changed the text.
+        event.listen(engine, "do_execute", self._one, insert=True)
+        event.listen(engine, "do_executemany", self._many, insert=True)
+        event.listen(engine, "do_execute_no_params", self._bare, insert=True)
 
-    def _before(  # noqa: PLR0913, PLR0917 - SQLAlchemy's signature
-        self,
-        connection: Connection,
-        cursor: Any,
-        statement: str,
-        parameters: Any,
-        context: Any,
-        executemany: bool,  # noqa: FBT001 - SQLAlchemy's signature
-    ) -> tuple[str, Any]:
+    def _one(self, cursor: Any, statement: str, parameters: Any, context: Any) -> None:
         actor = acting()
-        if isinstance(actor, Unscoped):
-            self._enforcement.tell(actor)
-            return statement, parameters
-        session = connection._execution_options.get(SESSION)  # noqa: SLF001 - the public way copies nothing, but costs a call
+        session = context.root_connection._execution_options.get(SESSION)  # noqa: SLF001 - the public way copies them
         if session is not None and session.principal is actor:
-            prepared = session.prepared
+            standing = session.standing
+        elif isinstance(actor, Unscoped):
+            self._enforcement.tell(actor)
+            return
         else:
-            session, prepared = None, self._enforcement.prepared(actor)
-        verdict = self._check.verdict(statement, prepared.view)
-        if not verdict.objection and not verdict.demands:
-            return statement, parameters
-        if context is not None and context.execution_options.get(OWN) is OWN:
-            return statement, parameters
-        if verdict.objection:
-            refuse(UNFILTERED, f"{verdict.objection}: {statement}")
-        ask = _Asking(self._enforcement, connection, session, prepared, actor)
-        for row in parameters if executemany else (parameters,):
-            if not all(ask.is_met(demand, row) for demand in verdict.demands):
-                whose = _named(actor)
-                refuse(NOT_FOUND, f"what is bound is not {whose}: {statement}")
-        return statement, parameters
+            session, standing = None, self._enforcement.standing(actor)
+        known = standing.prepared.demanded.get(statement)
+        if known is None:
+            known = self._judged(statement, standing)
+        for key in known.ids:
+            if not _within(parameters, key, standing.ids):
+                self._refuse(statement, context, standing)
+        if known.is_simple:
+            return
+        self._rest(known, session, standing, (statement, parameters, context))
+
+    def _judged(self, statement: str, standing: Standing) -> Demanded:
+        verdict = self._check.verdict(statement, standing.view)
+        ids = tuple(
+            demand.key
+            for demand in verdict.demands
+            if isinstance(demand, Bound) and demand.value is Subject.ID
+        )
+        rest = tuple(
+            demand
+            for demand in verdict.demands
+            if not (isinstance(demand, Bound) and demand.value is Subject.ID)
+        )
+        found = Demanded(verdict.objection, ids, rest)
+        kept = standing.prepared.demanded
+        if len(kept) >= _MOST_KEPT:
+            kept.clear()
+        if len(statement) < _LONGEST_KEPT:
+            kept[statement] = found
+        return found
+
+    def _rest(
+        self,
+        known: Demanded,
+        session: OwnedSession | None,
+        standing: Standing,
+        asked: tuple[str, Any, Any],
+    ) -> None:
+        statement, parameters, context = asked
+        if context.execution_options.get(OWN) is OWN:
+            return
+        if known.objection:
+            refuse(UNFILTERED, f"{known.objection}: {statement}")
+        asking = _Asking(self._enforcement, context, session, standing)
+        if not all(asking.is_met(demand, parameters) for demand in known.rest):
+            self._refuse(statement, context, standing)
+
+    def _many(self, cursor: Any, statement: str, parameters: Any, context: Any) -> None:
+        for row in parameters:
+            self._one(cursor, statement, row, context)
+
+    def _bare(self, cursor: Any, statement: str, context: Any) -> None:
+        self._one(cursor, statement, (), context)
+
+    def _refuse(self, statement: str, context: Any, standing: Standing) -> None:
+        if context.execution_options.get(OWN) is not OWN:
+            mine = standing.principal
+            whose = "anybody's" if mine is None else f"those of {mine.id}"
+            refuse(NOT_FOUND, f"what is bound is not {whose}: {statement}")
 
 
 class _Asking:
     """Compares the values of one execution with what is the principal's."""
 
-    __slots__ = ("_connection", "_enforcement", "_prepared", "_principal", "_session")
+    __slots__ = ("_context", "_enforcement", "_session", "_standing")
 
     def __init__(
         self,
         enforcement: Enforcement,
-        connection: Connection,
+        context: Any,
         session: OwnedSession | None,
-        prepared: Prepared,
-        principal: Principal | None,
+        standing: Standing,
     ) -> None:
         self._enforcement = enforcement
-        self._connection = connection
+        self._context = context
         self._session = session
-        self._prepared = prepared
-        self._principal = principal
+        self._standing = standing
 
     def is_met(self, demand: Demand, row: Any) -> bool:
         match demand:
             case Bound(key, Subject() as subject):
-                mine = self._enforcement.spellings(self._principal, subject)
-                return _within(row[key], mine)
+                return _within(row, key, self._standing.spelled(subject))
             case Bound(key, value):
                 return bool(row[key] == value)
             case Known(keys, table, write):
@@ -143,7 +181,7 @@ class _Asking:
             }
             if session.knows(table, known, write=write):
                 return True
-        view = self._prepared.view
+        view = self._standing.view
         condition = (view.write if write else view.read)[table]
         expression = self._enforcement.expressions.of(condition, there)
         asked: Select[Any] = select(literal_column("1")).select_from(there)
@@ -151,18 +189,14 @@ class _Asking:
             # As the driver was given it: the column's type would prepare it again.
             bound = bindparam(f"key_{name}", value, type_=NullType())
             asked = asked.where(there.c[name] == bound)
-        answer = self._connection.execute(
+        answer = self._context.root_connection.execute(
             asked.where(expression), execution_options={OWN: OWN}
         )
         return answer.first() is not None
 
 
-def _within(value: object, mine: frozenset[object]) -> bool:
+def _within(parameters: Any, key: Any, mine: frozenset[object]) -> bool:
     try:
-        return value in mine
-    except TypeError:  # what cannot be hashed is no id
+        return parameters[key] in mine
+    except (TypeError, LookupError):  # what is not there, or cannot be hashed, is no id
         return False
-
-
-def _named(principal: Principal | None) -> str:
-    return "anybody's" if principal is None else f"those of {principal.id}"
