@@ -225,11 +225,11 @@ class Enforcement:
         """
         for mapper in self.mappers:
             if changed is not None and changed.local_table is mapper.local_table:
-                yield Criterion(mapper, self._writer(mapper, view.write))
+                yield Criterion(mapper, self._writer(mapper, view.write, mapper))
                 continue
             root = root_of(mapper)
             if view.read[table_of(root).fullname] != ALWAYS:
-                yield Criterion(mapper, self._writer(root, view.read))
+                yield Criterion(mapper, self._writer(root, view.read, mapper))
 
     def filters(self, mapper: AnyMapper, view: View) -> ColumnElement[bool] | None:
         """Return what filters one class; ``None`` for nothing."""
@@ -243,10 +243,17 @@ class Enforcement:
         return self.expressions.of(view.read[table.fullname], table)
 
     def _writer(
-        self, mapper: AnyMapper, conditions: Mapping[str, Condition]
+        self, mapper: AnyMapper, conditions: Mapping[str, Condition], entity: AnyMapper
     ) -> Callable[[], ColumnElement[bool]]:
         table = table_of(mapper)
-        return lambda: self.expressions.of(conditions[table.fullname], table)
+
+        def column(name: str) -> ColumnElement[Any]:
+            # As an attribute of the class: only so does SQLAlchemy put the alias in
+            # its place, where the class stands in a join a second time.
+            of_class = {"parententity": entity, "parentmapper": entity}
+            return table.c[name]._annotate(of_class)  # noqa: SLF001 - there is no public way
+
+        return lambda: self.expressions.of(conditions[table.fullname], table, column)
 
     def tell(self, escape: Unscoped, table: str = "") -> None:
         """Write an escape into the ledger, once."""
