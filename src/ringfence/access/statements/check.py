@@ -37,6 +37,11 @@ _MOST_VERDICTS = 8192  # a service has hundreds; lists of other lengths make mor
 _MOST_READ = 1024
 _LONGEST_KEPT = 200_000  # characters of one text; longer ones are read each time
 
+_TOO_DEEP = Verdict(
+    objection=f"The statement has too many brackets in one another: write it more "
+    f"plainly, {WAY_ROUND}."
+)
+
 Name = TypeVar("Name")
 Kept = TypeVar("Kept")
 
@@ -86,7 +91,11 @@ class StatementCheck:
         """
         said = self._verdicts.get((text, view))
         if said is None:
-            said = self._judged(text, view)
+            try:
+                said = self._judged(text, view)
+            except RecursionError:
+                # How deep it may be depends on who calls: not kept.
+                return _TOO_DEEP
             self._keep(self._verdicts, (text, view), said, _MOST_VERDICTS, text)
         return said
 
@@ -136,7 +145,7 @@ class StatementCheck:
             return self._understood(Lexed(tokens, lexed.keys, lexed.strings))
         except ObjectionError as objection:
             return _Read(objection=str(objection))
-        except (SqlglotError, RecursionError) as error:
+        except SqlglotError as error:
             said = str(error).partition("\n")[0]
             return _Read(
                 objection=f"The statement cannot be read ({said}): write it more "

@@ -24,6 +24,7 @@ from ringfence.access.ownership.conditions import (
 from ringfence.access.ownership.rules import Constant
 from ringfence.access.ownership.views import View
 from ringfence.access.statements.catalogue import Catalogue
+from ringfence.access.statements.objection import WAY_ROUND, ObjectionError
 from ringfence.access.statements.scopes import Expression, Reader, Scope, Source
 from ringfence.access.statements.tight import comparison, unwrapped
 from ringfence.access.statements.verdicts import Bound, Demand, Either, Key, Known
@@ -31,7 +32,8 @@ from ringfence.access.statements.verdicts import Bound, Demand, Either, Key, Kno
 Demands = tuple[Demand, ...]
 
 _MOST_BRANCHES = 16  # of one OR that is followed
-_MOST_SPLITS = 3  # of ORs, one within the other
+_MOST_SPLITS = 2  # of ORs, one within the other
+_MOST_STEPS = 4000  # of one statement: some 20 ms
 _MOST_DEPTH = 12  # of tables that lead to tables
 
 
@@ -98,6 +100,8 @@ class Prover:
         self._material = material
         self._catalogue = catalogue
         self._view = view
+        self._steps = 0
+        self._sides: dict[int, tuple[Operand, Operand] | None] = {}
 
     # What stands in the statement
 
@@ -164,14 +168,28 @@ class Prover:
         facts: Sequence[Fact],
         limits: _Limits,
     ) -> Demands | None:
+        self._step()
         if condition == ALWAYS or any(map(self._is_false, facts)):
             return ()
         if not limits.depth:
             return None
         ways = list(self._ways(condition, source, facts, limits))
-        if () not in ways and limits.splits:
-            ways.extend(self._by_branches(condition, source, facts, limits))
+        for splits in range(limits.splits):
+            # One of several ways may be what the caller has asked for, and its values
+            # not the principal's: then the filter's own OR is the other.
+            if () in ways or (ways and (splits or not isinstance(condition, Any))):
+                break
+            shallow = replace(limits, splits=splits)
+            ways.extend(self._by_branches(condition, source, facts, shallow))
         return either(ways)
+
+    def _step(self) -> None:
+        """Count: a statement of many ORs could be followed for ever."""
+        self._steps += 1
+        if self._steps > _MOST_STEPS:
+            raise ObjectionError(
+                f"The statement has too many ORs to be followed: split it, {WAY_ROUND}."
+            )
 
     def _ways(
         self,
@@ -230,7 +248,7 @@ class Prover:
                     condition,
                     source,
                     [*rest, *_flat([Fact(branch, fact.scope)])],
-                    replace(limits, splits=limits.splits - 1),
+                    limits,
                 )
                 for branch in branches
             ]
@@ -254,21 +272,27 @@ class Prover:
 
     def equalities(self, facts: Sequence[Fact]) -> Iterator[tuple[Operand, Operand]]:
         """Yield both sides of each comparison with ``=``, in both orders."""
-        for said, scope in ((fact.said, fact.scope) for fact in facts):
-            if isinstance(said, exp.EQ):
-                left, right = said.this, said.expression
-                if comparison(left, right) not in self._material.tight:
-                    continue
-            elif isinstance(said, exp.In) and len(said.expressions) == 1:
-                left, right = said.this, said.expressions[0]
-                if comparison(left, right) not in self._material.tight:
-                    continue
-            else:
-                continue
-            one, other = self.operand(left, scope), self.operand(right, scope)
-            if one is not None and other is not None:
-                yield one, other
-                yield other, one
+        for fact in facts:
+            name = id(fact.said)
+            if name not in self._sides:
+                self._sides[name] = self._compared(fact)
+            sides = self._sides[name]
+            if sides is not None:
+                yield sides
+                yield sides[1], sides[0]
+
+    def _compared(self, fact: Fact) -> tuple[Operand, Operand] | None:
+        said = fact.said
+        if isinstance(said, exp.EQ):
+            left, right = said.this, said.expression
+        elif isinstance(said, exp.In) and len(said.expressions) == 1:
+            left, right = said.this, said.expressions[0]
+        else:
+            return None
+        if comparison(left, right) not in self._material.tight:
+            return None
+        one, other = self.operand(left, fact.scope), self.operand(right, fact.scope)
+        return None if one is None or other is None else (one, other)
 
     def _parameters(
         self, source: Source, column: str, facts: Sequence[Fact]

@@ -72,7 +72,7 @@ def _text(node: exp.Expr) -> str:
         case exp.Placeholder():
             return f":{node.this}"
         case exp.Column():
-            return ".".join(part.this for part in node.parts)
+            return ".".join(str(part.this) for part in node.parts)
         case exp.Literal():
             return f"'{node.this}'" if node.is_string else str(node.this)
         case exp.Boolean():
