@@ -90,9 +90,8 @@ class Writer:
 
     def subquery(self, sources, depth):
         name, table = self.of(("o2", "orders"), ("l2", "lines"), ("p2", "products"))
-        inner = (
-            [(name, table)] if self.dice.random() < 0.5 else [*sources, (name, table)]
-        )
+        every = [*sources, (name, table)]
+        inner = self.of(every, every[-1:])
         links = [
             f"{one}.order_id = {other}.id AND "
             for one, left in every
@@ -150,7 +149,8 @@ class Writer:
             f"UPDATE orders SET {setting} WHERE {where}",
             f"DELETE FROM orders WHERE {where}",
             "INSERT INTO orders (owner_id, note) SELECT "
-            f"{self.of('owner_id, note', '?, note', 'note, ?')} FROM orders WHERE {where}",
+            f"{self.of('owner_id, note', '?, note', 'note, ?')} FROM orders "
+            f"WHERE {where}",
         )
 
 
