@@ -14,6 +14,7 @@ from ringfence.testing.trespass.parties import Answered
 _TIMES = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:?\d\d)?")
 _NONCES = re.compile(r"""(nonce=["']?)[\w+/=-]+""")
 _WORDS = re.compile(r"[\w-]+|[^\w\s]")
+_TOKENS = re.compile(r"[\w-]{60,}")  # sealed anew for each answer, as CSRF tokens are
 _GZIP = b"\x1f\x8b"
 _LARGEST = 5_000_000  # bytes of an answer that are looked at
 _OK, _REDIRECT, _ERROR = 200, 300, 400
@@ -74,6 +75,7 @@ def read(response: Answered, volatile: Mapping[str, str]) -> Answer:
     if request_id:
         plain = plain.replace(request_id, "{request}")
     plain = _NONCES.sub(r"\1{nonce}", _TIMES.sub("{time}", plain))
+    plain = _TOKENS.sub("{token}", plain)
     kind = headers.get("content-type", "").partition(";")[0].strip()
     return Answer(response.status_code, kind, text, _without_request_ids(plain, kind))
 

@@ -38,7 +38,9 @@ Create = Callable[[Any, Party], Mapping[str, object]]
 SignIn = Callable[..., AbstractContextManager[Visitor]]
 
 _GONE = {404, 409, 410}
+_NOT_TAKEN = {400, 422}
 _NOT_SIGNED_IN = 401
+_MOST_CHANGES = 12  # that are traced to what was sent
 _STATE = "state()"
 
 
@@ -219,7 +221,7 @@ class _Run:
         theirs = self._read_twice(self._owner)
         self._compare_readings(before, theirs)
         for route in self._tried(safe=True):
-            for one in (*self._script.aimed(route), *self._script.claiming(route)):
+            for one in self._script.all(route):
                 self._try(one)
         sent = [one for route in self._tried(safe=False) for one in self._attack(route)]
         self._find_changes(theirs, sent)
@@ -345,30 +347,39 @@ class _Run:
         )
         return request, read(response, request.volatile)
 
-    def _try(self, one: Try) -> None:
+    def _try(self, one: Try) -> list[Try]:
+        """Try one thing, in parts where the whole of it is not taken; return what was
+        sent."""
         request, answer = self._send(one)
-        twin = self._told_apart(answer, one.twin)
+        twin = self._told_apart(one, answer)
         finding = judge(one, request, answer, twin, owner=self._owner)
         if finding is not None:
             self._keep(finding, one.route)
+        parts = one.parts if answer.status in _NOT_TAKEN else ()
+        return [one, *(sent for part in parts for sent in self._try(part))]
 
-    def _told_apart(self, answer: Answer, twin: Try | None) -> Answer | None:
+    def _told_apart(self, one: Try, answer: Answer) -> Answer | None:
         """Return the answer to what does not exist, if it is another."""
-        if twin is None:
+        if one.twin is None:
             return None
-        _, other = self._send(twin)
-        if not differ(answer, other):
+        _, twin = self._send(one.twin)
+        if not differ(answer, twin):
             return None
+        if differ(answer, twin, bodies=False):
+            return twin
+        # By their words alone: what differs each time, or has changed on the way, is no
+        # difference.
         self._writer.forget_missing()
-        _, again = self._send(twin)
-        return other if differ_beyond(answer, other, again) else None
+        _, again = self._send(one.twin)
+        _, after = self._send(one)
+        told = differ_beyond(answer, twin, again) and differ_beyond(after, again, twin)
+        return twin if told else None
 
     def _attack(self, route: Route) -> Iterator[Try]:
         """Try what changes something, and then whether honest use works at all: what
         refuses everybody proves nothing."""
-        for one in (*self._script.aimed(route), *self._script.claiming(route)):
-            self._try(one)
-            yield one
+        for one in self._script.all(route):
+            yield from self._try(one)
         if is_function(route):
             return
         honest = self._script.honest(route, self._another)
@@ -386,13 +397,15 @@ class _Run:
             return
         self._owner_anew()
         theirs = self._glance(changed)
-        found = False
+        found = 0
         for one in sent:
+            if found == _MOST_CHANGES:
+                break
             self._send(one)
             now = self._changed(theirs, theirs.answers)
             if not now:
                 continue
-            found = True
+            found += 1
             kind, route = Kind.CHANGED, one.route
             self._find(kind, route, one.party.says, one.sent, "; ".join(now.values()))
             self._owner_anew()
@@ -413,7 +426,13 @@ class _Run:
             if route in theirs.steady
             and not route.is_public
             and theirs.answers[route].was_heard
+            and not self._shows_others(route)
         ]
+
+    def _shows_others(self, route: Route) -> bool:
+        """Whether it was found to, so that what it shows changes anyhow."""
+        shown = (Kind.LEAKED, Kind.INTERFERES)
+        return any((kind, route) in self._findings for kind in shown)
 
     def _changed(
         self, before: _Reading, routes: Iterable[Route]
@@ -437,24 +456,26 @@ class _Run:
 
     def _owner_anew(self) -> None:
         """Have an owner with objects again, whatever has become of the last one."""
-        self._owner = self._writer.owner = self._world.arrive("the owner")
+        if self._has_left(self._owner):
+            self._owner = self._writer.owner = self._world.arrive("the owner")
         self._make(self._owner)
         self._make(self._another)
 
+    def _has_left(self, party: Party) -> bool:
+        """Whether the account of somebody is gone, or their session."""
+        routes = [one for one in self._tried(safe=True) if one.admits]
+        answers = self._read(party, routes).values()
+        return any(answer.status == _NOT_SIGNED_IN for answer in answers)
+
     def _must_be_signed_in(self, before: _Reading) -> None:
         """A route that ends the session makes the rest of the proof worthless."""
-        for route, answer in before.answers.items():
-            if answer.was_heard and not self._is_open(route):
-                now = self._read(self._another, [route])[route]
-                if now.status == _NOT_SIGNED_IN:
-                    raise AssertionError(
-                        f"the session of another ended on the way: {route} answers 401 "
-                        "by now. Name the route that ends it in skip"
-                    )
-                return
-
-    def _is_open(self, route: Route) -> bool:
-        return self._read(self._nobody, [route])[route].was_heard
+        for route, answer in self._read(self._another, before.answers).items():
+            was = before.answers[route].status
+            if answer.status == _NOT_SIGNED_IN != was:
+                raise AssertionError(
+                    f"the session of another ended on the way: {route} answered {was}, "
+                    "and 401 by now. Name the route that ends it in skip"
+                )
 
     # Keeping.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any
@@ -17,7 +17,7 @@ from ringfence.testing.trespass.samples import Samples, Schema
 # Names under which requests say whose something is.
 _OWNERLIKE = re.compile(
     r"(^|_)(owner|user|account|customer|client|member|person|author|sender|creator|"
-    r"payer|tenant|organi[sz]ation|company)(_?id)?$|^(from|created_by|on_behalf_of)$"
+    r"payer|tenant|organi[sz]ation|company)(_?id)?$|^(from|created_by|on_behalf_of)(_?id)?$"
 )
 _GUESSED = ("owner_id", "user_id", "account_id", "owner", "user", "account")
 _GUESSED_SWITCHES = ("all", "all_users", "include_all", "everyone", "admin")
@@ -61,6 +61,10 @@ NO_CLAIMS = Claims()
 OWNER = "\0owner"
 """Stands for the owner's account; followed by a name, for that object of theirs."""
 
+_HEADERS = Claims(headers=dict.fromkeys(_GUESSED_HEADERS, OWNER))
+_HEADERS_SAY = "headers that name the owner"
+_ALL_SAY = "headers, a query and fields that name the owner"
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Try:
@@ -73,6 +77,8 @@ class Try:
         claims: what else it says.
         sent: the same for people.
         twin: the same with what does not exist, to be compared with.
+        parts: what it says in one request, in several; for routes that refuse the one
+            because of what they do not know.
     """
 
     route: Route
@@ -81,6 +87,7 @@ class Try:
     claims: Claims = NO_CLAIMS
     sent: str = ""
     twin: Try | None = None
+    parts: tuple[Try, ...] = ()
 
     @property
     def aims_at_owner(self) -> bool:
@@ -241,6 +248,11 @@ class Script:
         """Return what its route is for: with the party's own objects."""
         return Try(route, party, {})
 
+    def all(self, route: Route) -> Iterator[Try]:
+        """Yield everything that is tried by those who are not the owner."""
+        yield from self.aimed(route)
+        yield from self.claiming(route)
+
     def aimed(self, route: Route) -> Iterator[Try]:
         """Yield requests for the owner's objects, by their ids in the address."""
         for whose, says in self._aims(route):
@@ -249,19 +261,23 @@ class Script:
                 empty = Claims(is_empty=True)
                 says_empty = f"{says}, an empty body"
                 yield self._pair(route, self._another, whose, empty, says_empty)
-            claims = Claims(headers=dict.fromkeys(_GUESSED_HEADERS, OWNER))
-            claiming = f"{says}, headers that name the owner"
-            yield self._pair(route, self._another, whose, claims, claiming)
-            yield Try(route, self._nobody, whose, sent=says)
-            yield Try(route, self._nobody, whose, claims, claiming)
+            claiming = f"{says}, {_HEADERS_SAY}".removeprefix(", ")
+            for party in (self._another, self._nobody):
+                yield Try(route, party, whose, _HEADERS, claiming)
 
     def claiming(self, route: Route) -> Iterator[Try]:
         """Yield requests that say in their query, headers or body whose they are."""
+        parts = [
+            self._pair(route, self._another, {}, claims, says)
+            for claims, says in self._guesses(route)
+        ]
+        together = _joined([part.claims for part in parts])
+        whole = self._pair(route, self._another, {}, together, _ALL_SAY)
+        yield replace(whole, parts=tuple(parts))
         for claims, says in self._claims(route):
             yield self._pair(route, self._another, {}, claims, says)
         if not route.parameters:
-            claims = Claims(headers=dict.fromkeys(_GUESSED_HEADERS, OWNER))
-            yield Try(route, self._nobody, {}, claims, "headers that name the owner")
+            yield Try(route, self._nobody, {}, _HEADERS, _HEADERS_SAY)
 
     def _aims(self, route: Route) -> Iterator[tuple[dict[str, Whose], str]]:
         owned = [name for name in route.parameters if self._writer.owns(route, name)]
@@ -272,22 +288,30 @@ class Script:
             for name in owned:
                 yield {name: Whose.OWNERS}, f"only {name} the owner's"
 
-    def _claims(self, route: Route) -> Iterator[tuple[Claims, str]]:
+    def _guesses(self, route: Route) -> Iterator[tuple[Claims, str]]:
+        """Yield what applications have been seen to believe, declared or not."""
         guessed = dict.fromkeys(_GUESSED, OWNER)
-        headers = dict.fromkeys(_GUESSED_HEADERS, OWNER)
-        yield Claims(headers=headers), "headers that name the owner"
+        yield _HEADERS, _HEADERS_SAY
+        switches = dict.fromkeys(_GUESSED_SWITCHES, "true")
+        query = _left(guessed | switches, route.intake.queries)
+        yield Claims(query=query), "a query that names the owner, and asks for all"
+        if not route.is_safe and route.intake.sends != "content":
+            unknown = _left(guessed, route.intake.fields())
+            yield Claims(fields=unknown), "fields in the body that name the owner"
+
+    def _claims(self, route: Route) -> Iterator[tuple[Claims, str]]:
+        """Yield what the route says that it takes, as the owner's."""
         for name in route.intake.headers:
             if is_ownerlike(name):
                 yield Claims(headers={name: OWNER}), f"{name} names the owner"
-        declared = route.intake.queries
-        yield Claims(query=_left(guessed, declared)), "a query that names the owner"
-        switches = dict.fromkeys(_GUESSED_SWITCHES, "true")
-        yield Claims(query=_left(switches, declared)), "a query that asks for all"
-        for name, schema in declared.items():
+        for name, schema in route.intake.queries.items():
             yield from self._declared(name, schema, route)
         if route.is_safe:
             return
-        yield from self._of_body(route, guessed)
+        for name in route.intake.fields():
+            if self._names_owner(name):
+                says = f"{name} in the body names the owner"
+                yield Claims(fields={name: self._owners(name)}), says
 
     def _declared(
         self, name: str, schema: Schema, route: Route
@@ -306,25 +330,15 @@ class Script:
             query = {name: OWNER + _MARKER}
             yield Claims(query=query), f"?{name}= searches for what the owner wrote"
 
-    def _of_body(
-        self, route: Route, guessed: Mapping[str, str]
-    ) -> Iterator[tuple[Claims, str]]:
-        fields = route.intake.fields()
-        for name in fields:
-            if self._names_owner(name):
-                says = f"{name} in the body names the owner"
-                yield Claims(fields={name: self._owners(name)}), says
-        unknown = _left(guessed, fields)
-        if route.intake.sends != "content":
-            yield Claims(fields=unknown), "fields in the body that name the owner"
-
     def _names_owner(self, name: str) -> bool:
-        return name in self._writer.owner.ids or is_ownerlike(name)
+        ids, marker = self._writer.owner.ids, self._writer.owner.marker
+        if name in ids:
+            # The marker must not get into what another owns, where it would be found.
+            return marker not in ids[name]
+        return is_ownerlike(name)
 
     def _owners(self, name: str) -> str:
-        ids, marker = self._writer.owner.ids, self._writer.owner.marker
-        # The marker must not get into what another owns, where it would be found.
-        return OWNER + name if marker not in ids.get(name, marker) else OWNER
+        return OWNER + name if name in self._writer.owner.ids else OWNER
 
     def _pair(
         self,
@@ -358,6 +372,17 @@ def _absent(claims: Claims) -> Claims:
         headers=turned(claims.headers),
         fields=turned(claims.fields),
     )
+
+
+def _joined(parts: Sequence[Claims]) -> Claims:
+    joined = NO_CLAIMS
+    for part in parts:
+        joined = Claims(
+            {**joined.query, **part.query},
+            {**joined.headers, **part.headers},
+            {**joined.fields, **part.fields},
+        )
+    return joined
 
 
 def _left(guessed: Mapping[str, str], declared: Mapping[str, object]) -> dict[str, str]:
