@@ -341,6 +341,40 @@ def test_honest_use_is_what_it_was(off, on):
     assert found[0] == found[1]
 
 
+def test_an_object_that_is_returned_as_it_is_shows_no_more(tmp_path):
+    """FastAPI without a response model looks into the object itself."""
+
+    def build(*, guarded):
+        rules = {"unit_cost": access.role("staff")}
+
+        @access.fields(read=rules) if guarded else as_it_is
+        class Plain:
+            name, unit_cost = "", 0
+
+        app = FastAPI(openapi_url=None)
+
+        @app.get("/cost")
+        @access.require(access.public) if guarded else as_it_is
+        async def show():
+            plain = Plain()
+            plain.name, plain.unit_cost = "a lamp", 40
+            return plain
+
+        return app
+
+    with TestClient(build(guarded=False), **HERE) as client:
+        assert client.get("/cost").json() == {"name": "a lamp", "unit_cost": 40}
+    settings = Settings.load(
+        toml=None,
+        environ={},
+        env="development",
+        data=tmp_path,
+        identity={"enabled": False},
+    )
+    with TestClient(Guard(build(guarded=True), settings), **HERE) as client:
+        assert client.get("/cost").json() == {"name": "a lamp"}
+
+
 @pytest.mark.parametrize("kind", ["pydantic", "struct"])
 def test_a_leak_that_cannot_be_left_out_stops_the_answer(tmp_path, kind):
     """The ledger says which field; the reader does not learn it."""

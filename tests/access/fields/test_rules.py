@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import pytest
+from fastapi.encoders import jsonable_encoder
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from ringfence import access
@@ -98,6 +99,45 @@ def test_readable_shows_what_the_reader_may_see(as_somebody):
     with as_somebody("admin"):
         assert access.readable(order)["unit_cost"] == 7
     assert "unit_cost" not in access.readable(order)
+
+
+def test_a_dictionary_of_an_object_holds_what_may_be_read(as_somebody):
+    """FastAPI makes one of what a handler returns as it is."""
+    order = Order(**STORED, unit_cost=7, notes="theirs")
+    with as_somebody():
+        assert dict(order) == STORED
+        assert jsonable_encoder([order]) == [STORED]
+    with as_somebody("admin"):
+        assert dict(order) == {**STORED, "unit_cost": 7}
+    assert jsonable_encoder(order) == STORED
+
+
+def test_what_is_not_loaded_is_not_asked_for(as_somebody):
+    """A load that fails would have FastAPI look into the object itself."""
+
+    @access.fields(read={"email": access.owner("id"), "phone": access.owner("id")})
+    class Person:
+        phone = email = ""
+
+        @property
+        def id(self):
+            raise RuntimeError("a load outside of a greenlet")
+
+    person = Person()
+    person.email = "ann@example.org"
+    with as_somebody():
+        assert jsonable_encoder(person) == {}
+
+
+def test_a_class_with_pairs_of_its_own_keeps_them():
+    @access.fields(read={"name": access.nobody})
+    class Own:
+        name = ""
+
+        def __iter__(self):
+            return iter((("a", 1),))
+
+    assert dict(Own()) == {"a": 1}
 
 
 def test_readable_asks_the_object_where_a_rule_does(as_somebody):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from types import SimpleNamespace
 from typing import TypeVar
 
-from ringfence.access.fields.verdict import Gate
+from ringfence.access.fields.verdict import Gate, passes
 from ringfence.access.ownership.rules import (
     Matching,
     Owner,
@@ -61,7 +62,8 @@ def fields(
         class Order(Base): ...
 
     A class that extends such a model keeps its rules, and may say otherwise field by
-    field.
+    field. ``dict(order)`` is what may be read of an order, so that FastAPI sends no
+    more where a handler returns it as it is.
 
     Args:
         read: by field, who may read it. Whoever sees the row reads the fields that are
@@ -77,8 +79,8 @@ def fields(
 
     Source: ASVS 5.0 V8.2.3, V15.3.1, V15.3.3; OWASP API3:2023; CWE-213, CWE-915.
 
-    Not covered: what leaves by other ways than a tied model: an object of the ORM that
-    a handler returns as it is, a dictionary, a page.
+    Not covered: what leaves by other ways than a tied model: a dictionary, a page, a
+    dataclass that a handler returns as it is.
     """
     reads, writes = dict(read or {}), dict(write or {})
     for policy in (*reads.values(), *writes.values()):
@@ -101,9 +103,26 @@ def fields(
         above = fields_of(model) or Fields()
         declared = Fields({**above.read, **reads}, {**above.write, **writes})
         setattr(model, MARK, declared)
+        if declared.read and not hasattr(model, "__iter__"):
+            setattr(model, "__iter__", _pairs)  # noqa: B010 - as on any class
         return model
 
     return mark
+
+
+def _pairs(row: object) -> Iterator[tuple[str, object]]:
+    """Yield what of an object may be read, by field: what ``dict(order)`` takes.
+
+    FastAPI makes a dictionary of what a handler returns as it is, and would look into
+    the object itself if that failed: so nothing is loaded here that is not there.
+    """
+    held = {name: one for name, one in vars(row).items() if not name.startswith("_")}
+    declared = fields_of(type(row)) or Fields()
+    closed = declared.reading.closed()
+    known = SimpleNamespace(**held)
+    for name, value in held.items():
+        if name not in closed or passes(closed[name], known):
+            yield name, value
 
 
 def fields_of(model: type) -> Fields | None:

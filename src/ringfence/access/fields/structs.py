@@ -185,6 +185,8 @@ def _take_out(shape: type[Struct], gate: Gate, found: list[_Field], tie: Tie) ->
     ]
 
     def take_out(self: Any) -> None:
+        if not gate.closed():
+            return
         # Asked of all before any is taken out: rules look at other fields.
         for one in [one for one, hidden in kept if hidden.is_kept_from(self)]:
             force_setattr(self, one.name, one.made())
