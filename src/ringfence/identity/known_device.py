@@ -9,22 +9,20 @@ other do not lock out its owner.
 from __future__ import annotations
 
 import hmac
-import re
 import secrets
 import struct
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error as DecodingError
 from collections.abc import Callable, Iterator, Sequence
-from functools import lru_cache
 from typing import NamedTuple
 
 from ringfence.clock import Clock
 from ringfence.exchange import Exchange
+from ringfence.identity.browser_cookie import BrowserCookie
 
 MOST_ACCOUNTS = 5  # of one browser; the latest sign-ins stay
 YEAR = 365 * 24 * 3600  # seconds; ended here too, not only in the browser
 
-_PRODUCTION_NAME = "__Host-device"
 _SIGNED = b"ringfence device 1\x00"
 _ACCOUNT = b"ringfence device account 1\x00"
 
@@ -90,12 +88,8 @@ class KnownDevices:
         self, keys: Callable[[], Sequence[bytes]], *, development: bool, clock: Clock
     ) -> None:
         self._keys = keys
-        self._development = development
         self._clock = clock
-        secure = "" if development else "; Secure"
-        self._attributes = (
-            f"; Max-Age={YEAR}; Path=/{secure}; HttpOnly; SameSite=Lax"
-        ).encode()
+        self._cookie = BrowserCookie("device", YEAR, development=development)
 
     def read(self, exchange: Exchange) -> Device | None:
         """Return the device that a request comes from, if we know it.
@@ -103,14 +97,8 @@ class KnownDevices:
         What was tampered with, has expired or comes twice is ignored: such a browser
         is a stranger's, and nothing else about the request changes.
         """
-        header = exchange.headers.get(b"cookie")
-        if header is None:
-            return None
-        name = self._name(_port(exchange))
-        found = {value.strip(b" \t") for value in _pattern(name)(header)}
-        if len(found) != 1:
-            return None
-        return self._opened(found.pop())
+        value = self._cookie.read(exchange)
+        return self._opened(value) if value else None
 
     def epoch(self, device: Device, identifier: str) -> int | None:
         """Return the account's epoch at the last sign-in from this device, ``None`` if
@@ -134,7 +122,7 @@ class KnownDevices:
         known = self.read(exchange)
         others = [e for e in known.entries if e.tag not in tags] if known else []
         entries = (Entry(_tag(keys[0], identifier), epoch), *others)[:MOST_ACCOUNTS]
-        self._send(exchange, _sealed(self._device(entries), keys[0]))
+        self._cookie.write(exchange, _sealed(self._device(entries), keys[0]))
 
     def cookie(self, identifier: str, epoch: int, *, port: int | None) -> str:
         """Return the cookie, as browsers send it, of a device that knows one account.
@@ -145,13 +133,10 @@ class KnownDevices:
             port: of the server that it is sent to.
         """
         device = self._device((Entry(_tag(self._keys()[0], identifier), epoch),))
-        return f"{self._name(port)}={_sealed(device, self._keys()[0]).decode()}"
+        return f"{self._cookie.name(port)}={_sealed(device, self._keys()[0]).decode()}"
 
     def _device(self, entries: tuple[Entry, ...]) -> Device:
         return Device(secrets.token_bytes(_ID_BYTES), int(self._clock()), entries)
-
-    def _name(self, port: int | None) -> str:
-        return f"device-{port or 0}" if self._development else _PRODUCTION_NAME
 
     def _opened(self, value: bytes) -> Device | None:
         if len(value) > _MOST_CHARACTERS:
@@ -168,17 +153,6 @@ class KnownDevices:
         if version != _VERSION or self._clock() - made >= YEAR:
             return None
         return Device(device_id, made, tuple(_entries(payload[_HEAD.size :])))
-
-    def _send(self, exchange: Exchange, value: bytes) -> None:
-        start = self._name(_port(exchange)).encode() + b"="
-        exchange.response_headers = [
-            (name, said)
-            for name, said in exchange.response_headers
-            if name != b"set-cookie" or not said.startswith(start)
-        ]
-        exchange.response_headers.append(
-            (b"set-cookie", start + value + self._attributes)
-        )
 
 
 def _sealed(device: Device, key: bytes) -> bytes:
@@ -197,15 +171,3 @@ def _mac(key: bytes, payload: bytes) -> bytes:
 
 def _tag(key: bytes, identifier: str) -> bytes:
     return hmac.digest(key, _ACCOUNT + identifier.encode(), "sha256")[:_TAG_BYTES]
-
-
-def _port(exchange: Exchange) -> int | None:
-    server = exchange.scope.get("server")
-    return server[1] if server else None
-
-
-@lru_cache(maxsize=16)
-def _pattern(name: str) -> Callable[[bytes], list[bytes]]:
-    """Return the function that finds every value of a cookie in a ``Cookie`` header."""
-    stem = re.escape(name.encode())
-    return re.compile(rb"(?:^|;)[ \t]*+" + stem + rb"[ \t]*+=([^;]*+)").findall

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import hmac
-import re
 import secrets
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error as DecodingError
 from collections.abc import Callable, Sequence
-from functools import lru_cache
 from typing import NamedTuple
 
 import msgspec
 
 from ringfence.clock import Clock
 from ringfence.exchange import Exchange
+from ringfence.identity.browser_cookie import BrowserCookie
 from ringfence.stores.contracts import AccountRecord, ReplayStore, counter_key
 
 LIFETIME = 300  # seconds to find the telephone; NIST SP 800-63B-4 asks for a short one
@@ -68,10 +67,8 @@ class PendingSignIns:
     ) -> None:
         self._keys = keys
         self._replays = replays
-        self._development = development
         self._clock = clock
-        secure = "" if development else "; Secure"
-        self._attributes = f"; Path=/{secure}; HttpOnly; SameSite=Lax"
+        self._cookie = BrowserCookie("pending", LIFETIME, development=development)
 
     def issue(self, account: AccountRecord, factors: frozenset[str]) -> str:
         """Return the proof that an account has shown these factors."""
@@ -92,7 +89,9 @@ class PendingSignIns:
             exchange: of the request; its cookie counts where nothing was given.
             given: the field ``pending`` of a program.
         """
-        value = given.encode("utf-8", "replace") if given else self._cookie(exchange)
+        value = (
+            given.encode("utf-8", "replace") if given else self._cookie.read(exchange)
+        )
         pending = self._opened(value)
         if pending is None:
             return None
@@ -106,25 +105,16 @@ class PendingSignIns:
 
     def write(self, exchange: Exchange, value: str) -> None:
         """Have the browser keep it."""
-        self._send(exchange, f"={value}; Max-Age={LIFETIME}{self._attributes}")
+        self._cookie.write(exchange, value.encode())
 
     def expire(self, exchange: Exchange) -> None:
         """Have the browser forget it."""
-        self._send(exchange, f"=; Max-Age=0{self._attributes}")
+        self._cookie.expire(exchange)
 
     def give_up(self, exchange: Exchange) -> None:
         """Have the browser forget what it has begun, if it has brought anything."""
-        header = exchange.headers.get(b"cookie", b"")
-        if _pattern(self._name(exchange))(header):
+        if self._cookie.is_there(exchange):
             self.expire(exchange)
-
-    def _cookie(self, exchange: Exchange) -> bytes:
-        header = exchange.headers.get(b"cookie")
-        if header is None:
-            return b""
-        name = self._name(exchange)
-        found = {value.strip(b" \t") for value in _pattern(name)(header)}
-        return found.pop() if len(found) == 1 else b""
 
     def _opened(self, value: bytes) -> Pending | None:
         if not 0 < len(value) <= _MOST_CHARACTERS:
@@ -137,21 +127,6 @@ class PendingSignIns:
         genuine = [hmac.compare_digest(mac, _mac(k, payload)) for k in self._keys()]
         return msgspec.json.decode(payload, type=Pending) if any(genuine) else None
 
-    def _name(self, exchange: Exchange) -> str:
-        if not self._development:
-            return "__Host-pending"
-        server = exchange.scope.get("server")
-        return f"pending-{(server[1] if server else None) or 0}"
-
-    def _send(self, exchange: Exchange, rest: str) -> None:
-        start = self._name(exchange).encode()
-        exchange.response_headers = [
-            (name, said)
-            for name, said in exchange.response_headers
-            if name != b"set-cookie" or not said.startswith(start + b"=")
-        ]
-        exchange.response_headers.append((b"set-cookie", start + rest.encode()))
-
 
 def _text(raw: bytes) -> str:
     return urlsafe_b64encode(raw).rstrip(b"=").decode()
@@ -159,10 +134,3 @@ def _text(raw: bytes) -> str:
 
 def _mac(key: bytes, payload: bytes) -> bytes:
     return hmac.digest(key, _SIGNED + payload, "sha256")
-
-
-@lru_cache(maxsize=16)
-def _pattern(name: str) -> Callable[[bytes], list[bytes]]:
-    """Return the function that finds every value of a cookie in a ``Cookie`` header."""
-    stem = re.escape(name.encode())
-    return re.compile(rb"(?:^|;)[ \t]*+" + stem + rb"[ \t]*+=([^;]*+)").findall

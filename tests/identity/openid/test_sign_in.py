@@ -6,6 +6,7 @@ import time
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from tests.identity.gatehouse import visit
 from tests.identity.openid.guarded import (
     BASE,
     HTML,
@@ -113,8 +114,10 @@ async def test_the_cookie_is_for_this_browser_and_shows_no_secret(browser, provi
 
 async def test_production_has_a_cookie_that_no_sibling_can_set():
     made = Attempts(lambda: [b"k" * 32], None, development=False, clock=time.time)
-    assert made._name(None) == "__Host-openid"
-    assert made._attributes == "; Path=/; Secure; HttpOnly; SameSite=Lax"
+    exchange = visit()
+    made.expire(exchange)
+    ((_, sent),) = exchange.response_headers
+    assert sent == b"__Host-openid=; Max-Age=0; Path=/; Secure; HttpOnly; SameSite=Lax"
 
 
 @pytest.mark.parametrize(

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import hmac
-import re
 import secrets
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error as DecodingError
 from collections.abc import Callable, Sequence
-from functools import lru_cache
 from hashlib import sha256
 from typing import Literal, NamedTuple
 
@@ -16,6 +14,7 @@ import msgspec
 
 from ringfence.clock import Clock
 from ringfence.exchange import Exchange
+from ringfence.identity.browser_cookie import BrowserCookie
 from ringfence.stores.contracts import ReplayStore, counter_key
 
 LIFETIME = 600  # seconds to sign in at the other service
@@ -105,11 +104,9 @@ class Attempts:
     ) -> None:
         self._keys = keys
         self._replays = replays
-        self._development = development
         self._clock = clock
-        secure = "" if development else "; Secure"
         # Lax: the answer is a navigation that comes from another site.
-        self._attributes = f"; Path=/{secure}; HttpOnly; SameSite=Lax"
+        self._cookie = BrowserCookie("openid", LIFETIME, development=development)
 
     def begin(  # noqa: PLR0913 - what is kept, each by its name
         self,
@@ -145,8 +142,7 @@ class Attempts:
                 account_id=account_id,
                 session=session,
             )
-        rest = f"={sealed.cookie}; Max-Age={LIFETIME}{self._attributes}"
-        self._send(exchange, rest)
+        self._cookie.write(exchange, sealed.cookie.encode())
         return sealed
 
     def read(self, exchange: Exchange, provider: str, state: str) -> Sealed | None:
@@ -158,7 +154,7 @@ class Attempts:
             provider: at whose address the answer has come in.
             state: of the answer.
         """
-        sealed = self._opened(self._cookie(exchange))
+        sealed = self._opened(self._cookie.read(exchange))
         if sealed is None or sealed.attempt.provider != provider:
             return None
         if not hmac.compare_digest(
@@ -174,16 +170,7 @@ class Attempts:
 
     def expire(self, exchange: Exchange) -> None:
         """Have the browser forget it."""
-        self._send(exchange, f"=; Max-Age=0{self._attributes}")
-
-    def _cookie(self, exchange: Exchange) -> bytes:
-        header = exchange.headers.get(b"cookie")
-        if header is None:
-            return b""
-        found = {
-            value.strip(b" \t") for value in _pattern(self._name(exchange))(header)
-        }
-        return found.pop() if len(found) == 1 else b""  # of two, one was planted
+        self._cookie.expire(exchange)
 
     def _opened(self, value: bytes) -> Sealed | None:
         if not 0 < len(value) <= _MOST_CHARACTERS:
@@ -198,21 +185,6 @@ class Attempts:
                 attempt = msgspec.json.decode(payload, type=Attempt)
                 return _sealed(attempt, payload, key)
         return None
-
-    def _name(self, exchange: Exchange) -> str:
-        if not self._development:
-            return "__Host-openid"
-        server = exchange.scope.get("server")
-        return f"openid-{(server[1] if server else None) or 0}"
-
-    def _send(self, exchange: Exchange, rest: str) -> None:
-        start = self._name(exchange).encode()
-        exchange.response_headers = [
-            (name, said)
-            for name, said in exchange.response_headers
-            if name != b"set-cookie" or not said.startswith(start + b"=")
-        ]
-        exchange.response_headers.append((b"set-cookie", start + rest.encode()))
 
 
 def _sealed(attempt: Attempt, payload: bytes, key: bytes) -> Sealed:
@@ -233,10 +205,3 @@ def _derived(key: bytes, purpose: str, payload: bytes) -> bytes:
 
 def _text(raw: bytes) -> str:
     return urlsafe_b64encode(raw).rstrip(b"=").decode()
-
-
-@lru_cache(maxsize=16)
-def _pattern(name: str) -> Callable[[bytes], list[bytes]]:
-    """Return the function that finds every value of a cookie in a ``Cookie`` header."""
-    stem = re.escape(name.encode())
-    return re.compile(rb"(?:^|;)[ \t]*+" + stem + rb"[ \t]*+=([^;]*+)").findall

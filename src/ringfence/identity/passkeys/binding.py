@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Callable
-from functools import lru_cache
 
 from ringfence.exchange import Exchange
+from ringfence.identity.browser_cookie import BrowserCookie
 
 _BYTES = 32
 _VALUE = re.compile(rb"[A-Za-z0-9_-]{43}")
@@ -29,47 +28,18 @@ class BrowserBinding:
     """
 
     def __init__(self, lifetime: int, *, development: bool) -> None:
-        self._development = development
-        secure = "" if development else "; Secure"
-        self._attributes = (
-            f"; Max-Age={lifetime}; Path=/{secure}; HttpOnly; SameSite=Strict"
-        ).encode()
+        self._cookie = BrowserCookie(
+            "passkey", lifetime, development=development, same_site="Strict"
+        )
 
     def read(self, exchange: Exchange) -> bytes:
         """Return the browser's name, empty if it has none that we would give."""
-        header = exchange.headers.get(b"cookie")
-        if header is None:
-            return b""
-        found = {
-            value.strip(b" \t") for value in _pattern(self._name(exchange))(header)
-        }
-        value = found.pop() if len(found) == 1 else b""
+        value = self._cookie.read(exchange)
         return value if _VALUE.fullmatch(value) else b""
 
     def keep(self, exchange: Exchange) -> bytes:
         """Return the browser's name, a new one if it has none, and have it kept for
         another while: ceremonies in other tabs go on."""
         value = self.read(exchange) or secrets.token_urlsafe(_BYTES).encode()
-        start = self._name(exchange) + b"="
-        exchange.response_headers = [
-            (name, said)
-            for name, said in exchange.response_headers
-            if name != b"set-cookie" or not said.startswith(start)
-        ]
-        exchange.response_headers.append(
-            (b"set-cookie", start + value + self._attributes)
-        )
+        self._cookie.write(exchange, value)
         return value
-
-    def _name(self, exchange: Exchange) -> bytes:
-        if not self._development:
-            return b"__Host-passkey"
-        server = exchange.scope.get("server")
-        return b"passkey-%d" % ((server[1] if server else None) or 0)
-
-
-@lru_cache(maxsize=16)
-def _pattern(name: bytes) -> Callable[[bytes], list[bytes]]:
-    """Return the function that finds every value of a cookie in a ``Cookie`` header."""
-    stem = re.escape(name)
-    return re.compile(rb"(?:^|;)[ \t]*+" + stem + rb"[ \t]*+=([^;]*+)").findall
