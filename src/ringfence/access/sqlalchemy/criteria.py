@@ -124,10 +124,14 @@ class Criterion:
     def _should_include(self, compile_state: object) -> bool:
         return True
 
-    def _resolve_where_criteria(self, ext_info: object) -> ColumnElement[bool]:
+    def _resolve_where_criteria(self, ext_info: Any) -> ColumnElement[bool]:
         if self._expression is None:
             self._expression = self._write()
-        return self._expression
+        if not ext_info.is_aliased_class:
+            return self._expression
+        # SQLAlchemy does so by itself, except in an ON that somebody has written out.
+        adapted: ColumnElement[bool] = ext_info._adapter.traverse(self._expression)  # noqa: SLF001 - as SQLAlchemy does
+        return adapted
 
 
 class Filter(CriteriaOption):
