@@ -1,4 +1,8 @@
-"""A server, and a shop of two customers in it."""
+"""A server, and a shop of two customers in it.
+
+Ids count as the server's rows do: with a pattern in the filter, its ``update_many`` and
+``delete_many`` take the one for the other, and would change nothing.
+"""
 
 import inspect
 

@@ -10,8 +10,9 @@ from pymongo.monitoring import CommandListener
 from tests.access.mongo.conftest import ALICE, owned
 
 from ringfence import Principal, access
+from ringfence.errors import OwnershipRefusedError
 
-PATTERN = "^alice(?![\\s\\S])"
+PATTERN = "^alice$"
 MINE = {"owner_id": {"$eq": "alice", "$regex": PATTERN}}
 BORN = {"owner_id": {"$gte": "alice", "$lte": "alice", "$regex": PATTERN}}
 LOOSE = {"locale": "en", "strength": 1}
@@ -129,11 +130,11 @@ def test_changes(sent):
 
 
 @pytest.mark.parametrize(
-    "name", ["a.b", "a|b", "(a)", "a\n", "^a$", "$owner_id", "\\Qa\\E", "é", "a" * 200]
+    "name", ["a.b", "a|b", "(a)", "a\nb", "^a$", "$owner_id", "\\Qa\\E", "é", "a" * 200]
 )
 def test_ids_are_no_patterns(sent, raw, name):
     """Whatever an id is made of, it means itself and nothing else."""
-    other = name + "\n"
+    other = name + "x"
     raw.orders.insert_many(
         [{"_id": 80, "owner_id": name}, {"_id": 81, "owner_id": other}]
     )
@@ -142,6 +143,16 @@ def test_ids_are_no_patterns(sent, raw, name):
         assert [each["_id"] for each in documents.orders.find()] == [80]
     command = sent(lambda c: c.find_one(), Principal(name))
     assert command["filter"]["owner_id"]["$eq"] == name
+
+
+@pytest.mark.parametrize(
+    "principal", [Principal("a\n"), Principal("a", tenant="b\n"), Principal("\n")]
+)
+def test_ids_that_end_in_a_line_feed_are_refused(raw, principal):
+    """The end of a pattern would overlook it."""
+    documents = owned(raw)
+    with access.acting_as(principal), pytest.raises(OwnershipRefusedError):
+        documents.orders.find()
 
 
 def test_an_object_id_is_nobodys(raw):

@@ -1,7 +1,9 @@
 """What is declared of collections, who sees what of them, and the one way round."""
 
+import bson
 import pymongo
 import pytest
+from bson.raw_bson import RawBSONDocument
 from tests.access.mongo.conftest import ALICE, BOB, DECLARED, OLGA, ROWS, owned
 
 from ringfence import Principal, access, unscoped
@@ -203,6 +205,44 @@ def test_the_callers_document_gets_its_id(documents):
             documents.orders.insert_one("n")
         with pytest.raises(TypeError):
             documents.orders.bulk_write(["n"])
+
+
+def test_raw_documents_get_their_owner(documents):
+    """Those of pymongo that cannot be changed are copied."""
+    document = RawBSONDocument(bson.encode({"n": 1}))
+    with access.acting_as(ALICE):
+        added = documents.orders.insert_one(document)
+        assert documents.orders.find_one(added.inserted_id)["owner_id"] == "alice"
+    assert "_id" not in document
+
+
+def test_a_pipeline_does_not_upsert(documents):
+    """What it would insert is not known."""
+    stages = [{"$set": {"n": 1}}]
+    with access.acting_as(ALICE), pytest.raises(OwnershipRefusedError, match="upsert"):
+        documents.orders.update_one({"_id": 9}, stages, upsert=True)
+
+
+def test_values_are_compared_with_those_of_the_rule(raw):
+    """Text and truth, for reading and for what is left behind."""
+    shared = access.matching(status="open", shared=True)
+    documents = OwnedDatabase(raw, {"notes": access.rows(shared, write=shared)})
+    documents.bind({}, print)
+    raw.notes.insert_many(
+        [
+            {"_id": 4, "status": "open", "shared": True},
+            {"_id": 5, "status": "opened", "shared": True},
+            {"_id": 6, "status": "open", "shared": False},
+        ]
+    )
+    with access.acting_as(ALICE):
+        assert ids(documents.notes.find()) == ["4"]
+        with pytest.raises(OwnershipRefusedError):
+            documents.notes.update_one({}, {"$set": {"status": "closed"}})
+        with pytest.raises(OwnershipRefusedError):
+            documents.notes.insert_one({"status": "open"})
+        documents.notes.update_many({}, {"$set": {"n": 1}})
+    assert raw.notes.count_documents({"n": 1}) == 1
 
 
 def test_a_taken_id_shows_itself(documents):

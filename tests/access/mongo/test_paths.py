@@ -258,6 +258,10 @@ async def test_the_owner_sees_no_difference(side, raw):
     assert await side(lambda c: c.count_documents({"n": 9}), guarded=True) == 0
     total = [{"$group": {"_id": None, "sum": {"$sum": "$n"}}}]
     assert (await side(lambda c: c.aggregate(total), guarded=True))[0]["sum"] == 1
+    seen = {"$set": {"seen": True}}
+    changed = await side(lambda c: c.update_many({}, seen), guarded=True)
+    assert (changed.matched_count, changed.modified_count) == (1, 1)
+    assert raw.orders.find_one({"seen": True})["_id"] == 1
     added = await side(lambda c: c.insert_one({"n": 5}), guarded=True)
     assert raw.orders.find_one({"_id": added.inserted_id})["owner_id"] == "alice"
     several = await side(

@@ -13,7 +13,7 @@ from ringfence.errors import OwnershipRefusedError
 
 RULES = {name: rule_of(name, said) for name, said in DECLARED.items()}
 REACH = Reach(ALICE, Views(tuple(RULES.values()), {}).of(ALICE), RULES)
-PATTERN = "^alice(?![\\s\\S])"
+PATTERN = "^alice$"
 MINE = {"owner_id": {"$eq": "alice", "$regex": PATTERN}}
 LINES = {"meta.owner": {"$eq": "alice", "$regex": PATTERN}}
 JOIN = {"from": "lines", "localField": "_id", "foreignField": "order", "as": "lines"}

@@ -59,7 +59,7 @@ def _exactly(text: str, *, born: bool) -> Filter:
     """Compare text byte by byte, whatever the collation: under a loose one, the
     caller's or the collection's own, ``alice`` would equal ``Alice``. Patterns know no
     collation; the equality beside it is what an index answers."""
-    return {**_equals(text, born=born), "$regex": f"^{re.escape(text)}(?![\\s\\S])"}
+    return {**_equals(text, born=born), "$regex": f"^{re.escape(text)}$"}
 
 
 def _equals(value: Constant, *, born: bool) -> dict[str, Constant]:
