@@ -174,14 +174,18 @@ def _stamp(
     written: Written,
     principal: Principal | None,
 ) -> None:
-    """Say whose a new row is, where nobody has."""
+    """Say whose a new row is, where nobody has: of several owners, where none is
+    given, so that nobody enters a row of another's as its second owner."""
     if principal is None:
         return
     table = table_of(root)
-    for name, subject in stamped_columns(written.rule.write):
-        column = table.c[name]
-        key = mapper.get_property_by_column(column).key
-        if state.dict.get(key) is None:
+    stamped = [
+        (table.c[name], mapper.get_property_by_column(table.c[name]).key, subject)
+        for name, subject in stamped_columns(written.rule.write)
+    ]
+    given = {subject for _, key, subject in stamped if state.dict.get(key) is not None}
+    for column, key, subject in stamped:
+        if subject not in given:
             value = typed(value_of(principal, subject), kind_of(column))
             if value is not None:
                 setattr(state.obj(), key, value)
