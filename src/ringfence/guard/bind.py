@@ -8,6 +8,7 @@ that allowed the request is its own, before body, dependencies and handshake.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from typing import cast
 
 from ringfence.access.permit import Permit, values_in
 from ringfence.browser.fetch_metadata import SAFE_METHODS
@@ -128,18 +129,15 @@ class NamedEntry(MixedEntry):
         """
         exchange: Exchange | None = scope.get(SCOPE_KEY)
         if exchange is not None and exchange.plan is self.plan:
-            permit = exchange.permitted
-            values = values_in(scope)
-            if isinstance(permit, Permit):
-                denial = permit.refuses(
-                    self.plan.policy, exchange.principal, values or {}
+            permit = cast("Permit", exchange.permitted)  # else nobody gets this far
+            values = values_in(scope) or {}
+            denial = permit.refuses(self.plan.policy, exchange.principal, values)
+            if denial is not None:
+                exchange.denial = exchange.denial or denial
+                raise PlanMismatch(
+                    f"the framework has read {sorted(values)} in the path, for which "
+                    f"{self.plan.policy} does not allow the request"
                 )
-                if denial is not None:
-                    exchange.denial = exchange.denial or denial
-                    raise PlanMismatch(
-                        f"the framework has read {values} in the path, for which "
-                        f"{self.plan.policy} does not allow the request"
-                    )
         return super().__call__(scope, receive, send)
 
 
