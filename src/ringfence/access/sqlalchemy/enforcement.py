@@ -60,16 +60,24 @@ class Demanded:
     """What is demanded of the values of a statement, as it is fast to ask.
 
     Args:
+        statement: its text.
         objection: why it is refused; empty for a statement that may be carried out.
         ids: parameters that have to be the principal's id, nearly always all there is.
         rest: further demands.
     """
 
-    __slots__ = ("ids", "is_simple", "objection", "rest")
+    __slots__ = ("ids", "is_simple", "objection", "reads", "rest")
 
     def __init__(
-        self, objection: str, ids: tuple[int | str, ...], rest: tuple[Demand, ...]
+        self,
+        statement: str,
+        objection: str,
+        ids: tuple[int | str, ...],
+        rest: tuple[Demand, ...],
     ) -> None:
+        # An id that a column of numbers cannot hold is bound as null, which equals
+        # nothing: such a SELECT finds no row. An INSERT would make one.
+        self.reads = statement.lstrip()[:7].upper() == "SELECT "
         self.objection = objection
         self.ids = ids
         self.rest = rest
@@ -149,13 +157,14 @@ class Standing:
         prepared: for their kind.
     """
 
-    __slots__ = ("ids", "prepared", "principal", "tenants", "view")
+    __slots__ = ("ids", "ids_or_null", "prepared", "principal", "tenants", "view")
 
     def __init__(self, principal: Principal | None, prepared: Prepared) -> None:
         self.principal = principal
         self.prepared = prepared
         self.view = prepared.view
         self.ids = _spelled(principal, Subject.ID)
+        self.ids_or_null = self.ids | {None}
         self.tenants = _spelled(principal, Subject.TENANT)
 
     def spelled(self, subject: Subject) -> frozenset[object]:

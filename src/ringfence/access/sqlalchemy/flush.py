@@ -157,14 +157,14 @@ def _before_delete(mapper: AnyMapper, connection: Connection, target: object) ->
 
 
 def _loaded(state: State, context: Any) -> None:
-    session = context.session
+    # Without a context an object was merged or written, which is looked at elsewhere.
+    session = None if context is None else context.session
     if getattr(session, "verifies", False):
         session.look_at(state)
 
 
 def _refreshed(state: State, context: Any, names: object) -> None:  # noqa: ARG001 - SQLAlchemy's signature
-    if context is not None:  # what a flush fetches is what it has verified
-        _loaded(state, context)
+    _loaded(state, context)
 
 
 def _stamp(

@@ -82,8 +82,9 @@ class Wall:
         known = standing.prepared.demanded.get(statement)
         if known is None:
             known = self._judged(statement, standing)
+        mine = standing.ids_or_null if known.reads else standing.ids
         for key in known.ids:
-            if not _within(parameters, key, standing.ids):
+            if not _within(parameters, key, mine):
                 self._refuse(statement, context, standing)
         if known.is_simple:
             return
@@ -101,7 +102,7 @@ class Wall:
             for demand in verdict.demands
             if not (isinstance(demand, Bound) and demand.value is Subject.ID)
         )
-        found = Demanded(verdict.objection, ids, rest)
+        found = Demanded(statement, verdict.objection, ids, rest)
         kept = standing.prepared.demanded
         if len(kept) >= _MOST_KEPT:
             kept.clear()
