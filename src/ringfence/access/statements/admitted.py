@@ -28,7 +28,7 @@ _RUNNING = re.compile(
     r"(query|cursor|table|schema|database)_to_xml|dblink|lo_|lo(read|write|import|export)"
     r"|pg_(read|ls|file|stat_file|logical|execute|reload|rotate|promote|terminate|cancel"
     r"|create|drop|advisory_unlock_all|stat_get|current_logfile|export|import|start"
-    r"|switch|replication|largeobject)"
+    r"|switch|replication|largeobject|prepared|cursor)"
     r"|ts_stat$|ts_rewrite$|set_config$|crosstab|connectby|load_extension$|load_file$"
     r"|readfile$|writefile$|edit$|eval$|fts[0-9]_tokenizer$|sys_(eval|exec|get|set)"
     r"|get_raw_page|heap_page|bt_page|txid_status$|xmltable$|sqlite_dbpage|zipfile"
@@ -60,6 +60,11 @@ _HARMLESS_SETTINGS = _names(
 _PASSING = _names(
     "BEGIN COMMIT ROLLBACK SAVEPOINT RELEASE END ABORT START SHOW ANALYZE COMMENT "
     "DEALLOCATE LISTEN NOTIFY UNLISTEN DESCRIBE DESC"
+)
+# Within one that passes, another could be carried out: MariaDB's `ANALYZE DELETE`.
+_VERBS = _names(
+    "SELECT INSERT UPDATE DELETE REPLACE MERGE CALL EXECUTE DO WITH HANDLER LOAD "
+    "PROCESSLIST REPLICA SLAVE BINLOG INHERITS OF VALUES GRANT TRIGGER VIEW"
 )
 _CREATED = _names("TABLE INDEX SCHEMA SEQUENCE TYPE DOMAIN")
 _READ = _names("SELECT WITH VALUES INSERT UPDATE DELETE ( TABLE")
@@ -115,58 +120,41 @@ def passes(tokens: Sequence[Token], dialect: str) -> bool:
     Raises:
         ObjectionError: it is neither.
     """
-    words = [token.text.upper() for token in tokens[:6]]
+    words = [token.text.upper() for token in tokens]
     first, second = (*words, "", "")[:2]
-    if not first or first in _PASSING:
-        return True
     if first in _READ:
         return False
-    match first:
-        case "PRAGMA" if dialect == "sqlite":
-            name = tokens[3] if len(tokens) > 3 and words[2] == "." else tokens[1]  # noqa: PLR2004 - PRAGMA schema . name
-            if (name.value or name.text).lower() in _READING_PRAGMAS:
-                return True
-        case "SET" | "RESET":
-            if _is_harmless_setting(words[1:], tokens):
-                return True
-        case "CREATE":
-            if _is_harmless_creation(tokens):
-                return True
-        case _:
-            pass
+    plain = not _VERBS & set(words[1:])
+    if not first or (plain and _is_harmless(first, words[1:], tokens, dialect)):
+        return True
     raise ObjectionError(
         f"{first} {second} is refused, since it could reach rows that are "
         f"another's: send it with a connection of its own, {WAY_ROUND}."
     )
 
 
-def _is_harmless_setting(words: Sequence[str], tokens: Sequence[Token]) -> bool:
-    scope = bool(words) and words[0] in ("LOCAL", "SESSION", "GLOBAL")
-    named = words[1:] if scope else words
-    if not named or "," in (token.text for token in tokens) or "GLOBAL" in words:
+def _is_harmless(
+    first: str, rest: Sequence[str], tokens: Sequence[Token], dialect: str
+) -> bool:
+    match first:
+        case "PRAGMA" if dialect == "sqlite":
+            name = tokens[3 if rest[1:2] == ["."] else 1 :][:1]
+            return any(
+                (one.value or one.text).lower() in _READING_PRAGMAS for one in name
+            )
+        case "SET" | "RESET":
+            return _is_harmless_setting(rest)
+        case "CREATE":
+            kind = rest[1:2] if rest[:1] == ["UNIQUE"] else rest[:1]
+            return bool(_CREATED.intersection(kind))
+        case _:
+            return first in _PASSING
+
+
+def _is_harmless_setting(words: Sequence[str]) -> bool:
+    named = words[1:] if words[:1] in (["LOCAL"], ["SESSION"]) else words
+    if not named or "," in words:
         return False
     if named[0] == "CHARACTERISTICS":  # SET SESSION CHARACTERISTICS AS TRANSACTION
         return True
-    plain = len(named) < 2 or named[1] != "."  # noqa: PLR2004 - the sign after the name
-    return plain and named[0].lower() in _HARMLESS_SETTINGS
-
-
-def _is_harmless_creation(tokens: Sequence[Token]) -> bool:
-    words = [token.text.upper() for token in tokens]
-    rest = words[2:] if words[1:2] == ["UNIQUE"] else words[1:]
-    return (
-        bool(rest)
-        and rest[0] in _CREATED
-        and not {
-            "SELECT",
-            "EXECUTE",
-            "INHERITS",
-            "OF",
-            "VALUES",
-            "INSERT",
-            "GRANT",
-            "TRIGGER",
-            "VIEW",
-        }
-        & set(words)
-    )
+    return named[1:2] != ["."] and named[0].lower() in _HARMLESS_SETTINGS

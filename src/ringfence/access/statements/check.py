@@ -245,6 +245,9 @@ def _check_words(tokens: Sequence[Token], dialect: str) -> None:
     words = {token.text.upper() for token in tokens if token.kind == "word"}
     if dialect == "mysql" and "XOR" in words:
         raise ObjectionError("XOR binds in more than one way: write AND, OR and NOT.")
+    if dialect != "postgres" and "TABLE" in words:
+        # MySQL: `SELECT 1 UNION TABLE orders`.
+        raise ObjectionError("TABLE cannot be read: write SELECT * FROM.")
     if "INTO" in words and tokens[0].text.upper() in ("SELECT", "("):
         raise ObjectionError(
             f"SELECT ... INTO writes where nobody looks: use INSERT, {WAY_ROUND}."

@@ -298,6 +298,7 @@ class Reader:
         for name in ("expressions", "windows", "locks"):
             for part in node.args.get(name) or ():
                 self._expression(part, scope, names)
+        self._locked(node, scope)
         # With an aggregate there is a row even where nothing fulfils the conditions.
         order = node.args.get("order")
         computed = [*node.expressions, *([order] if order is not None else [])]
@@ -307,6 +308,13 @@ class Reader:
             or any(item.find(exp.Func) for item in computed)
         )
         return Relation(self._outputs(node, scope), scope)
+
+    def _locked(self, node: exp.Select, scope: Scope) -> None:
+        """Read FOR UPDATE OF: it names sources, and no further tables."""
+        for lock in node.args.get("locks") or ():
+            for table in lock.expressions:
+                if self._catalogue.folded(table.this) in scope.sources:
+                    self._enter(table, frozenset({"this"}))
 
     def _outputs(
         self, node: exp.Select, scope: Scope
