@@ -83,6 +83,8 @@ def printed(folder, page, file, which=-1):
         DOCS / "guides" / "identity" / "browser-client.md",
         DOCS / "guides" / "ownership" / "fields.md",
         DOCS / "guides" / "ownership" / "routes.md",
+        DOCS / "guides" / "ownership" / "mongo.md",
+        DOCS / "guides" / "ownership" / "ids.md",
     ],
 )
 def test_every_block_runs_in_its_turn(tmp_path, page):
