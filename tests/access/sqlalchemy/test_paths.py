@@ -1,0 +1,56 @@
+"""Every way to a row: reached without the wall, and by nobody else with it."""
+
+import pytest
+from tests.access.sqlalchemy.paths.page import PAGE, render
+from tests.access.sqlalchemy.paths.places import (
+    THROUGH,
+    all_paths,
+    walk_bare,
+    walk_guarded,
+    wrong,
+)
+
+PATHS = all_paths("sqlite")
+GROUPS = sorted({path.group for path in PATHS})
+
+
+@pytest.fixture(scope="module")
+def bare(tmp_path_factory):
+    return walk_bare(tmp_path_factory.mktemp("bare"), PATHS)
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory):
+    return walk_guarded(tmp_path_factory.mktemp("guarded"), PATHS)
+
+
+def test_there_are_enough():
+    """At least those that research has found the usual recipe to let through."""
+    assert len(PATHS) >= 130
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_each_reaches_the_row_where_there_is_no_wall(bare, group):
+    """No path is in the table that would lead nowhere anyhow."""
+    assert not [
+        f"{path.name}: {bare[path.name]}"
+        for path in PATHS
+        if path.group == group and bare[path.name].what != THROUGH
+    ]
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_none_gets_through(guarded, group):
+    """Nothing of another's is read, changed, given or taken; and with one's own rows
+    everything is as in plain SQLAlchemy, or is refused where the table says so."""
+    assert not [
+        said
+        for path in PATHS
+        if path.group == group and (said := wrong(path, guarded[path.name]))
+    ]
+
+
+def test_page_is_up_to_date(guarded):
+    """What is stated is what was tried; python -m tests.access.sqlalchemy.paths.page
+    writes it."""
+    assert PAGE.read_text("utf-8") == render(guarded)
