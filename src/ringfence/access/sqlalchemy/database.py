@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from itertools import islice
 from typing import Any
 
 from sqlalchemy import Engine
@@ -90,7 +91,9 @@ class Database:
         sync = engine.sync_engine if isinstance(engine, AsyncEngine) else engine
         for mapper in self._enforcement.mappers:
             listen(mapper)
-        for mapper in self._enforcement.mappers[:1]:
+        # One that stands alone: no UPDATE reaches over two tables of one class.
+        alone = (one for one in self._enforcement.mappers if one.inherits is None)
+        for mapper in islice(alone, 1):
             test_filter(mapper, sync.dialect)
         self._wall = Wall(sync, self._enforcement)
         keep_closed(sync)
