@@ -85,6 +85,7 @@ def printed(folder, page, file, which=-1):
         DOCS / "guides" / "ownership" / "routes.md",
         DOCS / "guides" / "ownership" / "mongo.md",
         DOCS / "guides" / "ownership" / "ids.md",
+        DOCS / "guides" / "ownership" / "statements.md",
     ],
 )
 def test_every_block_runs_in_its_turn(tmp_path, page):
