@@ -6,6 +6,10 @@ from tests.access.sqlalchemy.models import Base
 
 from ringfence.access.sqlalchemy.resolve import resolved
 
+MINE = "(order_id = id in orders where owner_id = id)"
+PAIRS = "order_id = order_id and position = position"
+MEMBERS = "(id = team_id in memberships where account_id = id)"
+
 
 @pytest.fixture(scope="module")
 def rules():
@@ -16,21 +20,19 @@ def rules():
     ("table", "read"),
     [
         ("orders", "owner_id = id"),
-        ("order_lines", "(order_id = id in orders where owner_id = id)"),
+        ("order_lines", MINE),
         ("notes", "(author_id = id | editor_id = id)"),
         ("articles", "(published = True | author_id = id)"),
         ("products", "all rows"),
-        ("teams", "(id = team_id in memberships where account_id = id)"),
+        ("teams", MEMBERS),
         (
             "projects",
-            "(team_id = id in teams where "
-            "(id = team_id in memberships where account_id = id))",
+            f"(team_id = id in teams where {MEMBERS})",
         ),
         ("reports", "(id = id in documents where owner_id = id)"),
         (
             "line_details",
-            "(order_id = order_id and position = position in order_lines where "
-            "(order_id = id in orders where owner_id = id))",
+            f"({PAIRS} in order_lines where {MINE})",
         ),
     ],
 )

@@ -79,6 +79,8 @@ class Verifying(Protocol):
 
     def remember(self, state: State) -> None: ...
 
+    def remember_key(self, table: str, values: Row) -> None: ...
+
     def look_at(self, state: State) -> None: ...
 
     def loaded(
@@ -116,6 +118,8 @@ def _before_insert(mapper: AnyMapper, connection: Connection, target: object) ->
     _stamp(state, mapper, root, written, session.principal)
     verifier = Verifier(session, connection)
     verifier.verify_after(root, written, _current(state, mapper, root), target)
+    if mapper is not root:  # the other half of a row follows before it is inserted
+        session.remember(state)
 
 
 def _after_insert(mapper: AnyMapper, connection: Connection, target: object) -> None:  # noqa: ARG001 - SQLAlchemy's signature
@@ -158,9 +162,8 @@ def _before_delete(mapper: AnyMapper, connection: Connection, target: object) ->
 
 def _loaded(state: State, context: Any) -> None:
     # Without a context an object was merged or written, which is looked at elsewhere.
-    session = None if context is None else context.session
-    if getattr(session, "verifies", False):
-        session.look_at(state)
+    if context is not None and getattr(context.session, "verifies", False):
+        context.session.look_at(state)
 
 
 def _refreshed(state: State, context: Any, names: object) -> None:  # noqa: ARG001 - SQLAlchemy's signature
@@ -212,6 +215,10 @@ class Verifier:
         if left == ALWAYS:
             return
         if left != NEVER and self._is_true(left, mapper, row, target):
+            for part in left.parts if isinstance(left, All) else (left,):
+                if isinstance(part, Linked):
+                    key = {there: row[here] for here, there in part.pairs}
+                    self._session.remember_key(part.table, key)
             return
         rule = written.rule
         refuse(

@@ -24,6 +24,7 @@ from ringfence.access.sqlalchemy.enforcement import (
     table_of,
 )
 from ringfence.access.sqlalchemy.flush import UNKNOWN, Verifier
+from ringfence.errors import OwnershipRefusedError
 from ringfence.principal import Principal
 
 State = InstanceState[Any]
@@ -225,8 +226,13 @@ class OwnedSession(Session):
     def judge_attached(self, state: State) -> None:
         """Refuse an object that says that it is somebody else's: stops what a cache has
         of one principal from being given to another."""
-        if not self.is_lifted and state.session is self:
+        if self.is_lifted or state.session is not self:
+            return
+        try:
             Verifier(self, None).verify_told(state)
+        except OwnershipRefusedError:
+            self.expunge(state.obj())
+            raise
 
     def flush(self, objects: Any = None) -> None:
         """Verify, then write."""
@@ -268,6 +274,12 @@ class OwnedSession(Session):
             key = tuple(mapper.primary_key_from_instance(state.obj()))
         for one in mapper.iterate_to_root():
             self._written.add((table_of(one).fullname, *key))
+
+    def remember_key(self, table: str, values: Mapping[str, object]) -> None:
+        """Keep the key of a row that was asked for, and may be written."""
+        names = self.enforcement.by_table[table].key
+        if set(names) == set(values):
+            self._written.add((table, *(values[name] for name in names)))
 
     def loaded(
         self, table: str, values: Mapping[str, object]
