@@ -39,9 +39,10 @@ def load_settings() -> Settings:
 
 def create(settings: Settings) -> Guard:
     """Build the shop. No file is opened before the start-up."""
-    shop = build(Database(settings.data / "shop.db"))
+    database = Database(settings.data / "shop.db")
+    shop = build(database)
     describe(shop, development=settings.development)
-    guard = Guard(shop, settings, rules=RULES)
+    guard = Guard(shop, settings, rules=RULES, data=database.owned)
     shop.state.accounts = guard.accounts
     shop.state.exports = Exports(settings.data / "exports")
     return guard
@@ -70,4 +71,3 @@ async def _lifespan(shop: FastAPI) -> AsyncIterator[None]:
     database: Database = shop.state.database
     await database.prepare()
     yield
-    await database.close()

@@ -5,7 +5,8 @@ that twenty at once are twenty in a row; the balance is compared inside the stat
 that lowers it; and the table itself refuses to go below nought.
 
 Credit is sent to an *address* and waits there. Whether an account has that address is
-not told, neither by the answer nor by a refusal.
+not told, neither by the answer nor by a refusal. What waits is its sender's until it
+is collected, hence ``unscoped`` where an address asks for it.
 
 Not covered: proof that whoever signs up with an address owns it. A shop with real
 money confirms addresses by mail first.
@@ -24,19 +25,22 @@ from examples.shop.people import Account, address_key
 from examples.shop.problems import not_enough_credit
 from examples.shop.shapes import NewTransfer
 from examples.shop.storage.tables import Transfer, Wallet
+from ringfence import unscoped
 
+WAITING = "credit waits at an address"
 WELCOME = 10_000  # cents
 
 
 async def balance(db: AsyncSession, account: Account) -> int:
     """Return what the account could spend now, in cents. Changes nothing."""
     kept = await db.scalar(select(Wallet.balance).where(Wallet.owner_id == account.id))
-    waiting = await db.scalar(
-        select(func.coalesce(func.sum(Transfer.amount), 0)).where(
-            Transfer.recipient == address_key(account.email),
-            Transfer.collected_by.is_(None),
+    with unscoped(WAITING):
+        waiting = await db.scalar(
+            select(func.coalesce(func.sum(Transfer.amount), 0)).where(
+                Transfer.recipient == address_key(account.email),
+                Transfer.collected_by.is_(None),
+            )
         )
-    )
     return (WELCOME if kept is None else kept) + (waiting or 0)
 
 
@@ -44,7 +48,7 @@ async def send(db: AsyncSession, account: Account, new: NewTransfer) -> Transfer
     await _collect(db, account)
     covered = await db.execute(
         update(Wallet)
-        .where(Wallet.owner_id == account.id, Wallet.balance >= new.amount)
+        .where(Wallet.balance >= new.amount)
         .values(balance=Wallet.balance - new.amount)
         .returning(Wallet.balance)
     )
@@ -52,7 +56,6 @@ async def send(db: AsyncSession, account: Account, new: NewTransfer) -> Transfer
         raise not_enough_credit()
     transfer = Transfer(
         id=fresh_id(),
-        owner_id=account.id,
         recipient=address_key(new.to),
         amount=new.amount,
         sent=time.time(),
@@ -62,16 +65,9 @@ async def send(db: AsyncSession, account: Account, new: NewTransfer) -> Transfer
     return transfer
 
 
-async def sent_by(
-    db: AsyncSession, owner_id: str, *, limit: int = 20
-) -> list[Transfer]:
-    query = (
-        select(Transfer)
-        .where(Transfer.owner_id == owner_id)
-        .order_by(Transfer.sent.desc(), Transfer.id)
-        .limit(limit)
-    )
-    return list(await db.scalars(query))
+async def sent(db: AsyncSession, *, limit: int = 20) -> list[Transfer]:
+    query = select(Transfer).order_by(Transfer.sent.desc(), Transfer.id)
+    return list(await db.scalars(query.limit(limit)))
 
 
 async def _collect(db: AsyncSession, account: Account) -> None:
@@ -81,17 +77,15 @@ async def _collect(db: AsyncSession, account: Account) -> None:
         .values(owner_id=account.id, balance=WELCOME)
         .on_conflict_do_nothing()
     )
-    collected = await db.scalars(
-        update(Transfer)
-        .where(
-            Transfer.recipient == address_key(account.email),
-            Transfer.collected_by.is_(None),
+    with unscoped(WAITING):
+        found = await db.scalars(
+            update(Transfer)
+            .where(
+                Transfer.recipient == address_key(account.email),
+                Transfer.collected_by.is_(None),
+            )
+            .values(collected_by=account.id)
+            .returning(Transfer.amount)
         )
-        .values(collected_by=account.id)
-        .returning(Transfer.amount)
-    )
-    await db.execute(
-        update(Wallet)
-        .where(Wallet.owner_id == account.id)
-        .values(balance=Wallet.balance + sum(collected))
-    )
+        collected = sum(found)
+    await db.execute(update(Wallet).values(balance=Wallet.balance + collected))

@@ -10,11 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from examples.shop.exports import Exports
 from examples.shop.people import Accounts
-
-
-async def _reading(request: Request) -> AsyncIterator[AsyncSession]:
-    async with request.app.state.database.reading() as session:
-        yield session
+from ringfence import current
 
 
 async def _writing(request: Request) -> AsyncIterator[AsyncSession]:
@@ -32,9 +28,11 @@ def _shelf(request: Request) -> Exports:
     return exports
 
 
+# The guard opens it for whoever has sent the request, and closes it afterwards.
+Reading = Annotated[AsyncSession, Depends(current.database)]
+
 # scope="function": committed before the answer leaves. The default commits afterwards,
 # and a customer could hold a receipt for an order that was never written.
-Reading = Annotated[AsyncSession, Depends(_reading, scope="function")]
 Writing = Annotated[AsyncSession, Depends(_writing, scope="function")]
 Shelf = Annotated[Exports, Depends(_shelf)]
 People = Annotated[Accounts, Depends(_accounts)]

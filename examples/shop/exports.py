@@ -44,7 +44,7 @@ class Exports:
 
     async def make(self, db: AsyncSession, owner_id: str, new: NewExport) -> Export:
         """Write the customer's orders under the name that they chose, and pack it."""
-        mine = await orders.of_owner(db, owner_id, Window(limit=100))
+        mine = await orders.mine(db, Window(limit=100))
         return await self._pack(owner_id, new.name, mine)
 
     async def _pack(self, owner_id: str, name: str, mine: list[Order]) -> Export:

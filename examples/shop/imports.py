@@ -14,12 +14,12 @@ from ringfence import xml
 MOST = 50  # orders in one list
 
 
-async def place_all(db: AsyncSession, owner_id: str, document: bytes) -> list[Order]:
+async def place_all(db: AsyncSession, document: bytes) -> list[Order]:
     """Place every order of a list, or none of them.
 
     The list is ``<orders><order product="kale" quantity="2"/>...</orders>``.
     """
-    return [await orders.place(db, owner_id, new) for new in _read(document)]
+    return [await orders.place(db, new) for new in _read(document)]
 
 
 def _read(document: bytes) -> list[NewOrder]:

@@ -46,14 +46,11 @@ async def of_product(
     return [_signed(review, name) for review, name in rows]
 
 
-async def write(
-    db: AsyncSession, owner_id: str, product_id: str, new: NewReview
-) -> SignedReview:
+async def write(db: AsyncSession, product_id: str, new: NewReview) -> SignedReview:
     await catalogue.read(db, product_id)
     review = Review(
         id=fresh_id(),
         product_id=product_id,
-        owner_id=owner_id,
         stars=new.stars,
         text=new.text,
         form=new.form,
@@ -61,7 +58,7 @@ async def write(
     )
     db.add(review)
     await db.flush()
-    profile = await db.get(Profile, owner_id)
+    profile = await db.get(Profile, review.owner_id)
     return _signed(review, profile.name if profile else None)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from contextlib import asynccontextmanager
 from types import SimpleNamespace
 
@@ -9,6 +10,7 @@ import pytest
 from examples.shop import catalogue, credit, exports, orders, people
 from examples.shop.api import admin as api_admin
 from examples.shop.api import orders as api_orders
+from examples.shop.api import users as api_users
 from examples.shop.problems import ShopError, not_found
 from examples.shop.shapes import Incoming, OrderView, UserView
 from examples.shop.storage.tables import Order, Profile, Transfer, Wallet
@@ -77,14 +79,14 @@ async def _all_orders(shop):
 
 
 def read_without_owner(shop, patch):
-    async def read(db, owner_id, order_id):
+    async def read(db, order_id):
         return await _any_order(shop, order_id)
 
     patch.setattr(api_orders, "orders", _with(orders, read=read))
 
 
 def raw_sql_by_id(shop, patch):
-    async def read(db, owner_id, order_id):
+    async def read(db, order_id):
         async with around(shop) as plain:
             statement = text("SELECT * FROM orders WHERE id = :id")
             row = (await plain.execute(statement, {"id": order_id})).first()
@@ -96,24 +98,24 @@ def raw_sql_by_id(shop, patch):
 
 
 def list_of_everybody(shop, patch):
-    async def of_owner(db, owner_id, window):
+    async def mine(db, window):
         return await _all_orders(shop)
 
-    patch.setattr(api_orders, "orders", _with(orders, of_owner=of_owner))
+    patch.setattr(api_orders, "orders", _with(orders, mine=mine))
 
 
 def page_of_everybody(shop, patch):
     """Only the page forgets; the API is as it was."""
 
-    async def sent_by(db, owner_id, *, limit=20):
+    async def sent(db, *, limit=20):
         async with around(shop) as plain:
             return list(await plain.scalars(select(Transfer)))
 
-    patch.setattr(credit, "sent_by", sent_by)
+    patch.setattr(credit, "sent", sent)
 
 
 def change_without_owner(shop, patch):
-    async def change(db, owner_id, order_id, to):
+    async def change(db, order_id, to):
 
         async with around(shop) as plain:
             changing = update(Order).where(Order.id == order_id)
@@ -126,11 +128,11 @@ def change_without_owner(shop, patch):
 def cancel_without_owner(shop, patch):
     """It answers 404 to whom the order does not belong, and deletes it."""
 
-    async def cancel(db, owner_id, order_id):
+    async def cancel(db, order_id):
         order = await _any_order(shop, order_id)
         async with around(shop) as plain:
             await plain.execute(delete(Order).where(Order.id == order_id))
-        if order.owner_id != owner_id:
+        if order.owner_id != current.principal().id:
             raise not_found("order")
 
     patch.setattr(orders, "cancel", cancel)
@@ -140,8 +142,8 @@ def bulk_update(shop, patch):
     """Whoever changes one order of theirs changes everybody's."""
     change = orders.change
 
-    async def change_all(db, owner_id, order_id, to):
-        changed = await change(db, owner_id, order_id, to)
+    async def change_all(db, order_id, to):
+        changed = await change(db, order_id, to)
         await db.commit()
         async with around(shop) as plain:
             await plain.execute(update(Order).values(quantity=to.quantity))
@@ -161,40 +163,32 @@ def another_s_export(shop, patch):
 
 
 def export_of_everybody(shop, patch):
-    async def of_owner(db, owner_id, window):
+    async def mine(db, window):
         return await _all_orders(shop)
 
-    patch.setattr(exports, "orders", _with(orders, of_owner=of_owner))
+    patch.setattr(exports, "orders", _with(orders, mine=mine))
 
 
 def visible_to_everybody(shop, patch):
-    async def visible(accounts, viewer, account_id):
-        return await people.account_of(accounts, account_id)
-
-    patch.setattr(people, "visible_account", visible)
-    _profiles_around(shop, patch)
+    _open_profiles(patch, "GET")
 
 
 def named_by_everybody(shop, patch):
-    async def own(accounts, viewer, account_id):
-        return await people.account_of(accounts, account_id)
-
     async def rename(db, owner_id, name):
-
         async with around(shop) as plain:
             await plain.merge(Profile(owner_id=owner_id, name=name))
 
-    patch.setattr(people, "own_account", own)
+    _open_profiles(patch, "PATCH")
     patch.setattr(people, "rename", rename)
 
 
-def _profiles_around(shop, patch):
-    async def name_of(db, owner_id):
-        async with around(shop) as plain:
-            query = select(Profile.name).where(Profile.owner_id == owner_id)
-            return await plain.scalar(query) or ""
-
-    patch.setattr(people, "name_of", name_of)
+def _open_profiles(patch, method):
+    """Ask of whoever wants a profile no more than to have signed in."""
+    for route in api_users.router.routes:
+        if method in route.methods:
+            endpoint = require(signed_in)(inspect.unwrap(route.endpoint))
+            patch.setattr(route, "endpoint", endpoint)
+            patch.setattr(route.dependant, "call", endpoint)
 
 
 def counts_of_everybody(shop, patch):
@@ -207,14 +201,14 @@ def counts_of_everybody(shop, patch):
 
 
 def cached_across_users(shop, patch):
-    of_owner, kept = orders.of_owner, []
+    mine, kept = orders.mine, []
 
-    async def cached(db, owner_id, window):
+    async def cached(db, window):
         if not kept:
-            kept.append(await of_owner(db, owner_id, window))
+            kept.append(await mine(db, window))
         return kept[0]
 
-    patch.setattr(api_orders, "orders", _with(orders, of_owner=cached))
+    patch.setattr(api_orders, "orders", _with(orders, mine=cached))
 
 
 # Answers that tell.
@@ -223,11 +217,11 @@ def cached_across_users(shop, patch):
 def _telling(shop, patch, error):
     read = orders.read
 
-    async def reading(db, owner_id, order_id):
+    async def reading(db, order_id):
         order = await _load(shop, order_id)
-        if order is not None and order.owner_id != owner_id:
+        if order is not None and order.owner_id != current.principal().id:
             raise error
-        return await read(db, owner_id, order_id)
+        return await read(db, order_id)
 
     patch.setattr(orders, "read", reading)
 

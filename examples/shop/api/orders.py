@@ -8,7 +8,7 @@ from examples.shop import orders
 from examples.shop.api.answers import REFUSED, SIGNED_OUT, TOO_OFTEN, UNKNOWN
 from examples.shop.dependencies import Reading, Writing
 from examples.shop.shapes import NewOrder, OrderChange, OrderView, Window
-from ringfence import access, current, limit
+from ringfence import access, limit
 
 router = APIRouter(
     prefix="/orders",
@@ -20,7 +20,7 @@ router = APIRouter(
 
 @router.get("", response_model=list[OrderView])
 async def list_orders(db: Reading, window: Annotated[Window, Query()]) -> object:
-    return await orders.of_owner(db, current.principal().id, window)
+    return await orders.mine(db, window)
 
 
 @router.post(
@@ -31,21 +31,21 @@ async def list_orders(db: Reading, window: Annotated[Window, Query()]) -> object
 )
 @limit("60/minute", by="account")
 async def place_order(new: NewOrder, db: Writing, response: Response) -> object:
-    order = await orders.place(db, current.principal().id, new)
+    order = await orders.place(db, new)
     response.headers["Location"] = f"/api/orders/{order.id}"
     return order
 
 
 @router.get("/{order_id}", response_model=OrderView, responses=UNKNOWN)
 async def read_order(order_id: str, db: Reading) -> object:
-    return await orders.read(db, current.principal().id, order_id)
+    return await orders.read(db, order_id)
 
 
 @router.patch("/{order_id}", response_model=OrderView, responses=UNKNOWN)
 async def change_order(order_id: str, to: OrderChange, db: Writing) -> object:
-    return await orders.change(db, current.principal().id, order_id, to)
+    return await orders.change(db, order_id, to)
 
 
 @router.delete("/{order_id}", status_code=status.HTTP_204_NO_CONTENT, responses=UNKNOWN)
 async def cancel_order(order_id: str, db: Writing) -> None:
-    await orders.cancel(db, current.principal().id, order_id)
+    await orders.cancel(db, order_id)

@@ -14,7 +14,7 @@ from examples.shop.shapes import (
     Search,
     Window,
 )
-from ringfence import access, current, limit
+from ringfence import access, limit
 
 router = APIRouter(prefix="/products", tags=["products"], responses=REFUSED)
 
@@ -50,6 +50,6 @@ async def list_reviews(
 async def write_review(
     product_id: str, new: NewReview, db: Writing, response: Response
 ) -> object:
-    review = await reviews.write(db, current.principal().id, product_id, new)
+    review = await reviews.write(db, product_id, new)
     response.headers["Location"] = f"/api/products/{review.product_id}/reviews"
     return review

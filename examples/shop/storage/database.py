@@ -1,4 +1,5 @@
-"""One SQLite file in WAL mode: readers never wait, writers wait for each other."""
+"""One SQLite file in WAL mode: readers never wait, writers wait for each other, and
+nobody finds what is another's."""
 
 from __future__ import annotations
 
@@ -9,22 +10,19 @@ from pathlib import Path
 
 from sqlalchemy import Connection, event
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.ext.asyncio import (
-    AsyncEngine,
-    AsyncSession,
-    async_sessionmaker,
-    create_async_engine,
-)
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from examples.shop.storage.prepare import prepare
+from examples.shop.storage.tables import Table
+from ringfence.access import sqlalchemy as owned
 
 # A receipt that was shown survives a power cut, hence FULL.
 PRAGMAS = ("busy_timeout = 5000", "synchronous = FULL", "foreign_keys = ON")
 
 
 class Database:
-    """Sessions on the shop's file.
+    """Sessions on the shop's file, each for whoever has sent the request.
 
     A writing session takes the write lock with its first statement (``BEGIN
     IMMEDIATE``): what it read is still true when it writes. A deferred transaction
@@ -33,29 +31,20 @@ class Database:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._engine = _engine(path)
-        self._read = async_sessionmaker(self._engine, expire_on_commit=False)
-        self._write = async_sessionmaker(
-            self._engine.execution_options(begin="BEGIN IMMEDIATE"),
-            expire_on_commit=False,
-        )
+        self.owned = owned.Database(_engine(path), Table)
 
     async def prepare(self) -> None:
         """Bring the tables up to date and fill empty shelves, off the event loop."""
         await asyncio.to_thread(prepare, self.path)
 
-    async def close(self) -> None:
-        await self._engine.dispose()
-
-    @asynccontextmanager
-    async def reading(self) -> AsyncIterator[AsyncSession]:
-        async with self._read() as session:
-            yield session
-
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[AsyncSession]:
         """Commit at the end, or take everything back if something was raised."""
-        async with self._write.begin() as session:
+        begin = {"begin": "BEGIN IMMEDIATE"}
+        async with (
+            self.owned.session(execution_options=begin) as session,
+            session.begin(),
+        ):
             yield session
 
 

@@ -1,5 +1,8 @@
 """What the shop remembers. Accounts and sessions are the guard's, in its own file.
 
+Each table says whose its rows are, and the sessions of ``database`` hold everybody to
+it: a statement that asks for all orders is answered with one's own.
+
 Money is whole cents, times are Unix seconds, and the owner of a row is the id of an
 account as the guard knows it.
 """
@@ -9,11 +12,14 @@ from __future__ import annotations
 from sqlalchemy import CheckConstraint, ForeignKey, Index, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
+from ringfence import access
+
 
 class Table(DeclarativeBase):
     pass
 
 
+@access.rows(access.public, write=access.nobody)
 class Product(Table):
     __tablename__ = "products"
     __table_args__ = (CheckConstraint("price > 0", "products_price_positive"),)
@@ -27,6 +33,7 @@ class Product(Table):
     added: Mapped[int]
 
 
+@access.rows(access.public, write=access.owner("owner_id"))
 class Review(Table):
     __tablename__ = "reviews"
     __table_args__ = (
@@ -44,6 +51,7 @@ class Review(Table):
     written: Mapped[float]
 
 
+@access.rows(access.owner("owner_id"))
 class Order(Table):
     __tablename__ = "orders"
     __table_args__ = (
@@ -66,13 +74,17 @@ class Order(Table):
         return self.quantity * self.unit_price
 
 
+@access.rows(access.public, write=access.owner("owner_id"))
 class Profile(Table):
+    """The name under which somebody's reviews stand."""
+
     __tablename__ = "profiles"
 
     owner_id: Mapped[str] = mapped_column(primary_key=True)
     name: Mapped[str]
 
 
+@access.rows(access.owner("owner_id"))
 class Wallet(Table):
     """Store credit. The check is the last of three locks against overdrawing."""
 
@@ -83,6 +95,7 @@ class Wallet(Table):
     balance: Mapped[int]
 
 
+@access.rows(access.owner("owner_id"))
 class Transfer(Table):
     """Credit on its way to an address. It waits there until whoever owns the address
     comes by, so that a sender cannot tell whether an account exists."""

@@ -7,7 +7,7 @@ from examples.shop.dependencies import Reading, Writing
 from examples.shop.shapes import MOST_ITEMS, NewOrder, OrderChange, Window
 from examples.shop.web import forms
 from examples.shop.web.pages import page, see
-from ringfence import access, current, limit
+from ringfence import access, limit
 
 router = APIRouter(prefix="/orders", dependencies=[access.depends(access.signed_in)])
 
@@ -23,7 +23,7 @@ async def place(request: Request, db: Writing) -> Response:
     form = await forms.read(request, NewOrder, numbers=("quantity",))
     if form.value is None:
         return await _orders_page(request, db, wrong=True)
-    await orders.place(db, current.principal().id, form.value)
+    await orders.place(db, form.value)
     return see("/orders", done="ordered")
 
 
@@ -32,20 +32,20 @@ async def change(request: Request, order_id: str, db: Writing) -> Response:
     form = await forms.read(request, OrderChange, numbers=("quantity",))
     if form.value is None:
         return await _orders_page(request, db, wrong=True)
-    await orders.change(db, current.principal().id, order_id, form.value)
+    await orders.change(db, order_id, form.value)
     return see("/orders", done="changed")
 
 
 @router.post("/{order_id}/cancel")
 async def cancel(order_id: str, db: Writing) -> Response:
-    await orders.cancel(db, current.principal().id, order_id)
+    await orders.cancel(db, order_id)
     return see("/orders", done="cancelled")
 
 
 async def _orders_page(
     request: Request, db: Reading, *, wrong: bool = False
 ) -> Response:
-    mine = await orders.of_owner(db, current.principal().id, Window(limit=100))
+    mine = await orders.mine(db, Window(limit=100))
     return page(
         request,
         "orders.html",

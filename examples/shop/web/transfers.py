@@ -23,7 +23,7 @@ async def transfers(request: Request, db: Reading, people: People) -> Response:
         "transfers.html",
         welcome=credit.WELCOME,
         balance=await credit.balance(db, account),
-        sent=await credit.sent_by(db, account.id),
+        sent=await credit.sent(db),
     )
 
 

@@ -20,6 +20,7 @@ SAFE = ("GET", "HEAD", "OPTIONS")
 _ALL = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 # What destroys comes last, so that there is something left for the others to try.
 _TURN = {"PUT": 0, "PATCH": 1, "POST": 2, "DELETE": 3}
+_ANY = "somebody"
 _SENDS = ("json", "data", "content")
 _ADMINS = {"admin", "administration", "backoffice", "internal", "management", "staff"}
 
@@ -83,7 +84,7 @@ def routes_of(
     """
     intakes = described(guard.app)
     hierarchy = expand(guard.settings.access.hierarchy)
-    everything = Principal("somebody", roles, FACTORS, time.time())
+    everything = Principal(_ANY, roles, FACTORS, time.time(), tenant=_ANY)
     routes: dict[tuple[str, str], Route] = {}
     for plan, method in _entries(guard):
         intake = marked(plan) or intakes.get(key_of(method, plan.path)) or Intake()
