@@ -217,5 +217,5 @@ def _must_know_how() -> None:
         if _LEAVES_OUT not in inspect.signature(made).parameters:
             raise DeclarationError(
                 "this version of pydantic cannot leave fields out of an answer; "
-                "install pydantic>=2.14"
+                "install the newest pydantic"
             )
