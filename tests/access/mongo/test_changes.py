@@ -116,6 +116,15 @@ def test_what_must_hold_beforehand(change, condition, left):
     assert changes.kept(change, condition, mine) == left
 
 
+def test_a_pipeline_reads_a_dollar_as_a_path():
+    """An id that looks like a path to a field is not set by a stage."""
+    stages = [{"$set": {"owner_id": "$other"}}]
+    assert changes.kept(stages, OWNER, lambda _: "$other") == NEVER
+    assert (
+        changes.kept({"$set": stages[0]["$set"]}, OWNER, lambda _: "$other") == ALWAYS
+    )
+
+
 MATCHED = [
     ({"a": 1}, "a", 1, True),
     ({"a": 1.0}, "a", 1, True),

@@ -1,13 +1,21 @@
 """What is declared of collections, who sees what of them, and the one way round."""
 
+import inspect
+
 import bson
 import pymongo
 import pytest
 from bson.raw_bson import RawBSONDocument
+from pymongo.asynchronous.collection import AsyncCollection
+from pymongo.asynchronous.cursor import AsyncCursor
+from pymongo.synchronous.collection import Collection
+from pymongo.synchronous.cursor import Cursor
 from tests.access.mongo.conftest import ALICE, BOB, DECLARED, OLGA, ROWS, owned
 
 from ringfence import Principal, access, unscoped
 from ringfence.access.mongo import OwnedCollection, OwnedDatabase
+from ringfence.access.mongo.collection import _SIGNATURES
+from ringfence.access.mongo.holder import _BULK
 from ringfence.access.ownership.refusals import NOT_FOUND
 from ringfence.access.ownership.rules import declared_rows
 from ringfence.audit.events import OwnershipLifted
@@ -367,3 +375,23 @@ async def test_the_async_client(mongo_url, raw):
             assert (await asked)["owner_id"] == "alice"
             assert [each["_id"] async for each in cursor] == [1]
             assert [each["_id"] async for each in documents.orders.find()] == [2]
+
+
+def test_pymongo_is_as_it_is_known():
+    """Of a version whose methods take their arguments otherwise, or whose operations
+    keep them otherwise, something would be overlooked."""
+    for kind in (Collection, AsyncCollection):
+        for name in _SIGNATURES:
+            parameters = inspect.signature(getattr(kind, name)).parameters.values()
+            rest = {each.name for each in parameters if each.kind is each.VAR_KEYWORD}
+            assert rest <= {"kwargs"}, name
+            assert not any(each.kind is each.VAR_POSITIONAL for each in parameters)
+    for kind, fields in _BULK.items():
+        takes = inspect.signature(kind).parameters.keys()
+        # Either what is held, or what changes nothing about whom a change reaches.
+        others = {"collation", "hint", "namespace", "array_filters", "sort"}
+        assert takes - fields.keys() <= others, kind
+    cursors = (inspect.signature(kind).parameters for kind in (Cursor, AsyncCursor))
+    one, other = (list(parameters) for parameters in cursors)
+    assert one == other
+    assert one[:2] == ["collection", "filter"]

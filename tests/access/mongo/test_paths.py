@@ -157,6 +157,7 @@ REFUSED = {
     "function": lambda c: c.find({"$expr": {"$function": {}}}),
     "function in a projection": lambda c: c.find({}, {"x": {"$function": {}}}),
     "function in let": lambda c: c.find({}, let={"x": {"$function": {}}}),
+    "what is MongoDB's own": lambda c: c.find({"n": {"$_internalExprEq": 1}}),
     "accumulator": lambda c: c.aggregate([{"$group": {"x": {"$accumulator": {}}}}]),
     "where of a cursor": lambda c: c.find().where("true"),
     "explain of a cursor": lambda c: c.find().explain(),

@@ -18,9 +18,9 @@ from ringfence.access.ownership.conditions import (
 from ringfence.access.ownership.rules import (
     Matching,
     Owner,
+    RowRule,
     Rows,
     Tenant,
-    Through,
     declared_rows,
     rows_of,
 )
@@ -81,7 +81,7 @@ def _condition(name: str, policy: Policy) -> Condition:
             return all_of(_condition(name, part) for part in parts)
         case AnyOf(parts):
             return any_of(_condition(name, part) for part in parts)
-        case Through():
+        case RowRule():  # ``through``
             raise DeclarationError(
                 f"the collection {name}: {policy} leads to another collection, and a "
                 "filter of MongoDB cannot follow it; keep the owner's id in each "

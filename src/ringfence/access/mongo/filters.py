@@ -22,9 +22,6 @@ from ringfence.access.ownership.rules import Constant
 
 Filter = Mapping[str, Any]
 
-# The server knows without looking that no document is like this.
-NOTHING: Filter = {"_id": {"$in": []}}
-
 # JavaScript is not bound to the filter that it stands in: it can be made to run for
 # ever, and its errors tell of the documents that it was tried on.
 _SCRIPTS = frozenset({"$where", "$function", "$accumulator"})
@@ -52,7 +49,8 @@ def filter_of(condition: Condition, mine: Mine, *, born: bool = False) -> Filter
         case AnyOf(parts):
             return {"$or": [filter_of(part, mine, born=born) for part in parts]}
         case _:
-            return {} if isinstance(condition, Always) else NOTHING
+            # The server knows without looking that no document is like the second.
+            return {} if isinstance(condition, Always) else {"_id": {"$in": []}}
 
 
 def _exactly(text: str, *, born: bool) -> Filter:
