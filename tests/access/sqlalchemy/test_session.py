@@ -203,7 +203,7 @@ def test_driver_is_open_inside_unscoped(ann):
 
 def test_object_loaded_past_every_filter_is_refused(database, ann):
     """Should a statement slip through, what it loads is still looked at."""
-    database._wall._check.verdict = lambda text, view: (
+    database.wall._check.verdict = lambda text, view: (
         __import__("ringfence.access.statements.verdicts", fromlist=["FINE"]).FINE
     )
     with REFUSED:

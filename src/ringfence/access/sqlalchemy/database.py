@@ -95,7 +95,7 @@ class Database:
         alone = (one for one in self._enforcement.mappers if one.inherits is None)
         for mapper in islice(alone, 1):
             test_filter(mapper, sync.dialect)
-        self._wall = Wall(sync, self._enforcement)
+        self.wall = Wall(sync, self._enforcement)
         keep_closed(sync)
 
     def bind(self, hierarchy: Hierarchy, record: Callable[[Event], None]) -> None:

@@ -55,8 +55,8 @@ class OwnedSession(Session):
         self.principal: Principal | None = principal_of(acting())
         self._standing: Standing | None = None
         self._escape: Unscoped | None = None
-        self._inside: WeakSet[State] = WeakSet()
-        self._unproven: WeakSet[State] = WeakSet()
+        self._inside: WeakSet[State] | tuple[()] = ()
+        self._unproven: WeakSet[State] | tuple[()] = ()
         self._written: set[tuple[object, ...]] = set()
 
     @property
@@ -212,7 +212,7 @@ class OwnedSession(Session):
         mapper: AnyMapper = state.mapper
         connection = self.connection(bind_arguments={"mapper": mapper})
         Verifier(self, connection).verify_seen(state)
-        self._unproven.discard(state)
+        self._unproven = WeakSet(set(self._unproven) - {state})
 
     def merge(self, instance: Any, *, load: bool = True, options: Any = None) -> Any:
         """Copy an object into the session, and see that it is the principal's."""
@@ -325,7 +325,9 @@ class OwnedSession(Session):
 
 @event.listens_for(OwnedSession, "after_begin")
 def _begun(session: OwnedSession, transaction: object, connection: Connection) -> None:  # noqa: ARG001 - SQLAlchemy's signature
-    connection.execution_options(**{SESSION: session})
+    # What ``execution_options()`` does, without asking the dialect what it makes of it.
+    options = connection._execution_options  # noqa: SLF001 - a third of the time
+    connection._execution_options = options.union({SESSION: session})  # noqa: SLF001 - likewise here
 
 
 @event.listens_for(OwnedSession, "after_flush")
@@ -336,7 +338,8 @@ def _flushed(session: OwnedSession, context: object) -> None:  # noqa: ARG001 - 
 @event.listens_for(OwnedSession, "before_attach")
 def _attached(session: OwnedSession, target: object) -> None:
     if isinstance(acting(), Unscoped):
-        session._inside.add(target._sa_instance_state)  # type: ignore[attr-defined]  # noqa: SLF001 - a part of the session
+        state: State = target._sa_instance_state  # type: ignore[attr-defined]  # noqa: SLF001 - every mapped object has one
+        session._inside = WeakSet((*session._inside, state))  # noqa: SLF001 - a part of the session
 
 
 @event.listens_for(OwnedSession, "detached_to_persistent")
@@ -344,7 +347,7 @@ def _reattached(session: OwnedSession, target: object) -> None:
     """What was loaded by somebody else, or made up, is asked for before it is written:
     stops an id of another's row that is attached to an empty object."""
     state: State = target._sa_instance_state  # type: ignore[attr-defined]  # noqa: SLF001 - every mapped object has one
-    session._unproven.add(state)  # noqa: SLF001 - a part of the session
+    session._unproven = WeakSet((*session._unproven, state))  # noqa: SLF001 - a part of the session
     session.judge_attached(state)
 
 

@@ -65,11 +65,22 @@ class Wall:
         self._enforcement = enforcement
         self._check = StatementCheck(enforcement.rules, dialect)
         # Right before the driver, after whatever else has changed the text.
-        event.listen(engine, "do_execute", self._one, insert=True)
+        event.listen(engine, "do_execute", self.judge, insert=True)
         event.listen(engine, "do_executemany", self._many, insert=True)
         event.listen(engine, "do_execute_no_params", self._bare, insert=True)
 
-    def _one(self, cursor: Any, statement: str, parameters: Any, context: Any) -> None:
+    def judge(self, cursor: Any, statement: str, parameters: Any, context: Any) -> None:
+        """Judge one statement: what SQLAlchemy calls right before the driver.
+
+        Args:
+            cursor: not used.
+            statement: as it is sent.
+            parameters: likewise.
+            context: of the execution.
+
+        Raises:
+            OwnershipRefusedError: it asks for what is not the principal's.
+        """
         actor = acting()
         session = context.root_connection._execution_options.get(SESSION)  # noqa: SLF001 - the public way copies them
         if session is not None and session.principal is actor:
@@ -128,10 +139,10 @@ class Wall:
 
     def _many(self, cursor: Any, statement: str, parameters: Any, context: Any) -> None:
         for row in parameters:
-            self._one(cursor, statement, row, context)
+            self.judge(cursor, statement, row, context)
 
     def _bare(self, cursor: Any, statement: str, context: Any) -> None:
-        self._one(cursor, statement, (), context)
+        self.judge(cursor, statement, (), context)
 
     def _refuse(self, statement: str, context: Any, standing: Standing) -> None:
         if context.execution_options.get(OWN) is not OWN:
