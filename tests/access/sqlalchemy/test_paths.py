@@ -3,12 +3,14 @@
 import pytest
 from tests.access.sqlalchemy.paths.page import PAGE, render
 from tests.access.sqlalchemy.paths.places import (
-    THROUGH,
-    all_paths,
+    sqlite_place,
     walk_bare,
     walk_guarded,
+    walk_waiting,
     wrong,
 )
+from tests.access.sqlalchemy.paths.runner import THROUGH, all_paths
+from tests.access.sqlalchemy.paths.world import seed
 
 PATHS = all_paths("sqlite")
 GROUPS = sorted({path.group for path in PATHS})
@@ -48,6 +50,16 @@ def test_none_gets_through(guarded, group):
         for path in PATHS
         if path.group == group and (said := wrong(path, guarded[path.name]))
     ]
+
+
+@pytest.mark.anyio
+async def test_none_gets_through_on_an_async_engine(tmp_path):
+    """Some of every group, where each statement waits."""
+    paths = [path for path in PATHS if not path.plain][::5]
+    file = tmp_path / "waiting.db"
+    with sqlite_place(file, seed()) as (_, eye):
+        url = f"sqlite+aiosqlite:///{file}"
+        assert not await walk_waiting(url, eye, paths, "sqlite")
 
 
 def test_page_is_up_to_date(guarded):

@@ -10,10 +10,10 @@ from pathlib import Path
 
 from tests.access.sqlalchemy.paths.places import (
     Told,
-    all_paths,
     walk_guarded,
     wrong,
 )
+from tests.access.sqlalchemy.paths.runner import all_paths
 
 PAGE = Path(__file__).parents[4] / "docs" / "attacks" / "ownership-paths.md"
 
@@ -45,8 +45,9 @@ row-level security stands, in PostgreSQL:
 - another engine that the application makes from the same address, and connections of
   the driver that were taken before `Database(...)` was;
 - a listener of `do_execute` that sends something else on the driver's cursor itself;
-- what the database does by itself: `ON DELETE CASCADE`, triggers, rules and functions
-  that were there before. Views and functions that nobody has declared are refused;
+- what the database does by itself: `ON DELETE CASCADE`, triggers, rules, and functions
+  of the application's own that read tables. Views are refused until somebody says whose
+  their rows are, and so are functions of PostgreSQL and SQLite that run text;
 - keys: who inserts a key that another's row has is told that it is taken.
 """
 

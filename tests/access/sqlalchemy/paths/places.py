@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path as File
+from typing import Any
 
 from sqlalchemy import Engine, create_engine, event, text
+from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import sessionmaker
 from tests.access.sqlalchemy.models import Base
 from tests.access.sqlalchemy.paths.runner import (
     FILTERED,
     REFUSED,
-    THROUGH,
+    Eye,
     Outcome,
+    PostgresEye,
     SQLiteEye,
-    all_paths,
     attempt,
 )
 from tests.access.sqlalchemy.paths.table import Path
@@ -59,8 +61,8 @@ def sqlite_place(file: File, rows: Rows) -> Iterator[tuple[Engine, SQLiteEye]]:
         engine.dispose()
 
 
-def _hurry(connection: object, _: object) -> None:
-    connection.execute("PRAGMA synchronous=OFF")  # type: ignore[attr-defined] # sqlite3's
+def _hurry(connection: Any, _: object) -> None:
+    connection.execute("PRAGMA synchronous=OFF")
 
 
 def walk_bare(folder: File, paths: Sequence[Path]) -> Mapping[str, Outcome]:
@@ -100,6 +102,83 @@ def walk_guarded(folder: File, paths: Sequence[Path]) -> Mapping[str, Told]:
     return found
 
 
+def walk(world: Callable[[str], World], eye: Eye, paths: Sequence[Path]) -> list[str]:
+    """Go paths to another's rows; return what became of those that got through, or
+    went wrong.
+
+    Args:
+        world: where, by whose rows are reached for.
+        eye: sees and sets all rows.
+        paths: which.
+    """
+    found = []
+    for path in paths:
+        eye.fill()
+        told = attempt(path, world(path.whose), eye)
+        if told.what not in (FILTERED, REFUSED):
+            found.append(f"{path.name}: {told.what}: {told.detail}")
+    return found
+
+
+async def walk_waiting(
+    url: str, eye: Eye, paths: Sequence[Path], driver: str
+) -> list[str]:
+    """Go paths on an async engine, with its own sessions and connections.
+
+    Args:
+        url: of the database.
+        eye: as in ``walk``.
+        paths: that exist there.
+        driver: as paths call it.
+    """
+    engine = create_async_engine(url, enable_from_linting=False)
+    sqlite = driver == "sqlite"
+    event.listen(engine.sync_engine, "connect", _hurry if sqlite else _loosen)
+    database = Database(engine, models=Base)
+
+    def world(whose: str) -> World:
+        opened = lambda: database.session(expire_on_commit=True).sync_session  # noqa: E731 - the one line that differs
+        return World(
+            engine.sync_engine, opened, whose, driver, engine.url.database or ""
+        )
+
+    try:
+        async with AsyncSession(engine) as greenlet:
+            return await greenlet.run_sync(lambda _: walk(world, eye, paths))
+    finally:
+        await engine.dispose()
+
+
+@contextmanager
+def postgres_place(url: str, dsn: str) -> Iterator[tuple[Engine, PostgresEye]]:
+    """Make the tables in an empty database, on psycopg."""
+    engine = loose_engine(url)
+    Base.metadata.create_all(engine)
+    with engine.begin() as connection:
+        connection.execute(text(VIEW))
+    eye = PostgresEye(dsn, seed())
+    try:
+        yield engine, eye
+    finally:
+        eye.close()
+        engine.dispose()
+
+
+def loose_engine(url: str) -> Engine:
+    """Return an engine on PostgreSQL."""
+    engine = create_engine(url, enable_from_linting=False)
+    event.listen(engine, "connect", _loosen)
+    return engine
+
+
+def _loosen(connection: Any, _: object) -> None:
+    """Have the database itself refuse nothing: foreign keys stop some of the paths."""
+    cursor = connection.cursor()
+    cursor.execute("SET session_replication_role = replica")
+    cursor.close()
+    connection.commit()
+
+
 def compared(got: Outcome, wanted: Outcome) -> str:
     """Return what became of a path to one's own rows."""
     if wanted.what != FILTERED:  # there is no such thing as one's own here
@@ -117,6 +196,3 @@ def wrong(path: Path, told: Told) -> str:
         return f"{path.name}: {told.theirs}: {told.why}"
     allowed = ("same", "") if path.honest else ("same", "", REFUSED, "gone")
     return "" if told.ours in allowed else f"{path.name}: one's own: {told.ours}"
-
-
-__all__ = ["THROUGH", "Told", "all_paths", "walk_bare", "walk_guarded", "wrong"]

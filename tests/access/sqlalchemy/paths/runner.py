@@ -5,8 +5,9 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
+import psycopg
 from sqlalchemy.exc import CompileError, DBAPIError, InvalidRequestError, NoResultFound
 from sqlalchemy.orm import Session
 from sqlalchemy.orm.exc import DetachedInstanceError, ObjectDeletedError, StaleDataError
@@ -97,7 +98,7 @@ def all_paths(dialect: str, *, plain: bool = True) -> list[Path]:
     ]
 
 
-def attempt(path: Path, world: World, eye: Any) -> Outcome:
+def attempt(path: Path, world: World, eye: Eye) -> Outcome:
     """Go a path, as whoever goes it.
 
     Args:
@@ -153,6 +154,16 @@ def _kind(error: Exception | None) -> str:
     return f"{type(error).__name__}: {error}"
 
 
+class Eye(Protocol):
+    """Sees and sets all rows of a database, past everything."""
+
+    def fill(self) -> None:
+        """Make the database hold its rows, and no others."""
+
+    def read(self) -> Rows:
+        """Return all rows."""
+
+
 class SQLiteEye:
     """Sees and sets all rows of a file, past everything.
 
@@ -197,6 +208,45 @@ class SQLiteEye:
                 }
             )
         return self._rows
+
+    def close(self) -> None:
+        self._raw.close()
+
+
+class PostgresEye:
+    """The same for PostgreSQL.
+
+    Args:
+        dsn: of the database, for psycopg.
+        rows: what it holds before each path.
+    """
+
+    def __init__(self, dsn: str, rows: Rows) -> None:
+        self._raw = psycopg.connect(dsn, autocommit=True)
+        self._raw.execute("SET session_replication_role = replica")
+        self._first = ordered(rows)
+        self._rows = rows
+        each = " UNION ALL ".join(
+            f"SELECT '{table}', coalesce(json_agg(t), '[]') FROM {table} AS t"
+            for table in rows
+        )
+        self._all = each
+
+    def fill(self) -> None:
+        """Make the database hold its rows, and no others."""
+        held = self.read()
+        changed = {
+            table: listed
+            for table, listed in self._rows.items()
+            if held[table] != self._first[table]
+        }
+        with self._raw.transaction():
+            for told, values in refilling({}, changed, "%s"):
+                self._raw.execute(told, values)  # type: ignore[arg-type] # our own text
+
+    def read(self) -> Rows:
+        """Return all rows."""
+        return ordered(dict(self._raw.execute(self._all).fetchall()))  # type: ignore[arg-type] # our own text
 
     def close(self) -> None:
         self._raw.close()

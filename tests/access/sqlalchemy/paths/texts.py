@@ -225,41 +225,15 @@ said("text of the table alone", "SELECT secret FROM ONLY orders", dialects=PG)
 said("text of a whole row", "SELECT orders FROM orders", dialects=PG)
 said("text of a row as JSON", "SELECT row_to_json(o) FROM orders AS o", dialects=PG)
 said(
-    "text that a function carries out",
-    "SELECT query_to_xml('SELECT secret FROM orders', true, false, '')::text",
+    "text that a function counts words of",
+    "SELECT ndoc FROM ts_stat('SELECT to_tsvector(''simple'', owner_id) FROM orders')"
+    " WHERE word = 'bea'",
     dialects=PG,
-)
-said(
-    "text of a table that a function reads",
-    "SELECT table_to_xml('orders', true, false, '')::text",
-    dialects=PG,
-)
-said(
-    "text of a schema that a function reads",
-    "SELECT schema_to_xml('public', true, false, '')::text",
-    dialects=PG,
-)
-said(
-    "text of words that a function counts",
-    "SELECT word FROM ts_stat('SELECT to_tsvector(''simple'',"
-    " replace(secret, '':'', ''_'')) FROM orders')",
-    dialects=(),
-)
-said("text of what a function of ours reads", "SELECT all_secrets()", dialects=PG)
-said(
-    "text of columns that are sampled",
-    "SELECT array_to_string(most_common_vals::text::text[], ',') FROM pg_stats"
-    " WHERE tablename = 'orders' AND attname = 'secret'",
-    dialects=(),
+    tells=True,
 )
 said(
     "text of a sample of rows",
     "SELECT secret FROM orders TABLESAMPLE BERNOULLI (100)",
-    dialects=PG,
-)
-said(
-    "text of rows of each function",
-    "SELECT f.secret FROM ROWS FROM (all_rows()) AS f",
     dialects=PG,
 )
 said(
