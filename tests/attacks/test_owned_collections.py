@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import pymongo
 import pytest
+from pymongo.synchronous.database import Database
 from starlette.applications import Starlette
 from starlette.responses import JSONResponse
 from starlette.routing import Route
@@ -79,7 +80,7 @@ def routes(documents):
 class Side:
     """One shop with a thief and a victim in it."""
 
-    raw: pymongo.database.Database
+    raw: Database
     thief: TestClient
     victim: TestClient
     names: dict = field(default_factory=dict)
