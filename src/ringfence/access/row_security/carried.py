@@ -11,9 +11,7 @@ from ringfence.access.row_security.context import SETTING, Signer
 inspecting: ContextVar[bool] = ContextVar("ringfence_inspecting", default=False)
 """Whether the database is only asked about itself: for nobody, and without a key."""
 
-SET_LOCAL = f"SELECT pg_catalog.set_config('{SETTING}', {{}}, true)"
-SET_SESSION = f"SELECT pg_catalog.set_config('{SETTING}', {{}}, false)"
-RESET = f"RESET {SETTING}"
+_SET_LOCAL = f"SELECT pg_catalog.set_config('{SETTING}', {{}}, true)"
 
 
 def told() -> Actor:
@@ -86,7 +84,7 @@ class Carried:
         ready, self._ready = self._ready, ""
         if not ready or not self.has_said(actor) or self.is_stale():
             ready = self.text(actor)
-        return SET_LOCAL.format(f"'{ready}'")
+        return _SET_LOCAL.format(f"'{ready}'")
 
     def text(self, actor: Actor) -> str:
         """Return the context, and take it as said."""

@@ -8,9 +8,6 @@ from sqlalchemy import Connection, Engine, event
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ringfence.access.row_security.carried import (
-    RESET,
-    SET_LOCAL,
-    SET_SESSION,
     Begins,
     Carried,
     told,
@@ -57,8 +54,7 @@ class RowSecurity:
         self._pooled = pooled
         dialect = self._engine.dialect
         self._driver = open_driver(dialect.driver, is_async=dialect.is_async)
-        # ``%s``, but for asyncpg, whose own way of writing it is ``$1``.
-        self._place = "$1" if dialect.driver == "asyncpg" else "%s"
+        self._local, self._for_all = _saying(dialect.driver)
 
     def attach(self) -> None:
         """Install on the engine, once; before its first connection, so that each has
@@ -96,14 +92,14 @@ class RowSecurity:
             dbapi: Any = connection.connection.dbapi_connection
             if connection.dialect.detect_autocommit_setting(dbapi):
                 if not carried.has_said(actor) or carried.is_stale():
-                    self._say(carried, connection, SET_SESSION)
+                    self._say(carried, connection, self._for_all)
                     carried.for_all = True
                 return
         if not within:
             carried.prepare(actor)  # goes out with BEGIN
             return
         if not carried.has_said(actor):
-            self._say(carried, connection, SET_LOCAL)
+            self._say(carried, connection, self._local)
         if statement.lstrip()[: len(_GOING_BACK)].upper() == _GOING_BACK:
             carried.forget()
 
@@ -111,7 +107,7 @@ class RowSecurity:
         text = carried.text(told())
         cursor = connection.connection.cursor()
         try:
-            cursor.execute(statement.format(self._place), (text,))
+            cursor.execute(statement, (text,))
         except BaseException:
             carried.forget()
             raise
@@ -155,9 +151,24 @@ class RowSecurity:
             carried.for_all = False
             cursor = dbapi.cursor()
             try:
-                cursor.execute(RESET)
+                cursor.execute("RESET ringfence.principal")
             finally:
                 cursor.close()
+
+
+def _saying(driver: str) -> tuple[str, str]:
+    """Return the statements that say it for one transaction, and for all to come. They
+    stand here as they are sent, and so for the guard of statements as constants: an
+    input that is one of their words is nobody's injection."""
+    if driver == "asyncpg":
+        return (
+            "SELECT pg_catalog.set_config('ringfence.principal', $1, true)",
+            "SELECT pg_catalog.set_config('ringfence.principal', $1, false)",
+        )
+    return (
+        "SELECT pg_catalog.set_config('ringfence.principal', %s, true)",
+        "SELECT pg_catalog.set_config('ringfence.principal', %s, false)",
+    )
 
 
 def required(engine: Engine | AsyncEngine) -> Engine:

@@ -102,6 +102,8 @@ class SecondWall:
         """Close the connections of the engine: those of an event loop that ends."""
         if isinstance(self._engine, AsyncEngine):
             await self._engine.dispose()
+        else:
+            self._engine.dispose()
 
 
 def _no_key() -> bytes:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
@@ -172,6 +172,15 @@ def _vouching(original: Method, connection_of: ConnectionOf) -> Method:
         @functools.wraps(original)
         def covered(self: Any, *args: Any, **kwargs: Any) -> Any:
             with _vouched_for(connection_of(self)):
-                return original(self, *args, **kwargs)
+                sent = original(self, *args, **kwargs)
+            # asyncpg hides that methods are coroutines behind a decorator of its own.
+            if inspect.iscoroutine(sent):
+                return _covering(connection_of(self), sent)
+            return sent
 
     return covered
+
+
+async def _covering(connection: object, sending: Coroutine[Any, Any, Any]) -> Any:
+    with _vouched_for(connection):
+        return await sending
