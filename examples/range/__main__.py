@@ -15,12 +15,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import uvicorn
+from sqlalchemy.orm import sessionmaker
 from starlette.types import ASGIApp
 
 from examples.range.app import build
 from examples.range.confine import Confined, own_folder, settle_in
 from examples.range.gate import KEY_COOKIE, KEY_HEADER, Gate
 from examples.range.given import whose_cookie, whose_principal
+from examples.range.orders import Table, engine_for
 from examples.range.world import World
 
 _LOOPBACK = "127.0.0.1"
@@ -116,7 +118,8 @@ def _bind(port: int) -> socket.socket:
 
 
 def _open(data: Path) -> ASGIApp:
-    return build(World(data / "range.db"), whose_cookie)
+    path = data / "range.db"
+    return build(World(path), whose_cookie, sessionmaker(engine_for(path)))
 
 
 # What is stored and becomes a statement later is stopped by the statement lock.
@@ -129,7 +132,8 @@ _LOCK = {
 def _guarded(data: Path, port: int, environ: Mapping[str, str]) -> ASGIApp:
     """Put the guard in front of the same application. The library has no off switch:
     the other side is the one without these lines."""
-    from ringfence import Guard, Settings  # noqa: PLC0415 - the off side goes without
+    from ringfence import Guard, Settings, current  # noqa: PLC0415 - the off side goes without
+    from ringfence.access.sqlalchemy import Database  # noqa: PLC0415 - likewise: it listens to sessions
 
     settings = Settings.load(
         environ={**_LOCK, **environ},
@@ -137,7 +141,10 @@ def _guarded(data: Path, port: int, environ: Mapping[str, str]) -> ASGIApp:
         data=data,
         public_origins=(f"http://{_LOOPBACK}:{port}",),
     )
-    return Guard(build(World(data / "range.db"), whose_principal), settings)
+    path = data / "range.db"
+    shelf = Database(engine_for(path), Table)
+    app = build(World(path), whose_principal, current.blocking_database)
+    return Guard(app, settings, data=shelf)
 
 
 def _announce(guard: str, port: int, data: Path, key: str, *, given: bool) -> None:

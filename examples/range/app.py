@@ -7,7 +7,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 
-from examples.range.given import Who
+from examples.range.given import OpenSession, Who
 from examples.range.target import Target
 from examples.range.targets import TARGETS
 from examples.range.targets.forgery import live
@@ -15,7 +15,7 @@ from examples.range.world import World
 from ringfence import access
 
 
-def build(world: World, who: Who) -> Starlette:
+def build(world: World, who: Who, open_session: OpenSession) -> Starlette:
     """Return the vulnerable application.
 
     Policies and limits are attributes that only a guard reads; without one they do
@@ -34,6 +34,7 @@ def build(world: World, who: Who) -> Starlette:
     app = Starlette(debug=True, routes=routes)
     app.state.world = world
     app.state.who = who
+    app.state.open_session = open_session
     return app
 
 

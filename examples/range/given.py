@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from sqlalchemy.orm import Session
 from starlette.requests import HTTPConnection, Request
 
 from examples.range.world import World
@@ -12,6 +13,7 @@ from ringfence import current
 SESSION_COOKIE = "session_id"
 
 Who = Callable[[HTTPConnection], str | None]
+OpenSession = Callable[[], Session]
 
 
 def world_of(connection: HTTPConnection) -> World:
@@ -23,6 +25,13 @@ def who(connection: HTTPConnection) -> str | None:
     """Return the user's id, as the side that is running knows it."""
     ask: Who = connection.app.state.who
     return ask(connection)
+
+
+def session_of(connection: HTTPConnection) -> Session:
+    """Return a session of SQLAlchemy's: anybody's on one side, and on the other that of
+    whoever asks."""
+    open_session: OpenSession = connection.app.state.open_session
+    return open_session()
 
 
 def whose_cookie(connection: HTTPConnection) -> str | None:

@@ -42,7 +42,8 @@ def test_a_user_deletes_nobody(off, on):
         with side.signed_in(ALICE) as alice:
             victim = alice.post("/signup", json=newcomer).json()["id"]
             alice.post("/admin/deleteUser", json={"id": victim})
-            answer = alice.get(f"/users/{victim}/profile")
+        with side.signed_in(ADMIN if side is on else ALICE) as somebody:
+            answer = somebody.get(f"/users/{victim}/profile")
         assert (answer.status_code == 404) is deleted
 
 
@@ -113,6 +114,60 @@ def test_the_admin_works_on(on):
         assert answer.json() == {"deleted": "77"}
 
 
+def test_a_user_reads_no_order_of_another(off, on):
+    """GET /orders/1002 by somebody else (BOLA, CWE-639): nobody wrote a filter, and
+    the answer is the one for an order that there is not."""
+    with off.signed_in(ALICE) as alice:
+        assert alice.get("/orders/1002").json()["item"] == "a ring"
+    with on.signed_in(BOB) as bob, on.signed_in(ALICE) as alice:
+        order_id = bob.post("/orders", json={"item": "a ring"}).json()["id"]
+        there, missing = alice.get(f"/orders/{order_id}"), alice.get("/orders/none")
+        assert there.status_code == missing.status_code == 404
+        assert there.json() == missing.json()
+        assert alice.get("/orders/1002").status_code == 404
+        assert bob.get(f"/orders/{order_id}").json()["item"] == "a ring"
+
+
+def test_a_user_lists_and_changes_no_order_of_another(off, on):
+    """A list without a filter, and an update by id alone."""
+    for side in (off, on):
+        with side.signed_in(BOB) as bob, side.signed_in(ALICE) as alice:
+            order_id = bob.post("/orders", json={"item": "a clock"}).json()["id"]
+            listed = [order["id"] for order in alice.get("/orders").json()]
+            assert (order_id in listed) is (side is off)
+            alice.post(f"/orders/{order_id}", json={"item": "a stone"})
+            item = bob.get(f"/orders/{order_id}").json()["item"]
+        assert item == ("a stone" if side is off else "a clock")
+
+
+def test_nobody_orders_for_another(off, on):
+    """``user_id`` in the body: whose a new row is, the session says (CWE-915)."""
+    with off.signed_in(ALICE) as alice:
+        answer = alice.post("/orders", json={"item": "a bill", "user_id": "2"})
+        assert answer.json()["user_id"] == "2"
+    with on.signed_in(BOB) as bob, on.signed_in(ALICE) as alice:
+        bob_id = bob.get("/auth/me").json()["id"]
+        order = {"item": "a bill", "user_id": bob_id}
+        assert alice.post("/orders", json=order).status_code in {403, 404}
+        assert "a bill" not in bob.get("/orders").text
+
+
+def test_a_user_reads_no_profile_of_another(off, on):
+    """GET /users/2/profile by user 1: the route says that the path is one's own."""
+    with off.signed_in(ALICE) as alice:
+        assert alice.get("/users/2/profile").json()["email"] == BOB["email"]
+    with on.signed_in(BOB) as bob, on.signed_in(ALICE) as alice:
+        bob_id = bob.get("/auth/me").json()["id"]
+        bob.post("/profile", json={"name": "Bob"})
+        there = alice.get(f"/users/{bob_id}/profile")
+        missing = alice.get("/users/nobody/profile")
+        assert there.status_code == missing.status_code == 404
+        assert bob.get(f"/users/{bob_id}/profile").json()["name"] == "Bob"
+
+
 def test_a_user_works_on(on):
     with on.signed_in(ALICE) as alice:
-        assert alice.get("/orders/1001").json()["item"] == "a lamp"
+        placed = alice.post("/orders", json={"item": "a lamp"}).json()
+        assert alice.get(f"/orders/{placed['id']}").json()["item"] == "a lamp"
+        alice.post(f"/orders/{placed['id']}", json={"item": "a better lamp"})
+        assert alice.get("/orders").json()[-1]["item"] in {"a lamp", "a better lamp"}
