@@ -36,7 +36,7 @@ class Database:
     path, whose rows it wants::
 
         database = Database(create_async_engine("sqlite+aiosqlite:///shop.db"), Base)
-        app = Guard(api, database=database)
+        app = Guard(api, data=database)
 
     Outside requests, in jobs and tests, it works for whoever ``access.acting_as`` says.
 
