@@ -123,6 +123,9 @@ async def test_what_asyncpg_writes_itself_passes(connection):
     with sent(words=[*words, "isolation", "unlisten", "close all", "all", ";"]):
         async with outer, connection.transaction():
             assert await connection.fetchval("SELECT 1") == 1
+        begun = connection.transaction()
+        await begun.start()
+        await begun.rollback()
         await connection.add_listener("close all", print)
         await connection.remove_listener("close all", print)
         await connection.reset()
