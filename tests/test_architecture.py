@@ -144,6 +144,9 @@ LIBRARIES = {
 # Imports inside a function that no `open_...` makes, with the reason.
 LATE = {("access/marks.py", "depends"): "FastAPI is needed by those who use it only"}
 
+# Modules that users import by their own names, since each needs a library of its own.
+PUBLIC = {"ringfence.access.sqlalchemy", "ringfence.access.mongo", "ringfence.testing"}
+
 FORBIDDEN_NAMES = {
     "utils",
     "util",
@@ -474,7 +477,7 @@ def reaches_inside(node: ast.AST, public: set[str]) -> str:
         return f"imports {', '.join(inside)} as a whole" if inside else ""
     if not isinstance(node, ast.ImportFrom):
         return ""
-    if (node.module or "").startswith("ringfence."):
+    if (node.module or "").startswith("ringfence.") and node.module not in PUBLIC:
         return f"imports from {node.module}"
     hidden = [a.name for a in node.names if a.name not in public]
     is_ours = node.module == "ringfence" and not node.level
