@@ -1,7 +1,7 @@
 """What is written is the principal's, before and after."""
 
 import pytest
-from sqlalchemy import event, func, select
+from sqlalchemy import event, func, insert, select
 from tests.access.sqlalchemy.conftest import ANN, BEA
 from tests.access.sqlalchemy.models import (
     Article,
@@ -41,6 +41,16 @@ def test_owner_is_stamped(ann):
     assert all(text.startswith("INSERT") for text in sent)
     assert ann.get(Order, "new").owner_id == "ann"
     assert ann.get(Report, "figures").owner_id == "ann"
+
+
+def test_bulk_inserts_are_stamped(ann):
+    """So are the rows of an INSERT of the ORM, and those of another's are refused."""
+    ann.execute(insert(Order), [{"id": "one"}, {"id": "two", "owner_id": "ann"}])
+    ann.execute(insert(Order), {"id": "three"})
+    owners = ann.scalars(select(Order.owner_id)).all()
+    assert owners == ["ann"] * 4
+    with REFUSED:
+        ann.execute(insert(Order), [{"id": "four"}, {"id": "five", "owner_id": "bea"}])
 
 
 def test_tenant_is_stamped(database):

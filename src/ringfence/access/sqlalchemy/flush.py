@@ -115,7 +115,8 @@ def _before_insert(mapper: AnyMapper, connection: Connection, target: object) ->
     state: State = inspect(target)
     root = root_of(mapper)
     written = session.prepared.written(table_of(root).fullname)
-    _stamp(state, mapper, root, written, session.principal)
+    for key, value in stamps(mapper, written, session.principal, state.dict).items():
+        setattr(target, key, value)
     verifier = Verifier(session, connection)
     verifier.verify_after(root, written, _current(state, mapper, root), target)
     if mapper is not root:  # the other half of a row follows before it is inserted
@@ -170,28 +171,32 @@ def _refreshed(state: State, context: Any, names: object) -> None:  # noqa: ARG0
     _loaded(state, context)
 
 
-def _stamp(
-    state: State,
-    mapper: AnyMapper,
-    root: AnyMapper,
-    written: Written,
-    principal: Principal | None,
-) -> None:
-    """Say whose a new row is, where nobody has: of several owners, where none is
-    given, so that nobody enters a row of another's as its second owner."""
+def stamps(
+    mapper: AnyMapper, written: Written, principal: Principal | None, row: Row
+) -> dict[str, object]:
+    """Return what says whose a new row is, where nobody has: of several owners, where
+    none is given, so that nobody enters a row of another's as its second owner.
+
+    Args:
+        mapper: of the class.
+        written: the rule of its table.
+        principal: who adds the row.
+        row: what is given, by attribute.
+    """
     if principal is None:
-        return
-    table = table_of(root)
+        return {}
+    table = table_of(root_of(mapper))
     stamped = [
         (table.c[name], mapper.get_property_by_column(table.c[name]).key, subject)
         for name, subject in stamped_columns(written.rule.write)
     ]
-    given = {subject for _, key, subject in stamped if state.dict.get(key) is not None}
-    for column, key, subject in stamped:
-        if subject not in given:
-            value = typed(value_of(principal, subject), kind_of(column))
-            if value is not None:
-                setattr(state.obj(), key, value)
+    given = {subject for _, key, subject in stamped if row.get(key) is not None}
+    values = {
+        key: typed(value_of(principal, subject), kind_of(column))
+        for column, key, subject in stamped
+        if subject not in given
+    }
+    return {key: value for key, value in values.items() if value is not None}
 
 
 class Verifier:

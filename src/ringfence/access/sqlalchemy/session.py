@@ -21,9 +21,10 @@ from ringfence.access.sqlalchemy.enforcement import (
     Enforcement,
     Prepared,
     Standing,
+    root_of,
     table_of,
 )
-from ringfence.access.sqlalchemy.flush import UNKNOWN, Verifier
+from ringfence.access.sqlalchemy.flush import UNKNOWN, Verifier, stamps
 from ringfence.errors import OwnershipRefusedError
 from ringfence.principal import Principal
 
@@ -161,8 +162,21 @@ class OwnedSession(Session):
         self, statement: Any, params: Any = None, **options: Any
     ) -> Any:
         if not self._enter():
+            if params and getattr(statement, "is_insert", False):
+                params = self._stamped(statement, params)
             statement = self._filtered(statement)
         return super()._execute_internal(statement, params, **options)
+
+    def _stamped(self, statement: Any, params: Any) -> Any:
+        """Say whose the rows of an ``insert(Model)`` are, where nobody has."""
+        subject = statement._propagate_attrs.get("plugin_subject")  # noqa: SLF001 - as SQLAlchemy finds it
+        if subject is None:
+            return params
+        mapper: AnyMapper = subject.mapper
+        written = self.prepared.written(table_of(root_of(mapper)).fullname)
+        rows = [params] if isinstance(params, Mapping) else params
+        made = [{**row, **stamps(mapper, written, self.principal, row)} for row in rows]
+        return made[0] if isinstance(params, Mapping) else made
 
     def _filtered(self, statement: Any) -> Any:
         try:
