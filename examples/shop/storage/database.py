@@ -15,7 +15,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from examples.shop.storage.prepare import prepare
 from examples.shop.storage.tables import Table
-from ringfence.access import sqlalchemy as owned
+from ringfence.access.sqlalchemy import Database as OwnedDatabase
 
 # A receipt that was shown survives a power cut, hence FULL.
 PRAGMAS = ("busy_timeout = 5000", "synchronous = FULL", "foreign_keys = ON")
@@ -31,7 +31,7 @@ class Database:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.owned = owned.Database(_engine(path), Table)
+        self.owned = OwnedDatabase(_engine(path), Table)
 
     async def prepare(self) -> None:
         """Bring the tables up to date and fill empty shelves, off the event loop."""
