@@ -82,3 +82,52 @@ def view_of(rules):
 
 
 VIEW = view_of(RULES)
+
+
+# A second set: rules that are seldom, each in a table of its own.
+SELDOM = (
+    rule("orders", OWN, columns=("id", "owner_id", "note")),
+    rule(
+        "drafts",
+        all_of((OWN, Has("sent", value=False))),
+        columns=("id", "owner_id", "sent"),
+    ),
+    rule("lost", Has("owner_id", None), columns=("id", "owner_id")),
+    rule("kinds", Has("kind", "open"), columns=("id", "kind")),
+    rule("counted", Has("level", 3), columns=("id", "level")),
+    rule(
+        "shared",
+        any_of((OWN, all_of((IN_TENANT, Has("open", value=True))))),
+        columns=("id", "owner_id", "tenant_id", "open"),
+    ),
+    rule(
+        "either_way",
+        any_of((OWN, OF_ORDER)),
+        columns=("id", "owner_id", "order_id"),
+    ),
+    rule(
+        "near_anything",
+        Linked("topics", (("topic_id", "id"),), ALWAYS),
+        columns=("id", "topic_id"),
+    ),
+    rule("topics", ALWAYS, columns=("id",)),
+    rule("pairs", OWN, key=("a", "b"), columns=("a", "b", "owner_id")),
+    rule(
+        "parts",
+        Linked("pairs", (("pair_a", "a"), ("pair_b", "b")), OWN),
+        columns=("id", "pair_a", "pair_b"),
+    ),
+    rule(
+        "far",
+        Linked("lines", (("line_id", "id"),), OF_ORDER),
+        columns=("id", "line_id"),
+    ),
+    rule("lines", OF_ORDER, columns=("id", "order_id")),
+    rule(
+        "strangers",
+        Linked("orders", (("order_id", "id"),), IN_TENANT),
+        columns=("id", "order_id"),
+    ),
+    rule("bare", OWN, key=()),
+)
+SELDOM_VIEW = view_of(SELDOM)

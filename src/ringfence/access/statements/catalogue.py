@@ -64,7 +64,9 @@ class Catalogue:
         """
         name, schema = self.folded(node.this), self.folded(node.args.get("db"))
         if node.args.get("catalog"):
-            raise ObjectionError(f"The table {name} is another database's {WAY_ROUND}.")
+            raise ObjectionError(
+                f"{name} is another database's: use an engine for that, {WAY_ROUND}."
+            )
         full = f"{schema}.{name}" if schema else name
         rule = self._rules.get(full)
         if rule is None and schema and schema == _DEFAULT_SCHEMA[self.dialect]:

@@ -224,9 +224,9 @@ class StatementCheck:
         before = writer.replaced(view.write.get(rule.table, NEVER), leave)
         if before is None:
             raise ObjectionError(
-                f"The row of {rule.table} that is in the way may be another's: name "
-                f"{_compared(rule, leave)} in ON CONFLICT (...), or compare it in its "
-                f"WHERE, {WAY_ROUND}."
+                f"The row of {rule.table} that is in the way may be another's: let "
+                f"the WHERE of ON CONFLICT say that {_compared(rule, leave)}, "
+                f"{WAY_ROUND}."
             )
         return merged((after, before))
 
@@ -268,15 +268,15 @@ def _missing(touch: Touch, rule: TableRule, condition: Condition) -> str:
 
 
 def _left(change: Change, rule: TableRule, leave: Condition) -> str:
-    does = "adds rows to" if change.added else "changes the owner of rows of"
+    does = "adds" if change.added else "changes"
     if leave == NEVER:
         return (
-            f"The statement {does} {rule.table}, where this principal may leave none: "
-            f"leave it out, {WAY_ROUND}."
+            f"The statement {does} rows of {rule.table}, where this principal may "
+            f"leave none: leave it out, {WAY_ROUND}."
         )
     return (
-        f"The statement {does} {rule.table} without saying plainly whose they are: "
-        f"give a bound parameter so that {_compared(rule, leave)}, {WAY_ROUND}."
+        f"The statement {does} rows of {rule.table} so that it is not plain whose they "
+        f"are: bind a parameter by which {_compared(rule, leave)}, {WAY_ROUND}."
     )
 
 
@@ -286,7 +286,8 @@ def _compared(rule: TableRule, condition: Condition) -> str:
         case Is(column, subject):
             return f"{rule.table}.{column} equals the principal's {subject.value}"
         case Has(column, value):
-            return f"{rule.table}.{column} is {value!r}"
+            said = "null" if value is None else repr(value)
+            return f"{rule.table}.{column} is {said}"
         case Linked(table, pairs, _):
             on = " and ".join(
                 f"{rule.table}.{here} equals {table}.{there}" for here, there in pairs
