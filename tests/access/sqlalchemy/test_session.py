@@ -111,6 +111,16 @@ def test_changes_inside_are_let_through(database, ann):
     assert ann.get(Order, "order-ann") is None
 
 
+def test_what_was_given_away_is_not_written(ann):
+    """An object that was loaded before its row was given away changes nothing."""
+    order = ann.get(Order, "order-ann")
+    with unscoped("give it away"):
+        ann.execute(update(Order).where(Order.id == order.id).values(owner_id="bea"))
+    order.total = 50
+    with REFUSED:
+        ann.flush()
+
+
 def test_refresh_does_not_show_what_was_given_away(database, ann):
     """What is another's by now is not loaded again."""
     order = ann.get(Order, "order-ann")
