@@ -4,6 +4,8 @@ from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any, assert_type
 
+from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 from starlette.applications import Starlette
 from starlette.routing import Route
 
@@ -17,8 +19,10 @@ from ringfence import (
     current,
     headers,
     limit,
+    unscoped,
 )
 from ringfence.access import Policy
+from ringfence.access.sqlalchemy import Database
 
 
 @access.require(access.signed_in & access.role("admin", "staff") | access.public)
@@ -84,3 +88,36 @@ settings = Settings.load(env="development", data=Path("var"))
 assert_type(settings, Settings)
 guard = Guard(Starlette(), settings, rules=[Rule("GET", "/x/{id}", access.public)])
 settings.env = "production"  # type: ignore[misc]  # frozen
+
+
+# Whose rows they are stands on the model, which stays what it was.
+class Base(DeclarativeBase): ...
+
+
+@access.rows(access.owner("owner_id") | access.role("operator") & access.tenant("team"))
+class Seed(Base):
+    __tablename__ = "seeds"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    owner_id: Mapped[str]
+    team: Mapped[str]
+
+
+assert_type(Seed, type[Seed])
+access.rows("owner_id")  # type: ignore[arg-type]  # a name is no rule
+access.matching(published=[])  # type: ignore[arg-type]  # a list is no constant
+
+database = Database(create_async_engine("sqlite+aiosqlite://"), Base)
+Guard(Starlette(), settings, data=database)
+Guard(Starlette(), settings, data=[database])
+
+
+async def read_seed(number: int) -> str:
+    db = assert_type(current.database(), AsyncSession)
+    return assert_type(access.found(await db.get(Seed, number)), Seed).owner_id
+
+
+def count_all() -> None:
+    with unscoped("nightly report"), access.acting_as(Principal("job")):
+        assert_type(current.blocking_database(), Session)
+    unscoped()  # type: ignore[call-arg]  # a reason is needed
