@@ -7,7 +7,7 @@ import re
 import zlib
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ringfence.testing.trespass.parties import Answered
 
@@ -53,6 +53,10 @@ class Answer:
     def holds(self, mark: str) -> bool:
         return mark in self.text
 
+    def masked(self, volatile: Mapping[str, str]) -> Answer:
+        """Return the answer without further texts that differ each time."""
+        return replace(self, plain=_masked(self.plain, volatile))
+
     def __str__(self) -> str:
         start = " ".join(self.text.split())[:_SHOWN]
         return f"{self.status} {start}".strip()
@@ -68,9 +72,7 @@ def read(response: Answered, volatile: Mapping[str, str]) -> Answer:
     """
     headers = response.headers
     text = f"{headers.get('location', '')}\n{_body(response.content)}".strip()
-    plain = text
-    for one in sorted(volatile, key=len, reverse=True):
-        plain = plain.replace(one, volatile[one])
+    plain = _masked(text, volatile)
     request_id = headers.get("x-request-id", "")
     if request_id:
         plain = plain.replace(request_id, "{request}")
@@ -78,6 +80,16 @@ def read(response: Answered, volatile: Mapping[str, str]) -> Answer:
     plain = _TOKENS.sub("{token}", plain)
     kind = headers.get("content-type", "").partition(";")[0].strip()
     return Answer(response.status_code, kind, text, _without_request_ids(plain, kind))
+
+
+def _masked(text: str, volatile: Mapping[str, str]) -> str:
+    if not volatile:
+        return text
+    # The longest first, and never a part of a word: a row's id may be 4 as well.
+    ordered = sorted(volatile, key=len, reverse=True)
+    any_of_them = "|".join(map(re.escape, ordered))
+    pattern = rf"(?<![\w-])(?:{any_of_them})(?![\w-])"
+    return re.sub(pattern, lambda found: volatile[found[0]], text)
 
 
 def _body(content: bytes) -> str:

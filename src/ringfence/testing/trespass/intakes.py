@@ -101,7 +101,7 @@ def _documents(app: Any, prefix: str, depth: int) -> Iterator[tuple[str, Schema]
         return
     if callable(getattr(app, "openapi", None)):
         yield prefix, app.openapi()
-    elif hasattr(app, "openapi_schema") and hasattr(app, "openapi_config"):
+    elif hasattr(app, "openapi_config"):  # Litestar
         if app.openapi_config is not None:
             yield prefix, app.openapi_schema.to_schema()
         return

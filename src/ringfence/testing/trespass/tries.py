@@ -259,7 +259,7 @@ class Script:
             yield self._pair(route, self._another, whose, NO_CLAIMS, says)
             if not route.is_safe and route.intake.sends in {"json", "data"}:
                 empty = Claims(is_empty=True)
-                says_empty = f"{says}, an empty body"
+                says_empty = f"{says}, an empty body".removeprefix(", ")
                 yield self._pair(route, self._another, whose, empty, says_empty)
             claiming = f"{says}, {_HEADERS_SAY}".removeprefix(", ")
             for party in (self._another, self._nobody):
