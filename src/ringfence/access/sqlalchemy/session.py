@@ -261,17 +261,22 @@ class OwnedSession(Session):
     def look_at(self, state: State) -> None:
         """Refuse an object that was loaded past every filter, where its own columns say
         that it is somebody else's."""
+        if not self._is_told_mine(state) and not self.is_lifted:
+            refuse(
+                NOT_FOUND,
+                f"{state.class_.__name__} was loaded, and is somebody else's; the "
+                "statement that has done so must say whose rows it wants",
+            )
+
+    def _is_told_mine(self, state: State) -> bool:
         standing = self._standing or self.standing
         there = state.dict
         for key, subject in standing.prepared.owners(state.mapper):
             mine = standing.ids if subject is Subject.ID else standing.tenants
             value = there.get(key, UNKNOWN)
-            if value is not UNKNOWN and value not in mine and not self.is_lifted:
-                refuse(
-                    NOT_FOUND,
-                    f"{state.class_.__name__} was loaded, and is somebody else's; the "
-                    "statement that has done so must say whose rows it wants",
-                )
+            if value is not UNKNOWN and value not in mine:
+                return False
+        return True
 
     # What is known
 
@@ -334,7 +339,8 @@ class OwnedSession(Session):
             return True
         if write and not self.prepared.written(table).is_plain:
             return False
-        return self.loaded(table, values) is not None
+        found = self.loaded(table, values)
+        return found is not None and self._is_told_mine(found[0])
 
 
 @event.listens_for(OwnedSession, "after_begin")
