@@ -27,14 +27,13 @@ from examples.shop.shapes import NewTransfer
 from examples.shop.storage.tables import Transfer, Wallet
 from ringfence import unscoped
 
-WAITING = "credit waits at an address"
 WELCOME = 10_000  # cents
 
 
 async def balance(db: AsyncSession, account: Account) -> int:
     """Return what the account could spend now, in cents. Changes nothing."""
     kept = await db.scalar(select(Wallet.balance).where(Wallet.owner_id == account.id))
-    with unscoped(WAITING):
+    with unscoped("credit waits at an address"):
         waiting = await db.scalar(
             select(func.coalesce(func.sum(Transfer.amount), 0)).where(
                 Transfer.recipient == address_key(account.email),
@@ -77,7 +76,7 @@ async def _collect(db: AsyncSession, account: Account) -> None:
         .values(owner_id=account.id, balance=WELCOME)
         .on_conflict_do_nothing()
     )
-    with unscoped(WAITING):
+    with unscoped("credit waits at an address"):
         found = await db.scalars(
             update(Transfer)
             .where(

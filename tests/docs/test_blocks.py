@@ -86,6 +86,7 @@ def printed(folder, page, file, which=-1):
         DOCS / "guides" / "ownership" / "mongo.md",
         DOCS / "guides" / "ownership" / "ids.md",
         DOCS / "guides" / "ownership" / "statements.md",
+        DOCS / "guides" / "ownership" / "proof.md",
         DOCS / "guides" / "ownership" / "row-security.md",
     ],
 )
