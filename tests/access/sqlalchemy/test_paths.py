@@ -1,6 +1,16 @@
 """Every way to a row: reached without the wall, and by nobody else with it."""
 
 import pytest
+from sqlalchemy import select
+from tests.access.sqlalchemy.models import (
+    Article,
+    Base,
+    Invoice,
+    Note,
+    Order,
+    Product,
+    Tag,
+)
 from tests.access.sqlalchemy.paths.page import PAGE, render
 from tests.access.sqlalchemy.paths.places import (
     sqlite_place,
@@ -10,7 +20,10 @@ from tests.access.sqlalchemy.paths.places import (
     wrong,
 )
 from tests.access.sqlalchemy.paths.runner import THROUGH, all_paths
-from tests.access.sqlalchemy.paths.world import seed
+from tests.access.sqlalchemy.paths.world import ANN, OTTO, STAFF, seed
+
+from ringfence import access, unscoped
+from ringfence.access.sqlalchemy import Database
 
 PATHS = all_paths("sqlite")
 GROUPS = sorted({path.group for path in PATHS})
@@ -66,3 +79,45 @@ def test_page_is_up_to_date(guarded):
     """What is stated is what was tried; python -m tests.access.sqlalchemy.paths.page
     writes it."""
     assert PAGE.read_text("utf-8") == render(guarded)
+
+
+def ids(session, model):
+    return sorted(session.scalars(select(model.id)).all())
+
+
+@pytest.fixture
+def database(tmp_path):
+    with sqlite_place(tmp_path / "seen.db", seed()) as (engine, _):
+        yield Database(engine, models=Base)
+
+
+def test_everybody_sees_what_is_theirs(database):
+    """The operator what is of the tenant, nobody what is for all, the escape it all."""
+    with access.acting_as(OTTO), database.session() as session:
+        assert ids(session, Invoice) == ["invoice-ann"]
+        assert ids(session, Order) == []
+    with database.session() as session:
+        assert ids(session, Product) == ["product-public"]
+        assert ids(session, Article) == ["article-public"]
+        assert ids(session, Tag) == ["tag-public"]
+        assert ids(session, Order) == ids(session, Note) == []
+    with unscoped("a look at everything"), database.session() as session:
+        assert ids(session, Order) == ["order-ann", "order-bea", "order-empty"]
+
+
+def test_staff_writes_what_is_for_all(database):
+    with access.acting_as(STAFF), database.session() as session:
+        session.get(Product, "product-public").price = 6
+        session.add(Product(id="new"))
+        session.commit()
+        assert ids(session, Product) == ["new", "product-public"]
+    with access.acting_as(ANN), database.session() as session:
+        assert session.get(Product, "product-public").price == 6
+
+
+def test_rows_are_stamped_with_who_makes_them(database):
+    with access.acting_as(ANN), database.session() as session:
+        made = [Order(id="a"), Invoice(id="b", tenant_id="t9"), Article(id="c")]
+        session.add_all(made)
+        session.commit()
+        assert [made[0].owner_id, made[1].owner_id, made[2].author_id] == ["ann"] * 3
