@@ -48,6 +48,10 @@ row-level security stands, in PostgreSQL:
 - what the database does by itself: `ON DELETE CASCADE`, triggers, rules, and functions
   of the application's own that read tables. Views are refused until somebody says whose
   their rows are, and so are functions of PostgreSQL and SQLite that run text;
+- a row that somebody else gives away after it was loaded and before it is written: a
+  flush writes by key what was one's own when it was loaded. Within one request that is
+  a race; do not keep a session longer, or lock rows (`with_for_update`) that change
+  hands;
 - keys: who inserts a key that another's row has is told that it is taken.
 """
 
