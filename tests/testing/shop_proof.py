@@ -31,18 +31,19 @@ Break = Callable[[FastAPI, pytest.MonkeyPatch], None]
 
 def create(client, party):
     """Make one of everything that has an owner, with the marker where texts go."""
-    order = {"product_id": "kale", "quantity": 7}
-    order_id = client.post("/api/orders", json=order).json()["id"]
     client.post("/api/exports", json={"name": party.marker})
     credit = {"to": f"{party.marker}@example.test", "amount": 5}
     client.post("/api/transfers", json=credit)
     profile = f"/api/users/{party.id}/profile"
     client.request("PATCH", profile, json={"name": party.marker})
-    return {
-        "order_id": order_id,
-        "name": f"{party.marker}.csv.gz",
-        "user_id": party.id,
-    }
+    name = f"{party.marker}.csv.gz"
+    return {**order(client, party), "name": name, "user_id": party.id}
+
+
+def order(client, party):
+    """Make an order and no more."""
+    placed = client.post("/api/orders", json={"product_id": "kale", "quantity": 7})
+    return {"order_id": placed.json()["id"]}
 
 
 def watching(settings: Settings) -> Settings:
@@ -132,6 +133,7 @@ class Shops:
             client.headers |= person.headers
             yield person.visitor
 
-        given = {"shared": SHARED, "public": PUBLIC, "bodies": BODIES} | terms
+        given = {"shared": SHARED, "public": PUBLIC, "bodies": BODIES, "create": create}
+        given |= terms
         given["skip"] = {**ONLY_ONLINE, **skip}
-        return find_trespass(guard, client, create=create, sign_in=sign_in, **given)
+        return find_trespass(guard, client, sign_in=sign_in, **given)

@@ -21,9 +21,9 @@ from sqlalchemy import delete, func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import joinedload
 from sqlalchemy.pool import NullPool
-from tests.testing.shop_proof import Shops
+from tests.testing.shop_proof import Shops, create, order
 
-from ringfence import current
+from ringfence import current, unscoped
 from ringfence.access import public, require, signed_in
 from ringfence.access.marks import PolicyDependency
 from ringfence.testing.trespass.findings import Kind
@@ -102,6 +102,27 @@ def list_of_everybody(shop, patch):
         return await _all_orders(shop)
 
     patch.setattr(api_orders, "orders", _with(orders, mine=mine))
+
+
+def unscoped_list(shop, patch):
+    """The way round ownership, where nobody should go round it."""
+    mine = orders.mine
+
+    async def everybody_s(db, window):
+        with unscoped("a list"):
+            return await mine(db, window)
+
+    patch.setattr(api_orders, "orders", _with(orders, mine=everybody_s))
+
+
+def unscoped_change(shop, patch):
+    change = orders.change
+
+    async def anybody_s(db, order_id, to):
+        with unscoped("a change"):
+            return await change(db, order_id, to)
+
+    patch.setattr(orders, "change", anybody_s)
 
 
 def page_of_everybody(shop, patch):
@@ -214,32 +235,35 @@ def cached_across_users(shop, patch):
 # Answers that tell.
 
 
-def _telling(shop, patch, error):
-    read = orders.read
+def _telling(shop, path, error):
+    """Add a route that knows another's order, and says so."""
 
-    async def reading(db, order_id):
-        order = await _load(shop, order_id)
-        if order is not None and order.owner_id != current.principal().id:
+    @shop.get(f"{path}/{{order_id}}", response_model=OrderView)
+    @require(signed_in)
+    async def read(order_id: str):
+        order = await _any_order(shop, order_id)
+        if order.owner_id != current.principal().id:
             raise error
-        return await read(db, order_id)
-
-    patch.setattr(orders, "read", reading)
+        return order
 
 
 def forbidden_for_missing(shop, patch):
-    _telling(shop, patch, ShopError(403, "shop.not_yours", "This is not yours."))
+    error = ShopError(403, "shop.not_yours", "This is not yours.")
+    _telling(shop, "/api/forbidden", error)
 
 
 def conflict_for_missing(shop, patch):
-    _telling(shop, patch, ShopError(409, "shop.locked", "This is being packed."))
+    error = ShopError(409, "shop.locked", "This is being packed.")
+    _telling(shop, "/api/locked", error)
 
 
 def fault_for_missing(shop, patch):
-    _telling(shop, patch, AttributeError("nothing to show"))
+    _telling(shop, "/api/faulty", AttributeError("nothing to show"))
 
 
 def other_words_for_missing(shop, patch):
-    _telling(shop, patch, ShopError(404, "shop.not_found", "It was moved."))
+    error = ShopError(404, "shop.not_found", "It was moved.")
+    _telling(shop, "/api/moved", error)
 
 
 def leaked_field(shop, patch):
@@ -426,14 +450,12 @@ ORDER = (
     (read_without_owner, "GET /api/orders/{order_id}", {LEAKED, REACHED}),
     (raw_sql_by_id, "GET /api/orders/{order_id}", {LEAKED, REACHED}),
     (list_of_everybody, "GET /api/orders", {LEAKED}),
+    (unscoped_list, "GET /api/orders", {LEAKED}),
+    (unscoped_change, "PATCH /api/orders/{order_id}", {REACHED}),
     (change_without_owner, "PATCH /api/orders/{order_id}", {REACHED}),
     (cancel_without_owner, "DELETE /api/orders/{order_id}", {CHANGED}),
     (bulk_update, "PATCH /api/orders/{order_id}", {CHANGED}),
     (cached_across_users, "GET /api/orders", {LEAKED}),
-    (forbidden_for_missing, "GET /api/orders/{order_id}", {FORBIDDEN}),
-    (conflict_for_missing, "PATCH /api/orders/{order_id}", {ORACLE}),
-    (fault_for_missing, "GET /api/orders/{order_id}", {ORACLE}),
-    (other_words_for_missing, "GET /api/orders/{order_id}", {ORACLE}),
     (another_method, "PUT /api/orders/{order_id}", {LEAKED, REACHED}),
     (changed_owner, "PUT /api/orders/{order_id}", {CHANGED}),
 )
@@ -453,6 +475,10 @@ FURTHER = (
     (users_page_for_customers, "GET /admin/users", {FUNCTION, LEAKED}),
 )
 ADDED = (
+    (forbidden_for_missing, "GET /api/forbidden/{order_id}", {FORBIDDEN}),
+    (conflict_for_missing, "GET /api/locked/{order_id}", {ORACLE}),
+    (fault_for_missing, "GET /api/faulty/{order_id}", {ORACLE}),
+    (other_words_for_missing, "GET /api/moved/{order_id}", {ORACLE}),
     (receipts_for_nobody, "GET /api/receipts/{order_id}", {LEAKED, REACHED}),
     (figures_for_customers, "GET /api/admin/figures", {FUNCTION}),
     (owner_in_the_query, "GET /api/history", {LEAKED}),
@@ -486,8 +512,11 @@ def test_a_hole_is_found_where_it_is(shops, holes):
             planted(shop, patch)
 
     paths = {where.partition(" ")[2] for _, where, _ in holes}
+    everything = {"only": (*paths, *SEEN_BY_OWNERS), "create": create}
+    orders_alone = {"only": (*paths, "/api/orders"), "create": order}
+    terms = orders_alone if holes[0] in ORDER else everything
     with shops.open(plant) as (guard, client):
-        proof = shops.prove(guard, client, only=(*paths, *SEEN_BY_OWNERS))
+        proof = shops.prove(guard, client, **terms)
     found = {(f"{one.method} {one.path}", one.kind) for one in proof.findings}
     for planted, where, kinds in holes:
         assert any((where, kind) in found for kind in kinds), (planted, str(proof))
