@@ -99,7 +99,7 @@ def test_a_revision_of_alembic(here, write, postgres, capsys):
         for statement in keys.split(";\n\n")[1:-1]:
             connection.exec_driver_sql(statement)
         connection.execute(text(f"CREATE ROLE {login} LOGIN"))
-        connection.execute(text(f"GRANT ringfence_app TO {login}"))
+        connection.execute(text(f"GRANT ringfence_rows TO {login}"))
         name = postgres.name
         connection.execute(text(f'REVOKE TEMPORARY ON DATABASE "{name}" FROM PUBLIC'))
         policies = "SELECT qual FROM pg_policies WHERE policyname = 'ringfence_read'"

@@ -18,12 +18,14 @@ from tests.contracts.records import (
 from tests.deploy.described import DEPLOY
 from tests.deploy.roles import as_role, run_roles
 
+from ringfence.access.row_security.policies import APP_ROLE
 from ringfence.errors import StoreError
 from ringfence.stores import contracts
 from ringfence.stores.contracts import Block, Charge, Rotation, Ticket, Use, counter_key
 from ringfence.stores.open import open_shared, open_stores
 
 TABLE = "ringfence.ringfence_accounts"
+ROLES = ("ringfence_app", "ringfence_owner")
 EXISTING = "CREATE TABLE public.of_others (secret text)"
 
 
@@ -150,6 +152,7 @@ async def ask_everything(stores, once):
     assert await accounts.raise_epoch("id-ann") == 1
     assert await accounts.set_password("id-ann", "new", epoch=1) == 2
     assert await accounts.set_roles("id-ann", frozenset({"operator"}))
+    assert await accounts.set_tenant("id-ann", "north")
     assert await accounts.set_disabled("id-ann", disabled=True)
     assert await accounts.remove("id-ann")
 
@@ -274,7 +277,7 @@ def test_roles_are_no_more_than_they_say(migrated):
         "SELECT rolname, rolconnlimit, rolsuper OR rolcreaterole OR rolcreatedb OR"
         " rolreplication OR rolbypassrls, rolcanlogin,"
         " (SELECT count(*) FROM pg_auth_members WHERE roleid = oid OR member = oid)"
-        " FROM pg_roles WHERE rolname LIKE 'ringfence%' ORDER BY rolname",
+        f" FROM pg_roles WHERE rolname IN {ROLES} ORDER BY rolname",
     )
     assert rows == [
         ("ringfence_app", 200, False, True, 0),
@@ -286,7 +289,7 @@ def test_passwords_are_kept_as_salted_hashes(migrated):
     rows = execute(
         migrated,
         "postgres",
-        "SELECT rolpassword FROM pg_authid WHERE rolname LIKE 'ringfence%'",
+        f"SELECT rolpassword FROM pg_authid WHERE rolname IN {ROLES}",
     )
     assert len(rows) == 2
     assert all(kept.startswith("SCRAM-SHA-256$") for (kept,) in rows)
@@ -319,3 +322,8 @@ def test_nobody_connects_without_tls_and_password():
     assert rules[1][-1] == "scram-sha-256"
     assert rules[1][2] == "ringfence_app,ringfence_owner"
     assert rules[2][-1] == rules[3][-1] == "reject"
+
+
+def test_the_rows_of_an_application_have_a_role_of_their_own():
+    """Who is granted it for an application's rows must not read the guard's tables."""
+    assert APP_ROLE not in ROLES

@@ -220,7 +220,7 @@ def write_row_security(  # noqa: PLR0913 - one argument an option
     sql: Annotated[bool, Parameter(negative=())] = False,
     down: Annotated[bool, Parameter(negative=())] = False,
     key: Annotated[bool, Parameter(negative=())] = False,
-    role: str = "ringfence_app",
+    role: str = "ringfence_rows",
 ) -> int:
     """Write the migration that keeps owners apart in PostgreSQL itself.
 

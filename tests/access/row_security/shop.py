@@ -235,7 +235,7 @@ def open_shop(database) -> Iterator[Shop]:
         admin,
         f"DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{LOGIN}') "
         f"THEN CREATE ROLE {LOGIN} LOGIN; END IF; END $$",
-        f"GRANT ringfence_app TO {LOGIN}",
+        f"GRANT ringfence_rows TO {LOGIN}",
     )
     engine = create_engine(
         database.url("psycopg").replace("postgres@", f"{LOGIN}@"), pool_size=2

@@ -269,7 +269,7 @@ def test_autocommit_for_long(shop):
 def test_roles_that_are_set(shop):
     """Another role in the same transaction is under the same policies."""
     with connected(shop.engine, ALICE) as connection:
-        connection.execute(text("SET LOCAL ROLE ringfence_app"))
+        connection.execute(text("SET LOCAL ROLE ringfence_rows"))
         assert ids(connection) == [1]
 
 

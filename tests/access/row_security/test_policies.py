@@ -293,7 +293,7 @@ def test_scopes_and_factors(postgres_server):
             admin.execute(f'INSERT INTO "{name}" VALUES (1)')
         for statement in (*wall(rules, shapes).up(), *install_keys([KEY])):
             admin.execute(statement)
-        admin.execute("SET ROLE ringfence_app")
+        admin.execute("SET ROLE ringfence_rows")
         process = admin.info.backend_pid
         found = {}
         for who in (session, key, other, None):

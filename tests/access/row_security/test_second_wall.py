@@ -63,7 +63,7 @@ def post(postgres):
         *install_keys([KEY]),
         f"DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{LOGIN}') "
         f"THEN CREATE ROLE {LOGIN} LOGIN; END IF; END $$",
-        f"GRANT ringfence_app TO {LOGIN}",
+        f"GRANT ringfence_rows TO {LOGIN}",
     )
     yield admin, lambda driver: postgres.url(driver).replace("postgres@", f"{LOGIN}@")
     spare.dispose()

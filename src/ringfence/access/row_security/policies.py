@@ -12,7 +12,7 @@ from ringfence.access.row_security.functions import functions
 from ringfence.access.row_security.quoting import block, literal, quoted
 from ringfence.access.row_security.shapes import Shape, Shapes
 
-APP_ROLE = "ringfence_app"
+APP_ROLE = "ringfence_rows"
 READER_ROLE = "ringfence_reader"
 READER_POLICY = "ringfence_reader"
 NAMES = ("ringfence_read", "ringfence_insert", "ringfence_update", "ringfence_delete")
