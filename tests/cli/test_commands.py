@@ -386,13 +386,27 @@ def test_the_matrix_is_written_and_compared(run, here):
 def test_a_change_of_who_may_do_what_is_shown(run, here):
     run("plan", "garden:app", "--matrix", "roles.md")
     file = here / "roles.md"
-    file.write_text(file.read_text("utf-8").replace("| public | yes", "| public | 401"))
+    kept = file.read_text("utf-8")
+    file.write_text(
+        kept.replace("/ GET, HEAD | public | yes", "/ GET, HEAD | public | 401")
+    )
     before = file.read_text("utf-8")
     code, out, _ = run("plan", "garden:app", "--matrix", "roles.md", "--compare")
     assert code == 1
-    assert "-| / GET, HEAD | public | 401 | yes | yes | yes |" in out
-    assert "+| / GET, HEAD | public | yes | yes | yes | yes |" in out
+    assert "  / GET, HEAD: anonymous: yes instead of 401\n" in out
+    assert "ringfence plan garden:app --matrix roles.md\n" in out
     assert file.read_text("utf-8") == before
+
+
+def test_a_matrix_of_another_version_is_written_anew(run, here):
+    """Where nothing else has changed than what stands around the tables."""
+    run("plan", "garden:app", "--matrix", "roles.md")
+    file = here / "roles.md"
+    file.write_text("\x1b[2J" + file.read_text("utf-8"))
+    code, out, _ = run("plan", "garden:app", "--matrix", "roles.md", "--compare")
+    assert code == 1
+    assert "roles.md was written otherwise" in out
+    assert "\x1b" not in out
 
 
 @pytest.mark.parametrize(

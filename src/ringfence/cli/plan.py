@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shlex
 import sys
-from difflib import unified_diff
 from itertools import chain
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from ringfence.guard.asgi import Guard
 from ringfence.guard.describe import describe, describe_json
 from ringfence.guard.escapes import find_escapes
 from ringfence.guard.matrix import matrix
+from ringfence.guard.tables import changes
 
 _CHANGED = 1
 
@@ -74,15 +74,14 @@ def _compare(file: Path, made: str, target: str) -> int:
     if kept == made:
         sys.stdout.write(f"{file} is what the application does.\n")
         return 0
-    lines = unified_diff(
-        kept.splitlines(), made.splitlines(), str(file), target, lineterm="", n=0
+    words = f"ringfence plan {shlex.quote(target)} --matrix {shlex.quote(str(file))}"
+    found = list(changes(kept, made)) or [f"{file} was written otherwise"]
+    lines = (
+        f"Who may do what has changed since {file} was written:",
+        *(f"  {change}" for change in found),
+        f"If that is meant, write it down: {words}",
     )
-    for line in lines:
-        sys.stdout.write(escape_controls(line) + "\n")
-    sys.stdout.write(
-        "Who may do what has changed. If that is meant, write it down: ringfence plan "
-        f"{shlex.quote(target)} --matrix {shlex.quote(str(file))}\n"
-    )
+    sys.stdout.write("".join(f"{escape_controls(line)}\n" for line in lines))
     return _CHANGED
 
 

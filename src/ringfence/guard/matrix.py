@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, product
 
-from ringfence.access.ownership.conditions import Condition, Holds, TableRule, parts_of
+from ringfence.access.ownership.conditions import Holds, TableRule, parts_of
 from ringfence.access.ownership.views import Views
 from ringfence.access.policy import (
     FACTORS,
@@ -19,19 +19,25 @@ from ringfence.access.policy import (
     within_scopes,
 )
 from ringfence.guard.plan import RoutePlan
+from ringfence.guard.tables import Row, written
 from ringfence.principal import Principal
+
+People = dict[str, Principal | None]
 
 _ANYBODY = "signed in"
 _NOBODY = "anonymous"
 _NOW = 1e9
 _ID, _TENANT = "somebody", "their tenant"
-_HEAD = (
-    "# Who may do what\n\n"
-    "Written by `ringfence plan --matrix`; CI compares it with the application. An "
-    "account may what its best role may. A fresh proof and every factor are taken as "
-    "given; where a route asks for them, its policy says so. `own`: where the path "
-    "says their own id, and 404 elsewhere.\n"
-)
+_HEAD = """# Who may do what
+
+Written by `ringfence plan --matrix`; CI compares it with the application.
+
+- An account may what its best role may.
+- `yes`: let in. A number: refused with this status. `own`: let in where the path says
+  their own id or tenant, and 404 elsewhere.
+- A fresh proof and every factor are taken as given; where a route asks for them, its
+  policy says so.
+"""
 
 
 def matrix(
@@ -44,16 +50,30 @@ def matrix(
         rules: of all tables whose rows have owners.
         hierarchy: roles with what they include, expanded.
     """
-    roles = _roles(plans, rules, hierarchy)
-    people = _people(roles)
-    lines = [_HEAD, "## Routes\n", *_table(("Route", "Policy", *people))]
-    lines += sorted({_row(plan, people, hierarchy) for plan in plans})
-    if rules:
-        lines += ["\n## Rows\n", *_table(("Table", "", "Rule", *people))]
-        views = Views(rules, hierarchy)
-        for rule in sorted(rules, key=lambda rule: rule.table):
-            lines += _rows(rule, people, views)
-    return "\n".join(lines) + "\n"
+    people = _people(_roles(plans, rules, hierarchy))
+    sections = {
+        "Roles": (("Role", "Includes"), _included(hierarchy)),
+        "Routes": (
+            ("Route", "Policy", *people),
+            [_row(plan, people, hierarchy) for plan in plans if not plan.is_own],
+        ),
+        "Rows": (("Rows", "Rule", *people), _rows(rules, people, hierarchy)),
+        "Routes of the guard's own": (
+            ("Route", "Policy", *people),
+            [_row(plan, people, hierarchy) for plan in plans if plan.is_own],
+        ),
+    }
+    return _HEAD + "".join(
+        f"\n## {name}\n\n{written(columns, lines)}"
+        for name, (columns, lines) in sections.items()
+        if lines
+    )
+
+
+def _included(hierarchy: Hierarchy) -> list[Row]:
+    return [
+        (role, ", ".join(sorted(below))) for role, below in hierarchy.items() if below
+    ]
 
 
 def _roles(
@@ -70,7 +90,7 @@ def _roles(
     return sorted({*named, *of_rows, *hierarchy, *included})
 
 
-def _people(roles: Iterable[str]) -> dict[str, Principal | None]:
+def _people(roles: Iterable[str]) -> People:
     def somebody(*held: str) -> Principal:
         return Principal(_ID, frozenset(held), FACTORS, _NOW, tenant=_TENANT)
 
@@ -81,9 +101,7 @@ def _people(roles: Iterable[str]) -> dict[str, Principal | None]:
     }
 
 
-def _row(
-    plan: RoutePlan, people: dict[str, Principal | None], hierarchy: Hierarchy
-) -> str:
+def _row(plan: RoutePlan, people: People, hierarchy: Hierarchy) -> Row:
     methods = ", ".join(plan.methods) or ("any" if plan.kind == "http" else plan.kind)
     decide, own = (
         within_scopes(plan.policy, compiled)
@@ -95,7 +113,7 @@ def _row(
         is_own = denial is not None and own(principal) is None
         said = "yes" if denial is None else str(denial.status)
         cells.append("own" if is_own else said)
-    return _line((f"{plan.host}{plan.path} {methods}", str(plan.policy), *cells))
+    return (f"{plan.host}{plan.path} {methods}", str(plan.policy), *cells)
 
 
 def _compiled(policy: Policy, hierarchy: Hierarchy) -> Iterator[Decision]:
@@ -112,21 +130,14 @@ def _compiled(policy: Policy, hierarchy: Hierarchy) -> Iterator[Decision]:
 
 
 def _rows(
-    rule: TableRule, people: dict[str, Principal | None], views: Views
-) -> Iterator[str]:
-    for what, said in zip(("read", "write"), rule.says, strict=True):
-        cells: list[str] = []
-        for principal in people.values():
-            view = views.of(principal)
-            found: Condition = (view.read if what == "read" else view.write)[rule.table]
-            cells.append(str(found))
-        yield _line((rule.table, what, said, *cells))
-
-
-def _table(names: Sequence[str]) -> tuple[str, str]:
-    return _line(names), _line(["---"] * len(names))
-
-
-def _line(cells: Iterable[str]) -> str:
-    said = " | ".join(cell.replace("|", "\\|") for cell in cells)
-    return f"| {said} |"
+    rules: Sequence[TableRule], people: People, hierarchy: Hierarchy
+) -> list[Row]:
+    views = [Views(rules, hierarchy).of(principal) for principal in people.values()]
+    lines: list[Row] = []
+    for rule in rules:
+        read, write = rule.says
+        seen = (str(view.read[rule.table]) for view in views)
+        lines.append((f"{rule.table} (read)", read, *seen))
+        written = (str(view.write[rule.table]) for view in views)
+        lines.append((f"{rule.table} (write)", write, *written))
+    return lines
