@@ -4,26 +4,30 @@ ownership is lifted."""
 from __future__ import annotations
 
 import sys
-from types import FrameType
+from types import FrameType, FunctionType
 from typing import Any
 
-from sqlalchemy import Connection, Engine, event
-from sqlalchemy.engine import base
+from sqlalchemy import Connection, Engine, Pool
 from sqlalchemy.engine.base import OptionEngine
 
 from ringfence.access.ownership.acting import acting
 from ringfence.access.ownership.escape import Unscoped
 from ringfence.access.ownership.refusals import UNFILTERED, refuse
 
-# Those of SQLAlchemy's own functions that may take one from the pool.
+# By identity: the hash of code goes over all of it.
 _OPENS = frozenset(
-    one.__code__
+    id(one.__code__)
     for one in (
         Connection.__init__,
         Connection._revalidate_connection,  # noqa: SLF001 - it opens one anew
     )
 )
-_BETWEEN = ("sqlalchemy.pool.", "sqlalchemy.event.", "sqlalchemy.util.")
+_OPENS_BY = Engine.raw_connection.__code__
+_ASKS = frozenset(
+    id(one.__code__)
+    for one in vars(Connection).values()
+    if isinstance(one, FunctionType)
+)
 _TRUSTED = ("sqlalchemy.", "ringfence.")
 _ASYNC = "sqlalchemy.ext.asyncio."
 
@@ -34,9 +38,11 @@ class OwnedConnection(Connection):
     @property
     def connection(self) -> Any:
         """The driver's connection, for SQLAlchemy itself and inside ``unscoped``."""
-        if not _asked_by_library(sys._getframe(0)):  # noqa: SLF001 - who asks is all that tells
-            _refuse_unless_lifted()
-        return super().connection
+        asker = sys._getframe(0).f_back  # noqa: SLF001 - who asks is all that tells
+        if asker is None or id(asker.f_code) not in _ASKS:
+            _refuse_unless_trusted(asker)
+        there = self._dbapi_connection
+        return super().connection if there is None else there
 
 
 class OwnedOptionEngine(OptionEngine):
@@ -59,28 +65,33 @@ def keep_closed(engine: Engine) -> None:
     """
     engine._connection_cls = OwnedConnection  # noqa: SLF001 - there is no public way
     engine._option_cls = OwnedOptionEngine  # noqa: SLF001 - nor for this
-    event.listen(engine, "checkout", _taken)
+    # A class rather than a listener: what is recreated after ``dispose`` is of it too.
+    pool = engine.pool
+    if not isinstance(pool, OwnedPool):
+        pool.__class__ = type("OwnedPool", (OwnedPool, type(pool)), {})
 
 
-def _taken(dbapi_connection: object, record: object, proxy: object) -> None:  # noqa: ARG001 - SQLAlchemy's signature
-    frame: FrameType | None = sys._getframe(1)  # noqa: SLF001 - who asks is all that tells
-    while frame is not None and _is_between(frame):
-        frame = frame.f_back
-    if frame is None or frame.f_code not in _OPENS:
-        _refuse_unless_lifted()
+class OwnedPool(Pool):
+    """A pool that gives connections to SQLAlchemy's own functions."""
+
+    def connect(self) -> Any:
+        """Take a connection of the driver's."""
+        asker = sys._getframe(0).f_back  # noqa: SLF001 - who asks is all that tells
+        opener = None if asker is None else asker.f_back
+        if (
+            asker is None
+            or opener is None
+            or asker.f_code is not _OPENS_BY
+            or id(opener.f_code) not in _OPENS
+        ):
+            _refuse_unless_lifted()
+        return super().connect()
 
 
-def _is_between(frame: FrameType) -> bool:
-    module = frame.f_globals.get("__name__", "")
-    if frame.f_code is base.Engine.raw_connection.__code__:
-        return True
-    return bool(module.startswith(_BETWEEN))
-
-
-def _asked_by_library(frame: FrameType) -> bool:
-    asker = frame.f_back
+def _refuse_unless_trusted(asker: FrameType | None) -> None:
     module = "" if asker is None else asker.f_globals.get("__name__", "")
-    return bool(module.startswith(_TRUSTED) and not module.startswith(_ASYNC))
+    if not module.startswith(_TRUSTED) or module.startswith(_ASYNC):
+        _refuse_unless_lifted()
 
 
 def _refuse_unless_lifted() -> None:
