@@ -173,10 +173,21 @@ def test_documents_are_compared_as_mongodb_does(document, path, wanted, found):
         (
             access.rows(access.tenant("tenant_id"), write=access.owner("owner_id")),
             {},
-            {"owner_id": "alice", "tenant_id": "acme"},
+            {"owner_id": "alice"},
         ),
-        (access.owner("a") | access.owner("b"), {}, None),
+        (
+            access.owner("a") | access.owner("b"),
+            {"b": None},
+            {"a": "alice", "b": "alice"},
+        ),
         (access.owner("a") | access.owner("b"), {"b": "alice"}, ...),
+        (access.owner("a") | access.owner("b"), {"b": "bob"}, None),
+        (
+            access.owner("a") | access.owner("b") | access.tenant("t"),
+            {"b": "alice"},
+            {"b": "alice", "t": "acme"},
+        ),
+        (access.owner("a") & access.owner("b"), {"a": "alice"}, None),
         (access.owner("a") & access.owner("b"), {}, {"a": "alice", "b": "alice"}),
         (access.owner("a") & access.matching(draft=True), {}, None),
         (access.owner("a") & access.matching(draft=True), {"draft": 1}, None),
@@ -227,6 +238,23 @@ def test_upserts_insert_ones_own(change, written):
     rule = rule_of("orders", access.owner("owner_id"))
     found = changes.born(change, rule.write, rule, mine)
     assert found == (change if written is ... else written)
+
+
+@pytest.mark.parametrize(
+    ("change", "written"),
+    [
+        ({"$set": {"n": 1}}, {"a": "alice", "b": "alice"}),
+        ({"$set": {"a": "alice"}}, {}),
+        ({"$set": {"b": "bob"}}, None),
+    ],
+)
+def test_upserts_have_several_owners(change, written):
+    """All where none is said; what is said to be another's is refused."""
+    declared = access.owner("a") | access.owner("b")
+    rule = rule_of("orders", access.rows(access.tenant("t"), write=declared))
+    found = changes.born(change, rule.write, rule, mine)
+    added = {"$setOnInsert": written} if written else {}
+    assert found == (None if written is None else {**change, **added})
 
 
 FIELDS = st.sampled_from(["a", "b", "meta", "meta.owner", "members", "members.0"])

@@ -7,7 +7,7 @@ much is asked of the documents beforehand, in the filter, and the server decides
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -97,12 +97,14 @@ def born(
     if effects is None:
         return None
     mended = dict(change)
-    for atom in stamps(condition, rule, mine):
+
+    def is_said(atom: Atom) -> bool:
+        return any(_overlap(effect.path, path_of(atom)) for effect in effects)
+
+    for atom in _unsaid(_owners(rule.write), is_said, mine):
         path, value = path_of(atom), mine(atom.subject)
-        if not any(_overlap(effect.path, path) for effect in effects):
-            added = {**mended.get(_ONLY_BORN, {}), atom.column: value}
-            mended[_ONLY_BORN] = added
-            effects.append(_Effect(path, exact=True, operator="$set", value=value))
+        mended[_ONLY_BORN] = {**mended.get(_ONLY_BORN, {}), atom.column: value}
+        effects.append(_Effect(path, exact=True, operator="$set", value=value))
 
     def is_given(atom: Atom) -> bool:
         return any(
@@ -133,28 +135,30 @@ def stamped(
             by whoever may write it for another reason.
     """
     copy = dict(document)
-    atoms = stamps(condition, rule, mine) if anew else _needed(condition)
-    for atom in atoms:
-        path = path_of(atom)
-        if is_unset(copy, path):
-            copy = filled(copy, path, mine(atom.subject))
+
+    def is_said(atom: Atom) -> bool:
+        return not is_unset(copy, path_of(atom))
+
+    atoms = _owners(rule.write) if anew else _needed(condition)
+    for atom in _unsaid(atoms, is_said, mine):
+        copy = filled(copy, path_of(atom), mine(atom.subject))
     return copy if holds(condition, copy, mine) else None
 
 
-def stamps(condition: Condition, rule: TableRule, mine: Mine) -> Iterator[Is]:
-    """Yield the fields that are filled in on a new document: what its rule cannot do
-    without, and what alone says who the owner, or the tenant, is."""
-    declared = dict.fromkeys(
-        part
-        for side in (rule.write, rule.read)
-        for part in parts_of(side)
-        if isinstance(part, Is)
-    )
-    needed = set(_needed(condition))
-    for atom in declared:
-        alone = sum(other.subject is atom.subject for other in declared) == 1
-        if mine(atom.subject) and (alone or atom in needed):
-            yield atom
+def _owners(write: Condition) -> list[Is]:
+    """Return the fields that say whose a document is to write."""
+    parts = dict.fromkeys(parts_of(write))
+    return [part for part in parts if isinstance(part, Is)]
+
+
+def _unsaid(
+    atoms: Iterable[Is], is_said: Callable[[Atom], bool], mine: Mine
+) -> list[Is]:
+    """Return which of these are filled in: of several owners, or tenants, all where
+    none is said, so that nobody enters a document of another's as its second owner."""
+    asked = list(atoms)
+    said = {atom.subject for atom in asked if is_said(atom)}
+    return [atom for atom in asked if atom.subject not in said and mine(atom.subject)]
 
 
 def _needed(condition: Condition) -> Iterable[Is]:
