@@ -16,6 +16,7 @@ from ringfence.errors import SettingsError
 from ringfence.guard.asgi import Guard
 from ringfence.guard.describe import describe, describe_json
 from ringfence.guard.escapes import find_escapes
+from ringfence.guard.fields import find_fields
 from ringfence.guard.matrix import matrix
 from ringfence.guard.tables import changes
 
@@ -30,11 +31,12 @@ def show(target: str, *, as_json: bool) -> int:
         SettingsError: there is no such guard, or its settings are wrong.
     """
     guard = load_target(target)
-    plans, rules = guard.plan, _rules(guard)
+    plans = guard.plan
+    what = (plans, _rules(guard), find_escapes(), find_fields(plans, guard.data))
     if as_json:
-        text = json.dumps(describe_json(plans, rules, find_escapes()), indent=2)
+        text = json.dumps(describe_json(*what), indent=2)
     else:
-        said = describe(plans, rules, find_escapes())
+        said = describe(*what)
         text = "\n".join(map(escape_controls, said.split("\n")))
     sys.stdout.write(text + "\n")
     return 0
@@ -54,7 +56,8 @@ def show_matrix(target: str, file: Path, *, compare: bool) -> int:
     """
     guard = load_target(target)
     hierarchy = expand(guard.settings.access.hierarchy)
-    made = matrix(guard.plan, _rules(guard), hierarchy)
+    plans = guard.plan
+    made = matrix(plans, _rules(guard), hierarchy, find_fields(plans, guard.data))
     try:
         if compare:
             return _compare(file, made, target)

@@ -264,7 +264,7 @@ class Guard:
             self.plan,
             self._rooms.keyring.derive_kept("guard.fingerprint"),
             version=version("ringfence"),
-            rules=[rule for data in self.data for rule in data.rules()],
+            data=self.data,
         )
 
     async def consider(

@@ -7,6 +7,7 @@ from dataclasses import asdict
 
 from ringfence.access.ownership.conditions import TableRule
 from ringfence.guard.escapes import Escape
+from ringfence.guard.fields import NO_FIELDS, FieldRules
 from ringfence.guard.plan import RoutePlan
 
 FORMAT_VERSION = 1
@@ -17,15 +18,17 @@ def describe(
     plans: Sequence[RoutePlan],
     rules: Sequence[TableRule] = (),
     escapes: Sequence[Escape] = (),
+    fields: FieldRules = NO_FIELDS,
 ) -> str:
     """Return the plans as a table of plain text, one line a route, and below it which
     response headers differ, which other origins may use what, whose the rows of which
-    table are, and which code goes round that.
+    table are, who may read and set which fields, and which code goes round that.
 
     Args:
         plans: in the order in which the framework tries them.
         rules: of the tables whose rows have owners.
         escapes: of the application.
+        fields: what is said of fields.
     """
     header = ("METHODS", "PATH", "KIND", "POLICY", "LIMITS", "CSRF", "INPUT", "HANDLER")
     rows = [
@@ -46,6 +49,8 @@ def describe(
         _differences(plans),
         _shared(plans),
         _owned(rules),
+        _fields(fields),
+        _shapes(fields),
         _escapes(escapes),
     )
     return "\n\n".join(filter(None, parts))
@@ -66,6 +71,22 @@ def _owned(rules: Sequence[TableRule]) -> str:
         return ""
     rows = [(rule.table, rule.model, *rule.says) for rule in rules]
     return _aligned((("TABLE", "MODEL", "READ", "WRITE"), *sorted(rows)))
+
+
+def _fields(fields: FieldRules) -> str:
+    """Return who reads and sets which fields."""
+    if not fields.rules:
+        return ""
+    rows = [(rule.model, rule.name, *rule.says) for rule in fields.rules]
+    return _aligned((("MODEL", "FIELD", "READ BY", "SET BY"), *rows))
+
+
+def _shapes(fields: FieldRules) -> str:
+    """Return what requests and answers hold of these fields."""
+    if not fields.shapes:
+        return ""
+    rows = [(shape.name, shape.of, ", ".join(shape.fields)) for shape in fields.shapes]
+    return _aligned((("SHAPE", "TIED AS", "HOLDS"), *rows))
 
 
 def _escapes(escapes: Sequence[Escape]) -> str:
@@ -105,9 +126,10 @@ def describe_json(
     plans: Sequence[RoutePlan],
     rules: Sequence[TableRule] = (),
     escapes: Sequence[Escape] = (),
+    fields: FieldRules = NO_FIELDS,
 ) -> dict[str, object]:
     """Return the same as JSON-ready data: ``{"version": 1, "routes": [...], "rows":
-    [...], "unscoped": [...]}``."""
+    [...], "fields": [...], "shapes": [...], "unscoped": [...]}``."""
     return {
         "version": FORMAT_VERSION,
         "rows": [
@@ -118,6 +140,19 @@ def describe_json(
                 "write": rule.says[1],
             }
             for rule in rules
+        ],
+        "fields": [
+            {
+                "model": rule.model,
+                "module": rule.module,
+                "field": rule.name,
+                "read": rule.says[0],
+                "write": rule.says[1],
+            }
+            for rule in fields.rules
+        ],
+        "shapes": [
+            {**asdict(shape), "fields": list(shape.fields)} for shape in fields.shapes
         ],
         "unscoped": [asdict(escape) for escape in escapes],
         "routes": [

@@ -8,8 +8,9 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 
-from ringfence.access.ownership.conditions import TableRule
+from ringfence.access.ownership.data import OwnedData
 from ringfence.guard.describe import describe_json
+from ringfence.guard.fields import FieldRules, find_fields
 from ringfence.guard.plan import RoutePlan
 from ringfence.settings import Settings
 
@@ -31,6 +32,8 @@ class Fingerprint:
         keys: a hash of each key's derivative, the signing one first, retired ones too.
             Never a key.
         rows: who reads and writes the rows of which table, by its name.
+        fields: who reads and sets which field of which model, and what requests and
+            answers hold that are tied to it, by name.
 
     Not covered: what handlers do. Two releases with the same plan have the same
     fingerprint.
@@ -41,6 +44,7 @@ class Fingerprint:
     settings: dict[str, str]
     keys: tuple[str, ...]
     rows: dict[str, str] = field(default_factory=dict)
+    fields: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -50,7 +54,7 @@ class Fingerprint:
         derived_keys: Sequence[bytes],
         *,
         version: str,
-        rules: Sequence[TableRule] = (),
+        data: Sequence[OwnedData] = (),
     ) -> Fingerprint:
         """Return the fingerprint of a guard that has started.
 
@@ -59,7 +63,7 @@ class Fingerprint:
             plans: in the order in which they are tried.
             derived_keys: one for each key, derived for this purpose and no other.
             version: of ringfence.
-            rules: of the tables whose rows have owners.
+            data: the databases whose rows have owners.
         """
         routes = describe_json(plans)["routes"]
         rows = routes if isinstance(routes, list) else []
@@ -72,14 +76,23 @@ class Fingerprint:
             keys=tuple(hashlib.sha256(key).hexdigest() for key in derived_keys),
             rows={
                 rule.table: f"read by {rule.says[0]}, written by {rule.says[1]}"
-                for rule in rules
+                for each in data
+                for rule in each.rules()
             },
+            fields=_said_of(find_fields(plans, data)),
         )
 
     @property
     def digest(self) -> str:
         """SHA-256 over all of it, in hexadecimal."""
-        parts = [self.version, self.routes, self.settings, self.keys, self.rows]
+        parts = (
+            self.version,
+            self.routes,
+            self.settings,
+            self.keys,
+            self.rows,
+            self.fields,
+        )
         return _hash(json.dumps(parts, sort_keys=True))
 
     def difference(self, other: Fingerprint) -> str:
@@ -95,14 +108,10 @@ def _differences(one: Fingerprint, other: Fingerprint) -> Iterator[str]:
     if one.version != other.version:
         yield f"ringfence is {other.version} instead of {one.version}"
     yield from _few([*_of_plans(one.routes, other.routes)])
-    yield from _few(
-        [
-            f"rows of {table} are {other.rows.get(table, 'nobody said whose')} "
-            f"instead of {one.rows.get(table, 'nobody said whose')}"
-            for table in sorted(one.rows.keys() | other.rows.keys())
-            if one.rows.get(table) != other.rows.get(table)
-        ]
-    )
+    rows = _of_rules(one.rows, other.rows, "nobody said whose")
+    yield from _few([f"rows of {name} are {said}" for name, said in rows])
+    fields = _of_rules(one.fields, other.fields, "without a rule")
+    yield from _few([f"the field rule {name} is {said}" for name, said in fields])
     changed = sorted(
         name
         for name in one.settings.keys() | other.settings.keys()
@@ -111,6 +120,29 @@ def _differences(one: Fingerprint, other: Fingerprint) -> Iterator[str]:
     yield from _few([f"the setting {name} has another value" for name in changed])
     if not _of_one_file(one.keys, other.keys):
         yield "the keys are others"
+
+
+def _of_rules(
+    one: Mapping[str, str], other: Mapping[str, str], nothing: str
+) -> Iterator[tuple[str, str]]:
+    for name in sorted(one.keys() | other.keys()):
+        if one.get(name) != other.get(name):
+            said = f"{other.get(name, nothing)} instead of {one.get(name, nothing)}"
+            yield name, said
+
+
+def _said_of(fields: FieldRules) -> dict[str, str]:
+    rules = {
+        f"{rule.name} of {rule.module}.{rule.model}": (
+            f"read by {rule.says[0]}, set by {rule.says[1]}"
+        )
+        for rule in fields.rules
+    }
+    shapes = {
+        f"{shape.module}.{shape.name}": f"{shape.of}: {', '.join(shape.fields)}"
+        for shape in fields.shapes
+    }
+    return {**rules, **shapes}
 
 
 def _of_one_file(one: Sequence[str], other: Sequence[str]) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, product
 
+from ringfence.access.fields.verdict import judge
 from ringfence.access.ownership.conditions import Holds, TableRule, parts_of
 from ringfence.access.ownership.views import Views
 from ringfence.access.policy import (
@@ -18,6 +19,7 @@ from ringfence.access.policy import (
     Policy,
     within_scopes,
 )
+from ringfence.guard.fields import NO_FIELDS, FieldRule, FieldRules
 from ringfence.guard.plan import RoutePlan
 from ringfence.guard.tables import Row, written
 from ringfence.principal import Principal
@@ -28,6 +30,7 @@ _ANYBODY = "signed in"
 _NOBODY = "anonymous"
 _NOW = 1e9
 _ID, _TENANT = "somebody", "their tenant"
+_SAID = {True: "yes", False: "no"}
 _HEAD = """# Who may do what
 
 Written by `ringfence plan --matrix`; CI compares it with the application.
@@ -37,11 +40,15 @@ Written by `ringfence plan --matrix`; CI compares it with the application.
   their own id or tenant, and 404 elsewhere.
 - A fresh proof and every factor are taken as given; where a route asks for them, its
   policy says so.
+- Fields are read by those who see the row. `by row`: where the row is as the rule says.
 """
 
 
 def matrix(
-    plans: Sequence[RoutePlan], rules: Sequence[TableRule], hierarchy: Hierarchy
+    plans: Sequence[RoutePlan],
+    rules: Sequence[TableRule],
+    hierarchy: Hierarchy,
+    fields: FieldRules = NO_FIELDS,
 ) -> str:
     """Return the matrix as Markdown.
 
@@ -49,15 +56,24 @@ def matrix(
         plans: of all routes.
         rules: of all tables whose rows have owners.
         hierarchy: roles with what they include, expanded.
+        fields: what is said of fields.
     """
-    people = _people(_roles(plans, rules, hierarchy))
-    sections = {
+    people = _people(_roles(plans, rules, fields, hierarchy))
+    sections: dict[str, tuple[Row, Sequence[Row]]] = {
         "Roles": (("Role", "Includes"), _included(hierarchy)),
         "Routes": (
             ("Route", "Policy", *people),
             [_row(plan, people, hierarchy) for plan in plans if not plan.is_own],
         ),
         "Rows": (("Rows", "Rule", *people), _rows(rules, people, hierarchy)),
+        "Fields": (
+            ("Field", "Rule", *people),
+            [row for rule in fields.rules for row in _field(rule, people, hierarchy)],
+        ),
+        "Requests and answers": (
+            ("Model", "Tied as", "Holds"),
+            [(each.name, each.of, ", ".join(each.fields)) for each in fields.shapes],
+        ),
         "Routes of the guard's own": (
             ("Route", "Policy", *people),
             [_row(plan, people, hierarchy) for plan in plans if plan.is_own],
@@ -77,7 +93,10 @@ def _included(hierarchy: Hierarchy) -> list[Row]:
 
 
 def _roles(
-    plans: Sequence[RoutePlan], rules: Sequence[TableRule], hierarchy: Hierarchy
+    plans: Sequence[RoutePlan],
+    rules: Sequence[TableRule],
+    fields: FieldRules,
+    hierarchy: Hierarchy,
 ) -> list[str]:
     named = chain.from_iterable(plan.policy.roles() for plan in plans)
     of_rows = chain.from_iterable(
@@ -86,8 +105,11 @@ def _roles(
         for part in chain(parts_of(rule.read), parts_of(rule.write))
         if isinstance(part, Holds)
     )
+    of_fields = chain.from_iterable(
+        policy.roles() for rule in fields.rules for policy in (rule.read, rule.write)
+    )
     included = chain.from_iterable(hierarchy.values())
-    return sorted({*named, *of_rows, *hierarchy, *included})
+    return sorted({*named, *of_rows, *of_fields, *hierarchy, *included})
 
 
 def _people(roles: Iterable[str]) -> People:
@@ -141,3 +163,14 @@ def _rows(
         written = (str(view.write[rule.table]) for view in views)
         lines.append((f"{rule.table} (write)", write, *written))
     return lines
+
+
+def _field(rule: FieldRule, people: People, hierarchy: Hierarchy) -> Iterator[Row]:
+    for what, policy, said in zip(
+        ("read", "set"), (rule.read, rule.write), rule.says, strict=True
+    ):
+        cells = (
+            _SAID[verdict] if isinstance(verdict, bool) else "by row"
+            for verdict in (judge(policy, who, hierarchy) for who in people.values())
+        )
+        yield f"{rule.model}.{rule.name} ({what})", said, *cells

@@ -33,6 +33,14 @@ class OwnedData(Protocol):
 
 
 @runtime_checkable
+class ModelledData(Protocol):
+    """A database whose rows are mapped to classes."""
+
+    def models(self) -> Sequence[type]:
+        """Return the classes, for what the plan tells of their fields."""
+
+
+@runtime_checkable
 class SignedData(Protocol):
     """A database that is told, signed, for whom a transaction works."""
 

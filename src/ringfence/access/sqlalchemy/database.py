@@ -118,6 +118,10 @@ class Database:
         """Return what is enforced, for the plan."""
         return self._enforcement.rules
 
+    def models(self) -> Sequence[type]:
+        """Return the mapped classes, for the plan."""
+        return [mapper.class_ for mapper in self._enforcement.mappers]
+
     def session(self, **options: Any) -> Any:
         """Return a new session of whoever is acting now; nobody else can use it.
 
