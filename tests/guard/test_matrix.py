@@ -145,6 +145,34 @@ def test_every_escape_is_found(reports):
     ]
 
 
+@pytest.mark.parametrize(
+    ("source", "reasons"),
+    [
+        (
+            "def f():\n    from ringfence import unscoped\n    unscoped('late')",
+            ["late"],
+        ),
+        ("def f():\n    import ringfence as r\n    r.unscoped('late')", ["late"]),
+        (
+            "from ringfence.access.ownership import escape\nescape.Unscoped('inside')",
+            ["inside"],
+        ),
+        (
+            "import ringfence\nringfence.access.ownership.escape.Unscoped('far')",
+            ["far"],
+        ),
+        ("job = partial(unscoped, 'handed on')", ["(handed on: see the code)"]),
+        ("class Job:\n    lift = lifted", ["(handed on: see the code)"]),
+        ("def f(escape: unscoped) -> unscoped: pass", []),
+        ("from .nowhere import unscoped as other\nother('not ours')", []),
+        ("def f(it):\n    it.unscoped('not ours')", []),
+    ],
+)
+def test_no_way_to_name_it_hides_it(reports, source, reasons):
+    reports.write_text(source)
+    assert [found.reason for found in escapes()] == reasons
+
+
 @pytest.mark.parametrize("source", ["def (", None], ids=["no Python", "no file"])
 def test_what_cannot_be_read_stops_nothing(reports, source):
     reports.unlink() if source is None else reports.write_text(source)
