@@ -42,11 +42,19 @@ def test_plan_prints_every_entry_point(run):
     assert "home" in out
 
 
+def test_plan_fits_the_screen_where_there_is_one(run, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "90")
+    _, out, _ = run("plan", "garden:app")
+    assert max(map(len, out.splitlines())) <= 90
+    assert "admin  operator" in out
+
+
 def test_plan_speaks_json(run):
     code, out, _ = run("plan", "garden:app", "--format", "json")
     document = json.loads(out)
     assert code == 0
     assert document["version"] == 1
+    assert document["roles"] == {"admin": ["operator"], "operator": []}
     home = next(each for each in document["routes"] if each["path"] == "/")
     assert home["policy"] == "public"
 

@@ -87,4 +87,4 @@ def test_rows_that_were_opened_fail_by_name(compare, monkeypatch):
     code, out = compare()
     assert code == 1
     assert "orders (read): Rule: public instead of owner(owner_id)" in out
-    assert "orders (read): anonymous: all rows instead of no row" in out
+    assert "orders (read): signed in: all rows instead of owner_id is their id" in out

@@ -2,6 +2,7 @@
 
 import re
 import sys
+from dataclasses import replace
 from types import ModuleType
 
 import pytest
@@ -10,9 +11,18 @@ from starlette.routing import Route
 
 import ringfence
 from ringfence import Guard, Settings, access, unscoped
-from ringfence.access.ownership.conditions import Holds, Is, Subject, TableRule, any_of
+from ringfence.access.ownership.conditions import (
+    Has,
+    Holds,
+    Is,
+    Linked,
+    Subject,
+    TableRule,
+    all_of,
+    any_of,
+)
 from ringfence.access.roles import expand
-from ringfence.guard.describe import describe, describe_json
+from ringfence.guard.describe import describe, describe_json, describe_roles
 from ringfence.guard.escapes import Escape, find_escapes
 from ringfence.guard.matrix import matrix
 
@@ -61,13 +71,14 @@ def test_every_route_by_every_role(tmp_path):
         keys=access.scope("a:read"),
     )
     text = matrix(found, (), HIERARCHY)
-    assert "| Route | Policy | anonymous | signed in | admin | operator |" in text
+    columns = "anonymous | signed in | admin | operator | key: a:read"
+    assert f"| Route | Policy | {columns} |" in text
     assert rows(text, "/") == {
-        "| /.well-known/ringfence-reports POST": ["yes", "yes", "yes", "yes"],
-        "| /home GET, HEAD": ["yes", "yes", "yes", "yes"],
-        "| /keys GET, HEAD": ["401", "yes", "yes", "yes"],
-        "| /mine GET, HEAD": ["401", "yes", "yes", "yes"],
-        "| /users GET, HEAD": ["401", "403", "yes", "yes"],
+        "| /.well-known/ringfence-reports POST": ["yes", "yes", "yes", "yes", "403"],
+        "| /home GET, HEAD": ["yes", "yes", "yes", "yes", "403"],
+        "| /keys GET, HEAD": ["401", "yes", "yes", "yes", "yes"],
+        "| /mine GET, HEAD": ["401", "yes", "yes", "yes", "403"],
+        "| /users GET, HEAD": ["401", "403", "yes", "yes", "403"],
     }
 
 
@@ -89,11 +100,81 @@ def test_every_table_by_every_role():
     """A role that only a model names has its column as well."""
     text = matrix((), (ORDERS,), HIERARCHY)
     assert "| anonymous | signed in | admin | clerk | operator |" in text
-    own = "owner_id = id"
+    own = "owner_id is their id"
     assert rows(text, "orders") == {
         "| orders (read)": ["no row", own, own, "all rows", own],
         "| orders (write)": ["no row", own, own, own, own],
     }
+
+
+LINES = TableRule(
+    "lines",
+    "Line",
+    Linked("orders", (("order_id", "id"),), ORDERS.read),
+    any_of(
+        (
+            Linked("orders", (("order_id", "id"),), ORDERS.write),
+            all_of((Is("tenant_id", Subject.TENANT), Has("status", "open"))),
+        )
+    ),
+    ("through(order)", "through(order) | tenant(tenant_id) & matching(status='open')"),
+)
+
+
+def test_rules_that_lead_over_others_are_read_in_one_go():
+    """Each role's part of a rule in words, without the joins that it comes down to."""
+    text = matrix((), (ORDERS, LINES), {})
+    assert rows(text, "lines") == {
+        "| lines (read)": ["no row", "through orders", "through orders"],
+        "| lines (write)": [
+            "no row",
+            *["(through orders) \\| (tenant_id is their tenant & status is 'open')"]
+            * 2,
+        ],
+    }
+    alone = matrix((), (replace(LINES, table="orders_lines"),), {})
+    assert "orders where owner_id is their id" in alone
+
+
+def test_api_keys_have_a_column_for_each_scope(tmp_path):
+    found = plans(
+        tmp_path,
+        mine=access.signed_in,
+        export=access.scope("orders:read") & access.role("clerk"),
+    )
+    text = matrix(found, (), {})
+    assert "| anonymous | signed in | clerk | key: orders:read |" in text
+    assert rows(text, "/") == {
+        "| /.well-known/ringfence-reports POST": ["yes", "yes", "yes", "403"],
+        "| /export GET, HEAD": ["401", "403", "yes", "yes"],
+        "| /mine GET, HEAD": ["401", "yes", "yes", "403"],
+    }
+
+
+def test_the_plan_fits_the_screen(tmp_path):
+    """Whatever rules are made of; and where nobody looks it is a line a route."""
+    nested = (access.role("clerk") | access.scope("orders:read")) & access.factor(
+        "passkey"
+    )
+    found = plans(tmp_path, home=access.public, **{"a" * 60: nested & nested})
+    wide = describe(found, (ORDERS, LINES))
+    assert sum(" /" in line for line in wide.split("\n")) == 3
+    narrow = describe(found, (ORDERS, LINES), width=80)
+    assert max(map(len, wide.split("\n"))) > 100
+    assert max(map(len, narrow.split("\n"))) <= 80
+    said = " ".join(narrow.split())
+    for words in ("answer", "takes own", "CSRF off", "matching(status='open')"):
+        assert words in said
+    assert "orders  Order  " in narrow
+    assert describe(found[:1], width=200) == describe(found[:1])
+
+
+def test_the_plan_tells_which_role_includes_which():
+    said = describe_roles(
+        {"admin": frozenset({"staff", "clerk"}), "clerk": frozenset()}
+    )
+    assert said.split("\n") == ["ROLE   INCLUDES", "admin  clerk, staff"]
+    assert describe_roles({}) == ""
 
 
 def test_the_order_of_routes_changes_nothing(tmp_path):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
+import shutil
 import sys
 from itertools import chain
 from pathlib import Path
@@ -14,7 +16,7 @@ from ringfence.audit.redact import escape_controls
 from ringfence.cli.target import load_target
 from ringfence.errors import SettingsError
 from ringfence.guard.asgi import Guard
-from ringfence.guard.describe import describe, describe_json
+from ringfence.guard.describe import describe, describe_json, describe_roles
 from ringfence.guard.escapes import find_escapes
 from ringfence.guard.fields import find_fields
 from ringfence.guard.matrix import matrix
@@ -33,12 +35,24 @@ def show(target: str, *, as_json: bool) -> int:
     guard = load_target(target)
     plans = guard.plan
     what = (plans, _rules(guard), find_escapes(), find_fields(plans, guard.data))
+    hierarchy = expand(guard.settings.access.hierarchy)
     if as_json:
-        text = json.dumps(describe_json(*what), indent=2)
+        roles = {role: sorted(below) for role, below in hierarchy.items()}
+        text = json.dumps({**describe_json(*what), "roles": roles}, indent=2)
     else:
-        said = describe(*what)
+        width = _width()
+        parts = (describe(*what, width=width), describe_roles(hierarchy, width))
+        said = "\n\n".join(filter(None, parts))
         text = "\n".join(map(escape_controls, said.split("\n")))
     sys.stdout.write(text + "\n")
+    return 0
+
+
+def _width() -> int:
+    """Return how wide lines may be: as a terminal is, or as ``COLUMNS`` says; 0 for any
+    width, where programs read them."""
+    if sys.stdout.isatty() or "COLUMNS" in os.environ:
+        return shutil.get_terminal_size().columns
     return 0
 
 

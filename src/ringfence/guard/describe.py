@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from itertools import zip_longest
+from textwrap import wrap
 
 from ringfence.access.ownership.conditions import TableRule
+from ringfence.access.policy import Hierarchy
 from ringfence.guard.escapes import Escape
 from ringfence.guard.fields import NO_FIELDS, FieldRules
 from ringfence.guard.plan import RoutePlan
 
+Cells = tuple[str, ...]
+
 FORMAT_VERSION = 1
+_GAP = "  "
+_INDENT = "    "
+_NARROWEST = 12  # characters of a column that is folded
 _FEW = 3  # routes that are named one by one
 
 
@@ -19,6 +27,8 @@ def describe(
     rules: Sequence[TableRule] = (),
     escapes: Sequence[Escape] = (),
     fields: FieldRules = NO_FIELDS,
+    *,
+    width: int = 0,
 ) -> str:
     """Return the plans as a table of plain text, one line a route, and below it which
     response headers differ, which other origins may use what, whose the rows of which
@@ -29,6 +39,8 @@ def describe(
         rules: of the tables whose rows have owners.
         escapes: of the application.
         fields: what is said of fields.
+        width: of a line, in characters; the routes stand on two lines each where they
+            need more. 0: on one, however long.
     """
     header = ("METHODS", "PATH", "KIND", "POLICY", "LIMITS", "CSRF", "INPUT", "HANDLER")
     rows = [
@@ -45,48 +57,104 @@ def describe(
         for plan in plans
     ]
     parts = (
-        _aligned((header, *rows)),
+        _routes(header, rows, width),
         _differences(plans),
         _shared(plans),
-        _owned(rules),
-        _fields(fields),
-        _shapes(fields),
+        _owned(rules, width),
+        _fields(fields, width),
+        _shapes(fields, width),
         _escapes(escapes),
     )
     return "\n\n".join(filter(None, parts))
 
 
-def _aligned(rows: Sequence[tuple[str, ...]]) -> str:
+def _aligned(rows: Sequence[Cells]) -> str:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = (
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        _GAP.join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
         for row in rows
     )
     return "\n".join(line.rstrip() for line in lines)
 
 
-def _owned(rules: Sequence[TableRule]) -> str:
+def _routes(header: Cells, rows: Sequence[Cells], width: int) -> str:
+    """Return the routes on one line each; or, where that is too wide, their policies,
+    and below each what else holds there."""
+    table = _aligned((header, *rows))
+    if not width or len(max(table.split("\n"), key=len)) <= width:
+        return table
+    places = [(methods, path, policy) for methods, path, _, policy, *_ in rows]
+    heads = _folded(((header[0], header[1], header[3]), *places), width).split("\n")
+    below = iter(["", *(_details(row) for row in rows)])
+    lines: list[str] = []
+    for line in heads:
+        if lines and not line.startswith(" "):
+            lines += _indented(next(below), width)
+        lines.append(line)
+    return "\n".join((*lines, *_indented(next(below), width)))
+
+
+def _details(row: Cells) -> str:
+    _, _, kind, _, limits, csrf, taken, handler = row
+    said = (
+        handler,
+        "" if kind == "http" else kind,
+        "" if taken == "-" else f"takes {taken}",
+        "" if limits == "-" else limits,
+        "" if csrf == "unsafe" else f"CSRF {csrf}",
+    )
+    return "; ".join(filter(None, said))
+
+
+def _indented(text: str, width: int) -> list[str]:
+    return wrap(text, width, initial_indent=_INDENT, subsequent_indent=_INDENT * 2)
+
+
+def _folded(rows: Sequence[Cells], width: int) -> str:
+    """Return rows whose longest cells go on below themselves, so that no line is wider
+    than this; 0 for lines as wide as they come."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    gaps = len(_GAP) * (len(widths) - 1)
+    while width and sum(widths) + gaps > width and max(widths) > _NARROWEST:
+        widths[widths.index(max(widths))] -= 1
+    lines = (
+        line
+        for row in rows
+        for line in zip_longest(*map(_cut, row, widths), fillvalue="")
+    )
+    return _aligned([*lines])
+
+
+def _cut(cell: str, width: int) -> list[str]:
+    return wrap(cell, width, break_on_hyphens=False) or [""]
+
+
+def _owned(rules: Sequence[TableRule], width: int) -> str:
     """Return who reads and writes which rows."""
     if not rules:
         return ""
-    rows = [(rule.table, rule.model, *rule.says) for rule in rules]
-    return _aligned((("TABLE", "MODEL", "READ", "WRITE"), *sorted(rows)))
+    rows = [(rule.table, rule.model, *_said(*rule.says)) for rule in rules]
+    return _folded((("TABLE", "MODEL", "READ", "WRITE"), *sorted(rows)), width)
 
 
-def _fields(fields: FieldRules) -> str:
+def _said(read: str, write: str) -> tuple[str, str]:
+    return read, "as read" if write == read else write
+
+
+def _fields(fields: FieldRules, width: int) -> str:
     """Return who reads and sets which fields."""
     if not fields.rules:
         return ""
     rows = [(rule.model, rule.name, *rule.says) for rule in fields.rules]
-    return _aligned((("MODEL", "FIELD", "READ BY", "SET BY"), *rows))
+    return _folded((("MODEL", "FIELD", "READ BY", "SET BY"), *rows), width)
 
 
-def _shapes(fields: FieldRules) -> str:
+def _shapes(fields: FieldRules, width: int) -> str:
     """Return what requests and answers hold of these fields."""
     if not fields.shapes:
         return ""
     rows = [(shape.name, shape.of, ", ".join(shape.fields)) for shape in fields.shapes]
-    return _aligned((("SHAPE", "TIED AS", "HOLDS"), *rows))
+    return _folded((("SHAPE", "TIED AS", "HOLDS"), *rows), width)
 
 
 def _escapes(escapes: Sequence[Escape]) -> str:
@@ -120,6 +188,13 @@ def _shared(plans: Sequence[RoutePlan]) -> str:
 
 def _counted(routes: Sequence[str]) -> str:
     return f"{len(routes)} routes"
+
+
+def describe_roles(hierarchy: Hierarchy, width: int = 0) -> str:
+    """Return which role includes which others, as a table of plain text."""
+    rows = [(role, ", ".join(sorted(below))) for role, below in hierarchy.items()]
+    rows = sorted(row for row in rows if row[1])
+    return _folded((("ROLE", "INCLUDES"), *rows), width) if rows else ""
 
 
 def describe_json(

@@ -7,6 +7,7 @@ it, and a review sees that.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import chain, product
 
 from ringfence.access.fields.verdict import judge
@@ -21,6 +22,7 @@ from ringfence.access.policy import (
 )
 from ringfence.guard.fields import NO_FIELDS, FieldRule, FieldRules
 from ringfence.guard.plan import RoutePlan
+from ringfence.guard.rows import said_of
 from ringfence.guard.tables import Row, written
 from ringfence.principal import Principal
 
@@ -40,6 +42,10 @@ Written by `ringfence plan --matrix`; CI compares it with the application.
   their own id or tenant, and 404 elsewhere.
 - A fresh proof and every factor are taken as given; where a route asks for them, its
   policy says so.
+- `key: orders:read`: an API key with this scope and no other, of an account with every
+  role.
+- Rows are written by those who see them as well. `through orders`: those that go with a
+  row of `orders` that they see, or write, themselves.
 - Fields are read by those who see the row. `by row`: where the row is as the rule says.
 """
 
@@ -58,7 +64,8 @@ def matrix(
         hierarchy: roles with what they include, expanded.
         fields: what is said of fields.
     """
-    people = _people(_roles(plans, rules, fields, hierarchy))
+    named = _named(plans, rules, fields)
+    people = _people(_roles(named, hierarchy), _scopes(named))
     sections: dict[str, tuple[Row, Sequence[Row]]] = {
         "Roles": (("Role", "Includes"), _included(hierarchy)),
         "Routes": (
@@ -92,34 +99,41 @@ def _included(hierarchy: Hierarchy) -> list[Row]:
     ]
 
 
-def _roles(
-    plans: Sequence[RoutePlan],
-    rules: Sequence[TableRule],
-    fields: FieldRules,
-    hierarchy: Hierarchy,
-) -> list[str]:
-    named = chain.from_iterable(plan.policy.roles() for plan in plans)
-    of_rows = chain.from_iterable(
-        part.policy.roles()
-        for rule in rules
-        for part in chain(parts_of(rule.read), parts_of(rule.write))
-        if isinstance(part, Holds)
-    )
-    of_fields = chain.from_iterable(
-        policy.roles() for rule in fields.rules for policy in (rule.read, rule.write)
-    )
-    included = chain.from_iterable(hierarchy.values())
-    return sorted({*named, *of_rows, *of_fields, *hierarchy, *included})
+def _named(
+    plans: Sequence[RoutePlan], rules: Sequence[TableRule], fields: FieldRules
+) -> list[Policy]:
+    """Return all policies that are said anywhere."""
+    conditions = chain.from_iterable((rule.read, rule.write) for rule in rules)
+    parts = chain.from_iterable(map(parts_of, conditions))
+    return [
+        *(plan.policy for plan in plans),
+        *(part.policy for part in parts if isinstance(part, Holds)),
+        *chain.from_iterable((rule.read, rule.write) for rule in fields.rules),
+    ]
 
 
-def _people(roles: Iterable[str]) -> People:
+def _roles(named: Iterable[Policy], hierarchy: Hierarchy) -> list[str]:
+    said = chain.from_iterable(policy.roles() for policy in named)
+    return sorted({*said, *hierarchy, *chain.from_iterable(hierarchy.values())})
+
+
+def _scopes(named: Iterable[Policy]) -> list[str]:
+    return sorted(set(chain.from_iterable(policy.scopes() for policy in named)))
+
+
+def _people(roles: Sequence[str], scopes: Iterable[str]) -> People:
     def somebody(*held: str) -> Principal:
         return Principal(_ID, frozenset(held), FACTORS, _NOW, tenant=_TENANT)
+
+    def key(scope: str) -> Principal:
+        limits = frozenset({scope})
+        return replace(somebody(*roles), scopes=limits, credential="api-key")
 
     return {
         _NOBODY: None,
         _ANYBODY: somebody(),
         **{role: somebody(role) for role in roles},
+        **{f"key: {scope}": key(scope) for scope in scopes},
     }
 
 
@@ -158,10 +172,10 @@ def _rows(
     lines: list[Row] = []
     for rule in rules:
         read, write = rule.says
-        seen = (str(view.read[rule.table]) for view in views)
+        seen = (said_of(view.read[rule.table], view.read) for view in views)
         lines.append((f"{rule.table} (read)", read, *seen))
-        written = (str(view.write[rule.table]) for view in views)
-        lines.append((f"{rule.table} (write)", write, *written))
+        left = (said_of(view.leave[rule.table], view.leave) for view in views)
+        lines.append((f"{rule.table} (write)", write, *left))
     return lines
 
 
