@@ -22,15 +22,16 @@ def acting() -> Actor:
     """Return for whom the running code works: the innermost escape, whoever was named
     by ``acting_as``, the principal of the running request; else nobody."""
     escape = lifted.get()
-    return _principal() if escape is None or not escape.is_open else escape
+    if escape is not None and escape.is_open:
+        return escape
+    exchange = active.get()
+    return _appointed.get() if exchange is None else exchange.principal
 
 
 def principal_of(actor: Actor) -> Principal | None:
     """Return who is behind an actor: of an escape, whoever works without it."""
-    return _principal() if isinstance(actor, Unscoped) else actor
-
-
-def _principal() -> Principal | None:
+    if not isinstance(actor, Unscoped):
+        return actor
     exchange = active.get()
     return _appointed.get() if exchange is None else exchange.principal
 

@@ -98,9 +98,8 @@ def listen(mapper: AnyMapper) -> None:
     ):
         if not event.contains(mapper, name, verify):
             event.listen(mapper, name, verify)
-    for name, look in (("load", _loaded), ("refresh", _refreshed)):
-        if not event.contains(mapper, name, look):
-            event.listen(mapper, name, look, raw=True)
+    if not event.contains(mapper, "refresh", _refreshed):
+        event.listen(mapper, "refresh", _refreshed, raw=True)
 
 
 def _session_of(target: object) -> Verifying | None:
@@ -161,14 +160,10 @@ def _before_delete(mapper: AnyMapper, connection: Connection, target: object) ->
     session.remember(state)
 
 
-def _loaded(state: State, context: Any) -> None:
-    # Without a context an object was merged or written, which is looked at elsewhere.
+def _refreshed(state: State, context: Any, names: object) -> None:  # noqa: ARG001 - SQLAlchemy's signature
+    # Without a context an object was written, which is looked at elsewhere.
     if context is not None and getattr(context.session, "verifies", False):
         context.session.look_at(state)
-
-
-def _refreshed(state: State, context: Any, names: object) -> None:  # noqa: ARG001 - SQLAlchemy's signature
-    _loaded(state, context)
 
 
 def stamps(

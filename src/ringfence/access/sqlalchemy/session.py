@@ -48,16 +48,18 @@ class OwnedSession(Session):
 
     verifies = True
 
+    # Of their own as soon as they change: most sessions live for one request.
+    _standing: Standing | None = None
+    _escape: Unscoped | None = None
+    _inside: WeakSet[State] | tuple[()] = ()
+    _unproven: WeakSet[State] | tuple[()] = ()
+
     def __init__(
         self, bind: Any = None, *, enforcement: Enforcement, **options: Any
     ) -> None:
         super().__init__(bind, **options)
         self.enforcement = enforcement
         self.principal: Principal | None = principal_of(acting())
-        self._standing: Standing | None = None
-        self._escape: Unscoped | None = None
-        self._inside: WeakSet[State] | tuple[()] = ()
-        self._unproven: WeakSet[State] | tuple[()] = ()
         self._written: set[tuple[object, ...]] = set()
 
     @property
@@ -353,6 +355,11 @@ def _begun(session: OwnedSession, transaction: object, connection: Connection) -
 @event.listens_for(OwnedSession, "after_flush")
 def _flushed(session: OwnedSession, context: object) -> None:  # noqa: ARG001 - SQLAlchemy's signature
     session._written = set()  # noqa: SLF001 - a part of the session
+
+
+@event.listens_for(OwnedSession, "loaded_as_persistent", raw=True)
+def _loaded(session: OwnedSession, state: State) -> None:
+    session.look_at(state)
 
 
 @event.listens_for(OwnedSession, "before_attach")

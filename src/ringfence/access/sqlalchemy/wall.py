@@ -8,6 +8,7 @@ bound are compared with the principal's.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from sqlalchemy import (
@@ -18,6 +19,7 @@ from sqlalchemy import (
     literal_column,
     select,
 )
+from sqlalchemy.engine.interfaces import ExecutionContext
 from sqlalchemy.types import NullType
 
 from ringfence.access.ownership.acting import acting
@@ -64,10 +66,24 @@ class Wall:
             raise DeclarationError(message)
         self._enforcement = enforcement
         self._check = StatementCheck(enforcement.rules, dialect)
-        # Right before the driver, after whatever else has changed the text.
-        event.listen(engine, "do_execute", self.judge, insert=True)
-        event.listen(engine, "do_executemany", self._many, insert=True)
-        event.listen(engine, "do_execute_no_params", self._bare, insert=True)
+        self._stand_before(engine.dialect)
+
+    def _stand_before(self, dialect: Any) -> None:
+        """Judge right before the driver, after whatever else has changed the text.
+
+        Listeners stand first among listeners, as one of the application's may carry a
+        statement out itself. While there is no other they need not be asked: looking
+        for them takes longer than the judgement.
+        """
+        is_listened_to = dialect._has_events  # noqa: SLF001 - there is no public way
+        for name, judge in (
+            ("do_execute", self.judge),
+            ("do_executemany", self._many),
+            ("do_execute_no_params", self._bare),
+        ):
+            event.listen(dialect, name, judge, insert=True)
+            setattr(dialect, name, _judged_first(judge, getattr(dialect, name)))
+        dialect._has_events = is_listened_to  # noqa: SLF001 - as above
 
     def judge(self, cursor: Any, statement: str, parameters: Any, context: Any) -> None:
         """Judge one statement: what SQLAlchemy calls right before the driver.
@@ -84,7 +100,7 @@ class Wall:
         actor = acting()
         session = context.root_connection._execution_options.get(SESSION)  # noqa: SLF001 - the public way copies them
         if session is not None and session.principal is actor:
-            standing = session.standing
+            standing = session._standing or session.standing  # noqa: SLF001 - of one house; a property takes longer
         elif isinstance(actor, Unscoped):
             self._enforcement.tell(actor)
             return
@@ -149,6 +165,17 @@ class Wall:
             mine = standing.principal
             whose = "anybody's" if mine is None else f"those of {mine.id}"
             refuse(NOT_FOUND, f"what is bound is not {whose}: {statement}")
+
+
+def _judged_first(judge: Callable[..., None], execute: Callable[..., None]) -> Any:
+    def judged(cursor: Any, statement: str, *rest: Any) -> None:
+        if rest and isinstance(rest[-1], ExecutionContext):
+            judge(cursor, statement, *rest)
+        elif not isinstance(acting(), Unscoped):
+            refuse(UNFILTERED, f"nobody can tell for whom this is: {statement}")
+        execute(cursor, statement, *rest)
+
+    return judged
 
 
 class _Asking:
