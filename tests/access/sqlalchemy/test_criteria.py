@@ -51,6 +51,7 @@ def test_inheritance(ann):
     """The rows of a joined table belong to whom those that they continue do."""
     assert ann.scalars(select(Report.figures)).all() == ["new"]
     assert [one.id for one in ann.scalars(select(Document))] == ["report-ann"]
+    assert ann.scalars(select(aliased(Report).figures)).all() == ["new"]
     assert ann.execute(update(Report).values(figures="x")).rowcount == 1
 
 

@@ -25,8 +25,9 @@ COLUMNS = {
     "orders": ("id", "owner_id", "note", "total", "owner_id"),
     "lines": ("id", "order_id", "name"),
     "products": ("id", "name", "price"),
+    "both": ("id", "owner_id", "order_id", "owner_id"),
 }
-MINE = {"orders": {1, 3}, "lines": {1, 3}, "products": {1, 2}}
+MINE = {"orders": {1, 3}, "lines": {1, 3}, "products": {1, 2}, "both": {1, 3}}
 VALUES = ("me", "you", "ME", "a", 1, 2, 3, 4, 0, None)
 TAILS = (
     *([""] * 8),
@@ -111,17 +112,43 @@ class Writer:
         sources = []
         text = ""
         for place in range(self.of(1, 1, 2, 2, 3)):
-            table = self.of("orders", "orders", "lines", "products")
+            table = self.of("orders", "orders", "lines", "products", "both")
             sources.append((f"t{place}", table))
+            named = f"{self.derived(table)} AS t{place}"
             if not place:
-                text = f"{table} AS t0"
+                text = named
                 continue
             join = self.of(
                 "JOIN", "LEFT JOIN", "RIGHT JOIN", "FULL JOIN", ",", "CROSS JOIN"
             )
             on = "" if join == "," else f" ON {self.link(sources)}"
-            text += f" {join} {table} AS t{place}{on}"
+            text += f" {join} {named}{on}"
         return text, sources
+
+    def derived(self, table):
+        """Return a table, or a subquery of its rows; of two tables always one."""
+        if table == "both":
+            join = self.of("JOIN", "LEFT JOIN", "RIGHT JOIN", "FULL JOIN")
+            sources = [("l", "lines"), ("o", "orders")]
+            on = self.of("l.order_id = o.id", self.link(sources))
+            key = self.of("l.id", "l.id", "o.id")
+            owner = self.of("o.owner_id", "o.owner_id", "l.name")
+            chosen = f"{key} AS id, {owner} AS owner_id, {self.of('l', 'o')}"
+            chosen += ".id AS order_id"
+            text = f"{chosen} FROM lines AS l {join} orders AS o ON {on}"
+        elif table == "products" or self.dice.random() < 0.7:
+            return table
+        else:
+            sources = [("d", table)]
+            columns = dict.fromkeys(COLUMNS[table])
+            told = [f"d.{self.of(name, name, name, *columns)}" for name in columns]
+            named = zip(["d.id", *told[1:]], columns, strict=True)
+            chosen = ", ".join(f"{one} AS {name}" for one, name in named)
+            text = f"{chosen} FROM {table} AS d"
+        if self.dice.random() < 0.3:
+            text += f" WHERE {self.condition(sources, 1)}"
+        tail = self.of("", "", "", "", " LIMIT 2", " GROUP BY 2", " ORDER BY 1")
+        return f"(SELECT {self.of('', '', '', 'DISTINCT ')}{text}{tail})"
 
     def link(self, sources):
         links = [

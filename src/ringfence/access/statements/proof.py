@@ -64,10 +64,17 @@ Operand = Parameter | Value | Cell | None
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """A condition that rows fulfil, and where its names are looked up."""
+    """A condition that rows fulfil, and where its names are looked up.
+
+    Args:
+        said: the condition.
+        scope: of its names.
+        through: subqueries whose columns stand for those that they are copies of.
+    """
 
     said: Expression
     scope: Scope
+    through: tuple[Source, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +108,9 @@ class Prover:
         self._catalogue = catalogue
         self._view = view
         self._steps = 0
-        self._sides: dict[int, tuple[Operand, Operand] | None] = {}
+        self._sides: dict[
+            tuple[int, tuple[Source, ...]], tuple[Operand, Operand] | None
+        ] = {}
 
     # What stands in the statement
 
@@ -136,8 +145,25 @@ class Prover:
         return self._material.keys[parameter.number]
 
     def facts(self, source: Source, scope: Scope) -> list[Fact]:
-        """Return what the rows of a source fulfil, one by one."""
-        return list(_flat(Fact(said, scope) for said in scope.of(source)))
+        """Return what the rows of a source fulfil, one by one: by what is said beside
+        it, and of the subquery that it stands in, around that."""
+        found = [Fact(said, scope) for said in scope.of(source)]
+        through: tuple[Source, ...] = ()
+        while scope.around is not None:
+            scope, inner = scope.around
+            through = (*through, inner)
+            found += [Fact(said, scope, through) for said in scope.of(inner)]
+        return list(_flat(found))
+
+    def _said(self, node: Expression, fact: Fact) -> Operand:
+        """Return what one side of a comparison is, for the rows that a fact is of."""
+        operand = self.operand(node, fact.scope)
+        for inner in reversed(fact.through):
+            if isinstance(operand, Cell) and operand.source is inner:
+                columns = inner.relation.columns if inner.relation else None
+                origin = (columns or {}).get(operand.column)
+                operand = None if origin is None else Cell(*origin)
+        return operand
 
     # Proof
 
@@ -247,7 +273,7 @@ class Prover:
                 self._within(
                     condition,
                     source,
-                    [*rest, *_flat([Fact(branch, fact.scope)])],
+                    [*rest, *_flat([replace(fact, said=branch)])],
                     limits,
                 )
                 for branch in branches
@@ -273,7 +299,7 @@ class Prover:
     def equalities(self, facts: Sequence[Fact]) -> Iterator[tuple[Operand, Operand]]:
         """Yield both sides of each comparison with ``=``, in both orders."""
         for fact in facts:
-            name = id(fact.said)
+            name = id(fact.said), fact.through
             if name not in self._sides:
                 self._sides[name] = self._compared(fact)
             sides = self._sides[name]
@@ -291,7 +317,7 @@ class Prover:
             return None
         if comparison(left, right) not in self._material.tight:
             return None
-        one, other = self.operand(left, fact.scope), self.operand(right, fact.scope)
+        one, other = self._said(left, fact), self._said(right, fact)
         return None if one is None or other is None else (one, other)
 
     def _parameters(
@@ -347,7 +373,7 @@ class Prover:
                 column, told = said, exp.Boolean(this=True)
             case _:
                 return False
-        cell, other = self.operand(column, fact.scope), self.operand(told, fact.scope)
+        cell, other = self._said(column, fact), self._said(told, fact)
         if not isinstance(cell, Cell) or not isinstance(other, Value):
             return False
         if cell.source is not source or cell.column != name:
@@ -455,8 +481,8 @@ class Prover:
             return
         equal: list[tuple[Operand, Operand]] = []
         if isinstance(said, exp.In):
-            equal = self._listed(said, node, fact.scope, inner)
-        certain = list(_flat(Fact(one, inner) for one in inner.certain))
+            equal = self._listed(said, node, fact, inner)
+        certain = list(_flat(Fact(one, inner, fact.through) for one in inner.certain))
         equal.extend(self.equalities(certain))
         for target in inner.sources.values():
             if not self._is_table(target, condition.table):
@@ -478,7 +504,7 @@ class Prover:
                 yield found
 
     def _listed(
-        self, said: exp.In, node: Expression, outer: Scope, inner: Scope
+        self, said: exp.In, node: Expression, outer: Fact, inner: Scope
     ) -> list[tuple[Operand, Operand]]:
         left = said.this.unnest()
         ours = left.expressions if isinstance(left, exp.Tuple) else [left]
@@ -489,7 +515,7 @@ class Prover:
         if len(ours) != len(theirs):
             return []
         return [
-            (self.operand(one, outer), self.operand(other, inner))
+            (self._said(one, outer), self.operand(other, inner))
             for one, other in zip(ours, theirs, strict=True)
         ]
 
@@ -615,10 +641,10 @@ def _flat(facts: Iterable[Fact]) -> Iterator[Fact]:
         fact = pending.pop()
         said = fact.said.unnest()
         if isinstance(said, exp.And):
-            pending.append(Fact(said.expression, fact.scope))
-            pending.append(Fact(said.this, fact.scope))
+            pending.append(replace(fact, said=said.expression))
+            pending.append(replace(fact, said=said.this))
         else:
-            yield Fact(said, fact.scope)
+            yield replace(fact, said=said)
 
 
 def _branches(said: Expression) -> Iterator[Expression]:

@@ -69,6 +69,8 @@ class Scope:
             all (NATURAL).
         plain: one row of the result for each row that fulfils the conditions, so that
             there is none where no row does.
+        around: of a subquery in FROM whose rows come out as they are, where they come
+            to: what is said of them there could as well be said here.
     """
 
     parent: Scope | None = None
@@ -77,6 +79,7 @@ class Scope:
     certain: list[Expression] = field(default_factory=list)
     merged: set[str | None] = field(default_factory=set)
     plain: bool = True
+    around: tuple[Scope, Source] | None = None
 
     def of(self, source: Source) -> list[Expression]:
         """Return what rows of a source fulfil where they are in the result."""
@@ -143,6 +146,7 @@ _SELECT = _names(
     "expressions from_ joins where group having order limit offset distinct locks "
     "windows laterals with_ operation_modifiers"
 )
+_BEYOND_ROWS = _names("distinct limit offset locks windows laterals with_")
 _UNION = frozenset("this expression distinct order limit offset with_ locks".split())  # noqa: SIM905 - likewise
 _SUBQUERY = frozenset("this alias order limit offset with_ joins".split())  # noqa: SIM905 - likewise
 _TABLE = frozenset("this db catalog alias joins only".split())  # noqa: SIM905 - likewise
@@ -420,6 +424,10 @@ class Reader:
             case exp.Subquery():
                 # What stands beside it cannot be seen from inside, without LATERAL.
                 relation = self._derived(node, scope.parent, names)
+                source = self._named(node, relation)
+                if relation.scope is not None and self._is_bare(node, relation.scope):
+                    relation.scope.around = (scope, source)
+                return self._add(source, scope), []
             case exp.Lateral():
                 return self._lateral(node, scope, names), []
             case exp.Values():
@@ -441,6 +449,17 @@ class Reader:
         relation = self._query(node.this, parent, names)
         self._modifiers(node, parent, names)
         return relation
+
+    def _is_bare(self, node: exp.Subquery, inner: Scope) -> bool:
+        """Return whether a subquery hands out its rows one by one: none is chosen,
+        counted or put together by what stands in others."""
+        query = node.this
+        return (
+            inner.plain
+            and isinstance(query, exp.Select)
+            and not any(map(node.args.get, ("order", "limit", "offset", "with_")))
+            and not any(map(query.args.get, _BEYOND_ROWS))
+        )
 
     def _lateral(
         self, node: Expression, scope: Scope, names: Names

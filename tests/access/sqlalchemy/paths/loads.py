@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import select, text
+from sqlalchemy import func, select, text
 from sqlalchemy.orm import (
     aliased,
     contains_eager,
@@ -359,10 +359,43 @@ def columns_of_a_child_loaded_late(s, w):
     return [row.figures for row in s.scalars(select(Document)) if row.kind == "report"]
 
 
-@reads("inheritance", honest=False)
+@derived
 def alias_of_a_child(s, w):
     """Which becomes a subquery of all rows, with the filter around it."""
     return s.scalars(select(aliased(Report))).all()
+
+
+@derived
+def columns_of_an_alias_of_a_child(s, w):
+    other = aliased(Report)
+    found = select(other.figures, other.secret).where(other.figures != "new")
+    return s.execute(found.order_by(other.id)).all()
+
+
+@derived
+def greatest_of_an_alias_of_a_child(s, w):
+    other = aliased(Report)
+    return s.scalar(select(func.max(other.figures)).where(other.id == w.id("report")))
+
+
+@derived
+def alias_of_a_child_beside_products(s, w):
+    other = aliased(Report)
+    joined = select(Product.id, other.figures).outerjoin(other, other.id != Product.id)
+    return s.execute(joined).all()
+
+
+@derived
+def alias_of_a_child_in_exists(s, w):
+    other = aliased(Report)
+    theirs = select(other.id).where(other.id == w.id("report")).exists()
+    return w.told(s.scalars(select(Product.id).where(theirs)).all(), "reports")
+
+
+@derived
+def polymorphic_join_in_a_subquery(s, w):
+    every = with_polymorphic(Document, [Report], aliased=True)
+    return s.execute(select(every.secret, every.Report.figures)).all()
 
 
 @derived
