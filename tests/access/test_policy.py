@@ -193,3 +193,18 @@ def test_compares_freshness_too(first, second, expected):
 def test_a_policy_without_a_decision_cannot_be_compiled():
     with pytest.raises(NotImplementedError):
         Policy().compile({})
+
+
+@pytest.mark.parametrize(
+    "combine",
+    [
+        lambda: access.owner("owner_id") and access.tenant("tenant_id"),
+        lambda: access.role("clerk") or access.role("staff"),
+        lambda: not access.role("clerk"),
+    ],
+    ids=["and", "or", "not"],
+)
+def test_words_of_python_do_not_combine_policies(combine):
+    """``owner and tenant`` is ``tenant`` to Python: more rows than were meant."""
+    with pytest.raises(TypeError, match="combine policies with & and "):
+        combine()

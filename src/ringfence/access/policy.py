@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import combinations, product
+from typing import NoReturn
 
 from ringfence.access.ownership.refusals import NOT_FOUND
 from ringfence.access.roles import holders
@@ -107,6 +108,14 @@ class Policy:
         ``compile`` decides about everything else. Nowhere but where a policy says so:
         a key for one purpose must not be worth as much as its owner's password."""
         return not scopes.isdisjoint(self.scopes())
+
+    def __bool__(self) -> NoReturn:
+        """Refuse ``and``, ``or`` and ``not``: Python would quietly drop one side, and
+        ``owner and tenant`` would let the whole tenant in (CWE-480)."""
+        raise TypeError(
+            f"{self} is neither true nor false; combine policies with & and |, not "
+            "with and, or, not"
+        )
 
     def __and__(self, other: Policy) -> Policy:
         return AllOf((self, other))
