@@ -3,7 +3,12 @@
 import pytest
 
 from ringfence import access
-from ringfence.access.ownership.rules import declared_rows, is_about_rows, rows_of
+from ringfence.access.ownership.rules import (
+    declared_rows,
+    is_about_rows,
+    rows_of,
+    said_of,
+)
 from ringfence.access.policy import Hierarchy
 from ringfence.errors import DeclarationError
 
@@ -95,3 +100,39 @@ def test_rules_and_policies_combine_and_can_be_read():
     assert is_about_rows(rule)
     assert rule.roles() == {"operator"}
     assert not is_about_rows(access.role("a") | access.nobody)
+
+
+def test_a_class_says_it_once():
+    """The upper decorator would win, and show what the lower one keeps."""
+    with pytest.raises(DeclarationError, match=r"Order has @access\.rows twice"):
+
+        @access.rows(access.public, write=access.nobody)
+        @access.rows(access.owner("owner_id"))
+        class Order:
+            pass
+
+
+def test_a_class_may_say_another_thing_than_the_one_it_extends():
+    @access.rows(access.owner("author_id"))
+    class Draft:
+        pass
+
+    @access.rows(access.public, write=access.owner("author_id"))
+    class Article(Draft):
+        pass
+
+    assert str(rows_of(Article).read) == "public"
+    assert str(rows_of(Draft).read) == "owner(author_id)"
+
+
+def test_rows_without_a_class_are_spoken_of_in_the_same_words():
+    mine = access.owner("owner_id")
+    assert said_of("the table exports", mine) == declared_rows(mine)
+    shown = access.rows(access.public, write=mine)
+    assert said_of("the table exports", shown) == declared_rows(access.public, mine)
+
+
+@pytest.mark.parametrize("said", ["owner_id", None, dict, lambda model: model])
+def test_what_says_nothing_is_named(said):
+    with pytest.raises(TypeError, match=r"the table exports: .* does not say whose"):
+        said_of("the table exports", said)

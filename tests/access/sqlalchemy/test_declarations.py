@@ -18,6 +18,7 @@ from sqlalchemy.orm import (
     column_property,
     mapped_column,
     relationship,
+    sessionmaker,
 )
 
 from ringfence import access
@@ -49,6 +50,7 @@ def test_silent_model_stops_the_start(base):
     said = refused(base)
     assert "Secret does not say whose its rows are" in said
     assert "@access.rows(" in said
+    assert __file__ in said
 
 
 def test_misspelt_column_is_guessed(base):
@@ -225,8 +227,63 @@ def test_tables_without_class_are_named(base):
     assert "is it owner_id?" in refused(base, tables={"exports": wrong})
     path = declared_rows(access.through("product"))
     assert "has no class" in refused(base, tables={"exports": path})
-    rules = Database(create_engine("sqlite://"), base, tables={"exports": mine}).rules()
-    assert [rule.says[0] for rule in rules] == ["public", "owner(owner_id)"]
+    shown = access.rows(access.public, write=access.owner("owner_id"))
+    for said, read in (
+        (access.owner("owner_id"), "owner(owner_id)"),
+        (mine, "owner(owner_id)"),
+        (shown, "public"),
+    ):
+        engine = create_engine("sqlite://")
+        rules = Database(engine, base, tables={"exports": said}).rules()
+        assert [rule.says[0] for rule in rules] == ["public", read]
+
+
+def test_a_query_as_a_model_is_not_mended_by_a_rule(base):
+    """Nobody is sent to write a rule that is refused as well."""
+    orders = Table("orders", base.metadata, Column("id", Integer, primary_key=True))
+
+    class Recent(base):
+        __table__ = select(orders).subquery()
+        id = column_property(__table__.c.id)
+        __mapper_args__ = {"primary_key": [__table__.c.id]}  # noqa: RUF012 - as SQLAlchemy wants it
+
+    assert "Recent is mapped to a query" in refused(base)
+
+
+def test_what_is_no_engine_and_no_base_is_named(base):
+    """What is written by mistake is named, and what belongs there."""
+
+    @access.rows(access.public, write=access.nobody)
+    class Product(base):
+        __tablename__ = "products"
+
+    engine = create_engine("sqlite://")
+    for wrong in ("sqlite://", sessionmaker(engine), None):
+        with pytest.raises(TypeError, match="Database takes an engine"):
+            Database(wrong, base)
+    for wrong in (base.metadata, [base], None):
+        with pytest.raises(TypeError, match="takes the declarative base"):
+            Database(engine, wrong)
+
+
+def test_two_bases_share_a_registry(base):
+    """As the message for two bases says."""
+
+    class Second(DeclarativeBase):
+        registry = base.registry
+
+    @access.rows(access.public, write=access.nobody)
+    class Product(base):
+        __tablename__ = "products"
+
+    @access.rows(access.owner("owner_id"))
+    class Order(Second):
+        __tablename__ = "orders"
+        id: Mapped[int] = mapped_column(primary_key=True)
+        owner_id: Mapped[str]
+
+    rules = Database(create_engine("sqlite://"), base).rules()
+    assert {rule.table for rule in rules} == {"products", "orders"}
 
 
 def test_dialects_that_nobody_reads_are_refused(base):

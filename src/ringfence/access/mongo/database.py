@@ -11,10 +11,11 @@ from pymongo.synchronous.collection import Collection
 from pymongo.synchronous.database import Database
 
 from ringfence.access.mongo.collection import OwnedCollection
-from ringfence.access.mongo.declared import Declared, names_of, rule_of
+from ringfence.access.mongo.declared import names_of, rule_of
 from ringfence.access.mongo.reach import Gate, undeclared
 from ringfence.access.ownership.conditions import TableRule
 from ringfence.access.ownership.refusals import UNFILTERED, refuse
+from ringfence.access.ownership.rules import Declared
 from ringfence.access.ownership.views import Views
 from ringfence.access.policy import Hierarchy
 from ringfence.audit.events import Event

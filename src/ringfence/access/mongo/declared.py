@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from ringfence.access.ownership.conditions import (
@@ -16,19 +15,15 @@ from ringfence.access.ownership.conditions import (
     any_of,
 )
 from ringfence.access.ownership.rules import (
+    Declared,
     Matching,
     Owner,
     RowRule,
-    Rows,
     Tenant,
-    declared_rows,
-    rows_of,
+    said_of,
 )
 from ringfence.access.policy import AllOf, AnyOf, Policy
 from ringfence.errors import DeclarationError
-
-Declared = Policy | Rows | Callable[[type], type]
-"""A rule, where whoever reads writes as well; else ``access.rows(read, write=...)``."""
 
 
 def rule_of(name: str, declared: Declared) -> TableRule:
@@ -43,7 +38,7 @@ def rule_of(name: str, declared: Declared) -> TableRule:
         DeclarationError: the rule leads to another collection, which no filter of
             MongoDB can do.
     """
-    said = _rows(name, declared)
+    said = said_of(f"the collection {name}", declared)
     return TableRule(
         name,
         name,
@@ -52,21 +47,6 @@ def rule_of(name: str, declared: Declared) -> TableRule:
         (str(said.read), str(said.write)),
         key=("_id",),
     )
-
-
-def _rows(name: str, declared: Declared) -> Rows:
-    if isinstance(declared, Rows):
-        return declared
-    if isinstance(declared, Policy):
-        return declared_rows(declared)
-    said = rows_of(declared(type(name, (), {}))) if callable(declared) else None
-    if said is None:
-        raise TypeError(
-            f"the collection {name}: {declared!r} does not say whose its documents "
-            'are; write access.owner("owner_id"), or access.rows(access.public, '
-            'write=access.owner("owner_id"))'
-        )
-    return said
 
 
 def _condition(name: str, policy: Policy) -> Condition:

@@ -24,8 +24,9 @@ class RowRule(Policy):
 
     def compile(self, hierarchy: Hierarchy, clock: Clock = system_clock) -> Decision:
         message = (
-            f"{self} is about rows, and no policy of a route: put it on the model, as "
-            f"in @access.rows(access.{self})"
+            f"{self} is about rows, and no policy of a route: put it on the model, in "
+            "@access.rows(...); for an id in the path of a route there is "
+            'access.own("user_id")'
         )
         raise DeclarationError(message)
 
@@ -103,6 +104,10 @@ class Rows:
     write: Policy
 
 
+Declared = Policy | Rows | Callable[[type], type]
+"""A rule, where whoever reads writes as well; else ``access.rows(read, write=...)``."""
+
+
 def rows(read: Policy, *, write: Policy | None = None) -> Callable[[Model], Model]:
     """Say, on a mapped class, whose its rows are.
 
@@ -143,7 +148,15 @@ def rows(read: Policy, *, write: Policy | None = None) -> Callable[[Model], Mode
 
     def mark(model: Model) -> Model:
         if not isinstance(model, type):
-            raise TypeError(f"access.rows stands on a mapped class, not on {model!r}")
+            raise TypeError(
+                f"access.rows stands on a mapped class, not on {model!r}; what is said "
+                "of a table without one goes into Database(..., tables={...})"
+            )
+        if MARK in vars(model):  # the upper one would quietly win
+            raise DeclarationError(
+                f"{model.__module__}.{model.__qualname__} has @access.rows twice; "
+                "write one, combined with & and |"
+            )
         setattr(model, MARK, declared)
         return model
 
@@ -158,6 +171,31 @@ def declared_rows(read: Policy, write: Policy | None = None) -> Rows:
         DeclarationError: as in ``rows``.
     """
     return _rows(read, write)
+
+
+def said_of(named: str, declared: Declared) -> Rows:
+    """Return what is said of rows that have no class.
+
+    Args:
+        named: what they are called in messages: ``the table exports``.
+        declared: whose they are.
+
+    Raises:
+        TypeError: it does not say whose they are.
+    """
+    if isinstance(declared, Rows):
+        return declared
+    if isinstance(declared, Policy):
+        return _rows(declared, None)
+    is_mark = callable(declared) and not isinstance(declared, type)
+    said = rows_of(declared(type("Unmapped", (), {}))) if is_mark else None
+    if said is None:
+        raise TypeError(
+            f"{named}: {declared!r} does not say whose its rows are; write "
+            'access.owner("owner_id"), or access.rows(access.public, '
+            'write=access.owner("owner_id"))'
+        )
+    return said
 
 
 def rows_of(model: type) -> Rows | None:

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from sqlalchemy.orm import DeclarativeBase, Session, registry
 
 from ringfence.access.ownership.conditions import TableRule
-from ringfence.access.ownership.rules import Rows
+from ringfence.access.ownership.rules import Declared, said_of
 from ringfence.access.policy import Hierarchy
 from ringfence.access.roles import expand
 from ringfence.access.row_security.second_wall import SecondWall
@@ -45,13 +45,15 @@ class Database:
             statement on it is judged from now on, whoever sends it.
         models: the declarative base, or its registry; every mapped class must say whose
             its rows are.
-        tables: what is said of tables that no class maps, each by its name.
+        tables: what is said of tables that no class maps, each by its name: a rule,
+            or ``access.rows(read, write=...)``.
         row_security: tell PostgreSQL with each transaction for whom it works, so that
             the policies of ``ringfence rls`` hold. Outside a guard ``sign_with`` takes
             the key.
         pooled: a pooler (PgBouncer, in transaction mode) stands before PostgreSQL.
 
     Raises:
+        TypeError: no engine, or no declarative base.
         DeclarationError: what is declared cannot be enforced; or SQLAlchemy does
             otherwise than the filter needs.
 
@@ -69,13 +71,22 @@ class Database:
         engine: AsyncEngine | Engine,
         models: type[DeclarativeBase] | registry,
         *,
-        tables: Mapping[str, Rows] | None = None,
+        tables: Mapping[str, Declared] | None = None,
         row_security: bool = False,
         pooled: bool = False,
     ) -> None:
+        if not isinstance(engine, AsyncEngine | Engine):
+            raise TypeError(
+                "Database takes an engine, as create_async_engine(...) makes one; not "
+                f"{type(engine).__name__}. Sessions come from database.session()"
+            )
+        found = models if isinstance(models, registry) else _registry_of(models)
         self._engine = engine
-        found = models if isinstance(models, registry) else models.registry
-        self._enforcement = Enforcement(found, tables or {})
+        unmapped = {
+            name: said_of(f"the table {name}", declared)
+            for name, declared in (tables or {}).items()
+        }
+        self._enforcement = Enforcement(found, unmapped)
         self.second_wall = (
             SecondWall(
                 engine,
@@ -168,3 +179,14 @@ class Database:
             await self._engine.dispose()
         else:
             self._engine.dispose()
+
+
+def _registry_of(models: object) -> registry:
+    found = getattr(models, "registry", None)
+    if not isinstance(found, registry):
+        raise TypeError(
+            "Database takes the declarative base of the models, or its registry; not "
+            f"{type(models).__name__}. Models of two bases have one registry where the "
+            "second base says registry = First.registry"
+        )
+    return found

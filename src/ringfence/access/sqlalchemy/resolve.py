@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
+from inspect import getsourcefile, getsourcelines
 from typing import Any, NoReturn
 
 from sqlalchemy import Column, Table
@@ -141,6 +142,7 @@ class _Resolving:
         return tuple(found.values())
 
     def _said(self, mapper: AnyMapper) -> Rows:
+        self._table(mapper)  # what is no table is not mended by saying whose it is
         declared = rows_of(mapper.class_)
         if declared is None:
             _refuse(
@@ -469,7 +471,7 @@ def _link_rule(table: Table, rules: Mapping[str, TableRule]) -> TableRule:
         message = (
             f"{table.fullname} links tables by a relationship, but has no foreign keys "
             "to them, so that nobody can tell whose its rows are; declare them, or say "
-            f"it with tables={{{table.fullname!r}: access.declared_rows(...)}}"
+            f"it with tables={{{table.fullname!r}: access.owner(...)}}"
         )
         raise DeclarationError(message)
     owned = [one for one in parents if _is_owned(one[0])] or parents
@@ -568,5 +570,15 @@ def _guess(name: str, names: Any) -> str:
 
 
 def _refuse(mapper: AnyMapper, what: str) -> NoReturn:
-    message = f"{mapper.class_.__module__}.{mapper.class_.__qualname__} {what}"
-    raise DeclarationError(message)
+    model = mapper.class_
+    name = f"{model.__module__}.{model.__qualname__}"
+    raise DeclarationError(f"{name} {what}{_place(model)}")
+
+
+def _place(model: type) -> str:
+    """Return where a class is written, for whoever has to mend it."""
+    try:
+        file, (_, line) = getsourcefile(model), getsourcelines(model)
+    except (OSError, TypeError):  # made by a program
+        return ""
+    return f" ({file}:{line})"
