@@ -154,3 +154,10 @@ def test_what_is_anothers_answers_as_what_is_not_there(settings):
     names = [json.loads(line)["event"] for line in ledger.splitlines()]
     assert names.count("authz_fail") == 1
     assert names.count("request_refused") == 1
+
+
+@pytest.mark.parametrize("data", [object(), {"orders": 1}, "orders.db"])
+def test_what_is_no_database_is_named(data):
+    """An engine or a maker of sessions would let every row through."""
+    with pytest.raises(TypeError, match=r"data=Database\(engine, Base\)"):
+        Guard(Starlette(), data=data)

@@ -23,10 +23,17 @@ def bound(
     """Return the databases, each told what roles include and where events go.
 
     Raises:
+        TypeError: something else than a database whose rows have owners.
         DeclarationError: what is declared in one cannot be enforced.
     """
     found = tuple(data) if isinstance(data, Sequence) else (data,)
     for each in found:
+        if not isinstance(each, OwnedData):
+            raise TypeError(
+                "Guard(app, data=...) takes a Database of ringfence.access.sqlalchemy "
+                "or an OwnedDatabase of ringfence.access.mongo, or several; not "
+                f"{type(each).__name__}. Write data=Database(engine, Base)"
+            )
         each.bind(hierarchy, record)
         if isinstance(each, SignedData):
             each.sign_with(partial(keyring.derive, PURPOSE))

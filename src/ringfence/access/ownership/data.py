@@ -10,6 +10,7 @@ from ringfence.access.policy import Hierarchy
 from ringfence.audit.events import Event
 
 
+@runtime_checkable
 class OwnedData(Protocol):
     """A database that a ``Guard`` is given: ``access.sqlalchemy.Database``,
     ``access.mongo.OwnedDatabase``."""
