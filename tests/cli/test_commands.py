@@ -108,6 +108,16 @@ def test_a_module_of_the_target_that_is_missing_shows_its_trace(here):
         main(["plan", "needy:app"])
 
 
+def test_a_wrong_declaration_is_told_with_its_place(run, here):
+    """Of forty models the one that has to be changed."""
+    lines = ("from ringfence import access", "", "access.rows(access.public)")
+    (here / "needy.py").write_text("\n".join(lines))
+    code, _, err = run("plan", "needy:app")
+    assert code == 2
+    assert "say who writes them" in err
+    assert err.splitlines()[-1] == f"  {here / 'needy.py'}:3"
+
+
 def test_wrong_settings_are_told(run, monkeypatch):
     monkeypatch.setenv("RINGFENCE_TRAFIC_MAX_BODY", "1")
     code, _, err = run("plan", "garden:app")

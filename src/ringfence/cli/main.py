@@ -7,14 +7,22 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from pathlib import Path
+from traceback import extract_tb
 from typing import Protocol
 
 from ringfence.audit.redact import redact
-from ringfence.errors import MissingExtraError, PlanError, RingfenceError
+from ringfence.errors import (
+    DeclarationError,
+    MissingExtraError,
+    PlanError,
+    RingfenceError,
+)
 
 FOUND = 1
 COULD_NOT_RUN = 2
 _INTERRUPTED = 130  # 128 + SIGINT, as shells have it
+_PACKAGE = Path(__file__).parents[1]
 
 
 class Command(Protocol):
@@ -35,9 +43,23 @@ def main(words: Sequence[str] | None = None) -> int:
     except RingfenceError as error:
         lines = map(redact, str(error).split("\n"))
         sys.stderr.write("ringfence: " + "\n".join(lines) + "\n")
+        if isinstance(error, DeclarationError):
+            sys.stderr.write(_place(error))
         return FOUND if isinstance(error, PlanError) else COULD_NOT_RUN
     except KeyboardInterrupt:
         return _INTERRUPTED
+
+
+def _place(error: DeclarationError) -> str:
+    """Return a line that says where in the application a declaration stands, unless
+    the message names that file."""
+    for frame in reversed(extract_tb(error.__traceback__)):
+        path = Path(frame.filename)
+        if path.is_file() and not path.is_relative_to(_PACKAGE):
+            if "site-packages" in path.parts or frame.filename in str(error):
+                return ""
+            return f"  {frame.filename}:{frame.lineno}\n"
+    return ""
 
 
 def open_commands() -> Command:
