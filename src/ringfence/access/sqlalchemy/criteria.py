@@ -9,6 +9,7 @@ compiled ones, and 500 models cost what 10 do.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import (
@@ -25,6 +26,7 @@ from sqlalchemy.orm import Mapper
 from sqlalchemy.orm.interfaces import CriteriaOption
 
 from ringfence.access.ownership.conditions import (
+    ALWAYS,
     All,
     Always,
     Condition,
@@ -32,6 +34,7 @@ from ringfence.access.ownership.conditions import (
     Is,
     Linked,
     Never,
+    all_of,
 )
 from ringfence.access.ownership.conditions import Any as AnyOne
 from ringfence.access.sqlalchemy.values import bound_to
@@ -75,13 +78,32 @@ class Expressions:
             case Linked(name, pairs, further):
                 found = self._linked(find, self._tables[name], pairs, further)
             case All(parts):
-                found = and_(*(self.of(part, table, columns) for part in parts))
+                said = self._at_once(parts)
+                found = and_(*(self.of(part, table, columns) for part in said))
             case AnyOne(parts):
                 found = or_(*(self.of(part, table, columns) for part in parts))
             case _:
                 message = f"{condition} cannot be written as an expression"
                 raise TypeError(message)
         return found
+
+    def _at_once(self, parts: Iterable[Condition]) -> list[Condition]:
+        """Say in one place what is said of one parent: that it is one's own to see and
+        to write. Alone, what is said for writing may not tell that it may be seen."""
+        rest: list[Condition] = []
+        ends: dict[Linked, list[Condition]] = {}
+        for part in parts:
+            if isinstance(part, Linked) and self._is_to_one(part):
+                end = replace(part, condition=ALWAYS)
+                ends.setdefault(end, []).append(part.condition)
+            else:
+                rest.append(part)
+        links = [replace(end, condition=all_of(said)) for end, said in ends.items()]
+        return [*rest, *links]
+
+    def _is_to_one(self, link: Linked) -> bool:
+        key = {column.name for column in self._tables[link.table].primary_key}
+        return bool(key) and key == {there for _, there in link.pairs}
 
     def _linked(
         self,

@@ -16,8 +16,10 @@ from ringfence.access.ownership.conditions import (
     All,
     Condition,
     Is,
+    Linked,
     Subject,
     TableRule,
+    parts_of,
 )
 from ringfence.access.ownership.escape import Unscoped
 from ringfence.access.ownership.rules import Rows
@@ -95,10 +97,12 @@ class Prepared:
     __slots__ = (
         "_changing",
         "_enforcement",
+        "_expressions",
         "_owners",
         "_written",
         "demanded",
         "loading",
+        "narrowed",
         "view",
     )
 
@@ -109,6 +113,9 @@ class Prepared:
         self._changing: dict[AnyMapper, Filter] = {}
         self._written: dict[str, Written] = {}
         self._owners: dict[AnyMapper, tuple[tuple[str, Subject], ...]] = {}
+        self._expressions: dict[tuple[str, Condition], ColumnElement[bool]] = {}
+        self.narrowed: dict[Any, Any] = {}
+        """By statement of the ORM's, the same one with the owner in its WHERE."""
         self.demanded: dict[str, Demanded] = {}
         """By text, what has been said of a statement."""
 
@@ -122,6 +129,15 @@ class Prepared:
                 for column, subject in _all_of(self.view.read[table.fullname])
             )
             found = self._owners.setdefault(mapper, made)
+        return found
+
+    def expression(self, table: Table, condition: Condition) -> ColumnElement[bool]:
+        """Return a condition of these principals' as an expression, made once."""
+        key = table.fullname, condition
+        found = self._expressions.get(key)
+        if found is None:
+            made = self._enforcement.expressions.of(condition, table)
+            found = self._expressions.setdefault(key, made)
         return found
 
     def changing(self, mapper: AnyMapper) -> Filter:
@@ -191,6 +207,19 @@ class Enforcement:
         self.by_key = {
             table_of(one).fullname: one for one in self.mappers if one.inherits is None
         }
+        self.links = {
+            one.secondary.fullname: one.secondary
+            for mapper in self.mappers
+            for one in mapper.relationships
+            if isinstance(one.secondary, Table)
+        }
+        self.leant_on = _leant_on(self.rules)
+        bases = {mapper.base_mapper for mapper in self.mappers}
+        # By these are the statements known that the ORM writes objects with.
+        self.caches = frozenset(id(one._compiled_cache) for one in bases)  # noqa: SLF001 - there is no public way
+        self.versions = frozenset(
+            one.version_id_col for one in self.mappers if one.version_id_col is not None
+        )
         self.expressions = Expressions(self.tables)
         self.record: Record = forget
         self.hierarchy: Hierarchy = {}
@@ -311,6 +340,19 @@ def _tables_of(mappers: Sequence[AnyMapper]) -> dict[str, Table]:
     for mapper in mappers:
         found.update(table_of(mapper).metadata.tables)
     return found
+
+
+def _leant_on(rules: Sequence[TableRule]) -> dict[str, frozenset[str]]:
+    """Return, by table, the columns that say whose the rows of other tables are."""
+    found: dict[str, set[str]] = {}
+    for rule in rules:
+        for condition in (rule.read, rule.write):
+            for part in parts_of(condition):
+                if isinstance(part, Linked):
+                    names = found.setdefault(part.table, set())
+                    names.update(there for _, there in part.pairs)
+                    names.update(_columns(part.condition))
+    return {table: frozenset(names) for table, names in found.items()}
 
 
 def _all_of(condition: Condition) -> Iterator[tuple[str, Subject]]:

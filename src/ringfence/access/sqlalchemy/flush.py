@@ -8,6 +8,7 @@ when its values are final, right before its statement.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, NoReturn, Protocol
 
 from sqlalchemy import (
@@ -60,6 +61,32 @@ UNKNOWN = object()
 """What a column holds that only the database can tell."""
 
 
+Moved = Mapping[str, list[Row]]
+"""By table, what rows had, and have, in the columns that others lean on."""
+
+
+@dataclass(slots=True)
+class Flushing:
+    """What one flush takes from memory, and what it has changed for what follows.
+
+    Args:
+        leant: keys of parents, by table and condition, that were found among what the
+            session has loaded: what it says may have been true when it was loaded.
+        moving: see ``Moved``: of what is about to be written.
+        moved: likewise, of what has been.
+    """
+
+    leant: dict[tuple[str, Condition], set[tuple[object, ...]]] = field(
+        default_factory=dict
+    )
+    moving: dict[str, list[Row]] = field(default_factory=dict)
+    moved: dict[str, list[Row]] = field(default_factory=dict)
+
+    def lean(self, table: str, condition: Condition, key: tuple[object, ...]) -> None:
+        """Take a parent from memory."""
+        self.leant.setdefault((table, condition), set()).add(key)
+
+
 class Verifying(Protocol):
     """What is asked of a session whose objects are verified: ``OwnedSession``."""
 
@@ -75,9 +102,14 @@ class Verifying(Protocol):
     @property
     def is_lifted(self) -> bool: ...
 
+    @property
+    def flushing(self) -> Flushing | None: ...
+
     def is_proven(self, state: State) -> bool: ...
 
     def remember(self, state: State) -> None: ...
+
+    def hold(self, state: State, root: AnyMapper) -> None: ...
 
     def remember_key(self, table: str, values: Row) -> None: ...
 
@@ -94,6 +126,7 @@ def listen(mapper: AnyMapper) -> None:
         ("before_insert", _before_insert),
         ("after_insert", _after_insert),
         ("before_update", _before_update),
+        ("after_update", _after_update),
         ("before_delete", _before_delete),
     ):
         if not event.contains(mapper, name, verify):
@@ -125,7 +158,20 @@ def _before_insert(mapper: AnyMapper, connection: Connection, target: object) ->
 def _after_insert(mapper: AnyMapper, connection: Connection, target: object) -> None:  # noqa: ARG001 - SQLAlchemy's signature
     session = _session_of(target)
     if session is not None:
-        session.remember(inspect(target))
+        state: State = inspect(target)
+        session.remember(state)
+        if not session.is_lifted:
+            session.hold(state, root_of(mapper))
+
+
+def _after_update(mapper: AnyMapper, connection: Connection, target: object) -> None:  # noqa: ARG001 - as above
+    session = _session_of(target)
+    if session is None or session.is_lifted:
+        return
+    state: State = inspect(target)
+    root = root_of(mapper)
+    if _column_names(mapper, root, _changed(state, mapper)):
+        session.hold(state, root)
 
 
 def _before_update(mapper: AnyMapper, connection: Connection, target: object) -> None:
@@ -143,8 +189,10 @@ def _before_update(mapper: AnyMapper, connection: Connection, target: object) ->
     written = session.prepared.written(table_of(root).fullname)
     verifier = Verifier(session, connection)
     verifier.verify_before(mapper, root, written, state)
-    if not written.columns.isdisjoint(_column_names(mapper, root, changed)):
+    columns = _column_names(mapper, root, changed)
+    if not written.columns.isdisjoint(columns):
         verifier.verify_after(root, written, _current(state, mapper, root), target)
+    verifier.move(mapper, root, state, columns)
     session.remember(state)
 
 
@@ -156,7 +204,9 @@ def _before_delete(mapper: AnyMapper, connection: Connection, target: object) ->
     if not session.is_lifted:
         root = root_of(mapper)
         written = session.prepared.written(table_of(root).fullname)
-        Verifier(session, connection).verify_before(mapper, root, written, state)
+        verifier = Verifier(session, connection)
+        verifier.verify_before(mapper, root, written, state)
+        verifier.move(mapper, root, state, None)
     session.remember(state)
 
 
@@ -206,12 +256,15 @@ class Verifier:
         self._session = session
         self._connection = connection
         self._principal = session.principal
+        self._leaning: Flushing | None = None
 
     def verify_after(
         self, mapper: AnyMapper, written: Written, row: Row, target: object
     ) -> None:
         """Refuse a row that would not be the principal's."""
+        self._leaning = self._session.flushing
         left = self._reduced(written.after, mapper, row)
+        self._leaning = None
         if left == ALWAYS:
             return
         if left != NEVER and self._is_true(left, mapper, row, target):
@@ -233,8 +286,8 @@ class Verifier:
         """Refuse to change or remove a row that is not the principal's."""
         if self._session.is_proven(state):
             left = self._reduced(written.before, root, _committed(state, mapper, root))
-            # What was loaded may be written, unless it was given away since then.
-            if left == ALWAYS or (written.is_plain and left != NEVER):
+            # What the object does not tell, the statement asks that writes it.
+            if left != NEVER:
                 return
         if not self._is_there(state, root, written.before):
             rule = written.rule
@@ -243,6 +296,28 @@ class Verifier:
                 f"this {rule.model} is not there for whoever changes it; the rule for "
                 f"writing says {rule.says[1]}",
             )
+
+    def move(
+        self, mapper: AnyMapper, root: AnyMapper, state: State, names: set[str] | None
+    ) -> None:
+        """Note what other rows lean on, where it changes: after that they are not to be
+        found by it.
+
+        Args:
+            mapper: of the object.
+            root: of the table.
+            state: the object.
+            names: of the columns that change; all, where the row is removed.
+        """
+        session, table = self._session, table_of(root).fullname
+        leant_on = session.enforcement.leant_on.get(table, frozenset())
+        if session.flushing is None or not leant_on:
+            return
+        if names is not None and leant_on.isdisjoint(names):
+            return
+        rows = session.flushing.moving.setdefault(table, [])
+        for row in (_committed(state, mapper, root), _current(state, mapper, root)):
+            rows.append({name: row[name] for name in leant_on})
 
     def verify_told(self, state: State) -> None:
         """Refuse an object whose own values say that it is somebody else's."""
@@ -313,8 +388,15 @@ class Verifier:
         root = root_of(mapper)
         if table_of(root).fullname != table:
             return condition
+        # The nearest is asked, and asks for those above it.
+        leaning, self._leaning = self._leaning, None
         left = self._reduced(further, root, _committed(state, mapper, root))
-        return ALWAYS if left == ALWAYS else condition
+        self._leaning = leaning
+        if left != ALWAYS:
+            return condition
+        if leaning is not None and state.key is not None:
+            leaning.lean(table, further, tuple(state.key[1]))
+        return ALWAYS
 
     def _is_true(
         self, condition: Condition, mapper: AnyMapper, row: Row, target: object
@@ -404,8 +486,18 @@ def _changed(state: State, mapper: AnyMapper) -> set[str]:
     return {
         key
         for key, before in state.committed_state.items()
-        if key in mapper.column_attrs and state.dict.get(key) is not before
+        if key in mapper.column_attrs and _is_changed(state, key, before)
     }
+
+
+def _is_changed(state: State, key: str, before: object) -> bool:
+    value = state.dict.get(key)
+    if value is before:
+        return False
+    if hasattr(value, "__clause_element__") or isinstance(value, ColumnElement):
+        return True
+    # As SQLAlchemy asks before it writes: what it does not write is not proven by it.
+    return state.manager[key].impl.is_equal(value, before) is not True
 
 
 def _column_names(mapper: AnyMapper, root: AnyMapper, keys: set[str]) -> set[str]:

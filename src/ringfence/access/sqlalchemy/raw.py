@@ -13,6 +13,7 @@ from sqlalchemy.engine.base import OptionEngine
 from ringfence.access.ownership.acting import acting
 from ringfence.access.ownership.escape import Unscoped
 from ringfence.access.ownership.refusals import UNFILTERED, refuse
+from ringfence.access.sqlalchemy.writing import WritingConnection
 
 # By identity: the hash of code goes over all of it.
 _OPENS = frozenset(
@@ -32,7 +33,7 @@ _TRUSTED = ("sqlalchemy.", "ringfence.")
 _ASYNC = "sqlalchemy.ext.asyncio."
 
 
-class OwnedConnection(Connection):
+class OwnedConnection(WritingConnection):
     """A connection that does not hand out the driver's."""
 
     @property

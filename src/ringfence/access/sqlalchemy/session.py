@@ -14,7 +14,12 @@ from sqlalchemy.orm import FromStatement, Mapper, Session
 from sqlalchemy.orm.state import InstanceState
 
 from ringfence.access.ownership.acting import Actor, acting, principal_of
-from ringfence.access.ownership.conditions import Subject
+from ringfence.access.ownership.conditions import (
+    Condition,
+    Linked,
+    Subject,
+    parts_of,
+)
 from ringfence.access.ownership.escape import Unscoped, lifted
 from ringfence.access.ownership.refusals import NOT_FOUND, UNFILTERED, refuse
 from ringfence.access.sqlalchemy.enforcement import (
@@ -24,7 +29,13 @@ from ringfence.access.sqlalchemy.enforcement import (
     root_of,
     table_of,
 )
-from ringfence.access.sqlalchemy.flush import UNKNOWN, Verifier, stamps
+from ringfence.access.sqlalchemy.flush import (
+    UNKNOWN,
+    Flushing,
+    Moved,
+    Verifier,
+    stamps,
+)
 from ringfence.errors import OwnershipRefusedError
 from ringfence.principal import Principal
 
@@ -33,6 +44,8 @@ AnyMapper = Mapper[Any]
 
 SESSION = "ringfence_session"
 """The execution option of a connection that names the session it works for."""
+
+_MOST_HELD = 10_000  # rows; of further ones it is asked
 
 
 class OwnedSession(Session):
@@ -53,6 +66,8 @@ class OwnedSession(Session):
     _escape: Unscoped | None = None
     _inside: WeakSet[State] | tuple[()] = ()
     _unproven: WeakSet[State] | tuple[()] = ()
+    flushing: Flushing | None = None
+    """What a flush knows, while there is one."""
 
     def __init__(
         self, bind: Any = None, *, enforcement: Enforcement, **options: Any
@@ -61,6 +76,7 @@ class OwnedSession(Session):
         self.enforcement = enforcement
         self.principal: Principal | None = principal_of(acting())
         self._written: set[tuple[object, ...]] = set()
+        self._held: set[tuple[object, ...]] = set()
 
     @property
     def standing(self) -> Standing:
@@ -108,6 +124,7 @@ class OwnedSession(Session):
         self.enforcement.tell(escape)
         if escape is self._escape:
             return
+        self._held.clear()  # whatever is written inside is nobody's concern
         changed = {*self._new, *self.identity_map._modified, *self._deleted}  # noqa: SLF001 - states, without making objects of them
         if changed:
             self._write_before(changed)
@@ -255,6 +272,14 @@ class OwnedSession(Session):
         self._enter()
         super().flush(objects)
 
+    def _flush(self, *arguments: Any, **options: Any) -> None:
+        self.flushing = Flushing()
+        try:
+            super()._flush(*arguments, **options)
+        finally:
+            self.flushing = None
+            self._written = set()
+
     def commit(self) -> None:
         """Write, and end the transaction."""
         self._enter()
@@ -339,10 +364,55 @@ class OwnedSession(Session):
         """
         if (table, *values.values()) in self._written:
             return True
+        # What was loaded is taken as it was by a flush alone, which asks at its end.
+        if self.flushing is None:
+            return False
         if write and not self.prepared.written(table).is_plain:
             return False
         found = self.loaded(table, values)
-        return found is not None and self._is_told_mine(found[0])
+        if found is None or not self._is_told_mine(found[0]):
+            return False
+        view, key = self.prepared.view, found[0].key
+        condition = (view.write if write else view.read)[table]
+        self.flushing.lean(table, condition, tuple(key[1]) if key else ())
+        return True
+
+    def hold(self, state: State, root: AnyMapper) -> None:
+        """Note a row that this transaction writes: nobody else does until its end."""
+        table = table_of(root).fullname
+        if table in self.enforcement.leant_on and len(self._held) < _MOST_HELD:
+            key = (
+                state.key[1]
+                if state.key
+                else root.primary_key_from_instance(state.obj())
+            )
+            self._held.add((table, *key))
+
+    def has_asked(
+        self, table: str, condition: Condition, key: tuple[object, ...]
+    ) -> bool:
+        """Return whether the database has told that a condition is true of a row: in
+        this flush, or in this transaction where the row itself says it."""
+        view = self.prepared.view
+        if condition not in (view.write[table], view.leave[table], view.read[table]):
+            return False
+        if (table, *key) in self._written:
+            return True
+        return (table, *key) in self._held and not any(
+            isinstance(part, Linked) for part in parts_of(condition)
+        )
+
+    @property
+    def moved(self) -> Moved:
+        """What the running flush has moved."""
+        return {} if self.flushing is None else self.flushing.moved
+
+    def has_moved(self, table: str) -> None:
+        """Note that rows of a table are written: what was about to move has moved."""
+        if self.flushing is not None and self.flushing.moving:
+            moving = self.flushing.moving.pop(table, [])
+            if moving:
+                self.flushing.moved.setdefault(table, []).extend(moving)
 
 
 @event.listens_for(OwnedSession, "after_begin")
@@ -352,14 +422,19 @@ def _begun(session: OwnedSession, transaction: object, connection: Connection) -
     connection._execution_options = options.union({SESSION: session})  # noqa: SLF001 - likewise here
 
 
-@event.listens_for(OwnedSession, "after_flush")
-def _flushed(session: OwnedSession, context: object) -> None:  # noqa: ARG001 - SQLAlchemy's signature
-    session._written = set()  # noqa: SLF001 - a part of the session
-
-
 @event.listens_for(OwnedSession, "loaded_as_persistent", raw=True)
 def _loaded(session: OwnedSession, state: State) -> None:
     session.look_at(state)
+
+
+@event.listens_for(OwnedSession, "after_commit")
+def _ended(session: OwnedSession) -> None:
+    session._held.clear()  # noqa: SLF001 - a part of the session
+
+
+@event.listens_for(OwnedSession, "after_soft_rollback")
+def _undone(session: OwnedSession, transaction: object) -> None:  # noqa: ARG001 - SQLAlchemy's signature
+    session._held.clear()  # noqa: SLF001 - a part of the session
 
 
 @event.listens_for(OwnedSession, "before_attach")
