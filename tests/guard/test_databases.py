@@ -9,7 +9,7 @@ from starlette.routing import Route
 from starlette.testclient import TestClient
 
 from ringfence import Guard, Settings, access, current
-from ringfence.access.ownership.refusals import NOT_FOUND, refuse
+from ringfence.access.ownership.refusals import NOT_FOUND, UNFILTERED, refuse
 from ringfence.access.roles import expand
 from ringfence.errors import (
     DeclarationError,
@@ -78,6 +78,11 @@ async def foreign(request):
         return PlainTextResponse("swallowed")
 
 
+@access.require(access.public)
+async def mistaken(request):
+    refuse(UNFILTERED, "orders: say whose")
+
+
 @pytest.fixture
 def settings(tmp_path):
     return Settings.load(
@@ -86,7 +91,7 @@ def settings(tmp_path):
 
 
 def served(settings, **given):
-    handlers = (twice, failing, nothing, missing, foreign)
+    handlers = (twice, failing, nothing, missing, foreign, mistaken)
     routes = [Route(f"/{each.__name__}", each) for each in handlers]
     guard = Guard(Starlette(routes=routes), settings, **given)
     return TestClient(
@@ -161,3 +166,16 @@ def test_what_is_no_database_is_named(data):
     """An engine or a maker of sessions would let every row through."""
     with pytest.raises(TypeError, match=r"data=Database\(engine, Base\)"):
         Guard(Starlette(), data=data)
+
+
+def test_a_mistake_of_the_application_is_traced_to_its_line(settings, caplog):
+    """The answer and the ledger do not know it; of what strangers ask nothing is
+    logged."""
+    with served(settings, data=Plain()) as client:
+        assert client.get("/missing").status_code == 404
+        assert caplog.records == []
+        assert client.get("/mistaken").json()["code"] == "access.unfiltered"
+    (told,) = caplog.records
+    assert "GET /mistaken failed" in told.getMessage()
+    assert "orders: say whose" in caplog.text
+    assert "in mistaken" in caplog.text

@@ -284,6 +284,9 @@ class Outbound:
 
     async def _refuse(self, denial: Denial) -> None:
         self._replaced = True
+        error = sys.exception()
+        if denial.status >= APPLICATION_ERROR.status and isinstance(error, Exception):
+            self._log_failure(error)  # the developer's mistake: the trace has the line
         await self._answers.refuse(denial, self._exchange, self._send)
 
     def _objection(self) -> Denial | None:
