@@ -5,15 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from typing import Annotated
 
 import msgspec
 import pytest
-from fastapi import FastAPI, HTTPException, Request
+from fastapi import FastAPI, Form, Header, HTTPException, Query, Request
 from litestar import Litestar, get, patch, post
 from litestar.exceptions import NotFoundException
 from litestar.openapi.config import OpenAPIConfig
 from litestar.params import FromPath, JSONBody
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 from starlette.applications import Starlette
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -24,9 +25,9 @@ from ringfence.testing import find_trespass, prove_no_trespass
 from ringfence.testing.trespass.addresses import filled, missing
 from ringfence.testing.trespass.findings import Finding, Kind
 from ringfence.testing.trespass.forms import forms_on
+from ringfence.testing.trespass.names import is_any_id, is_ownerlike, meant
 from ringfence.testing.trespass.parties import ThrottledError
 from ringfence.testing.trespass.samples import Samples
-from ringfence.testing.trespass.tries import is_ownerlike
 
 SIGNED_IN = access.depends(access.signed_in)
 
@@ -102,6 +103,139 @@ def test_what_got_through_is_listed(tmp_path):
     assert "GET /notes/{note_id} as another: 200, and in it the marker (mark" in text
     assert "wrong: the answer holds what belongs to somebody else" in text
     assert "mend:  say on the model whose its rows are" in text
+
+
+class Ids(BaseModel):
+    ids: list[int]
+
+
+class Chosen(BaseModel):
+    note_ids: list[int]
+
+
+class Strict(BaseModel):
+    note_id: Annotated[int, Field(strict=True)]
+
+
+class Camel(BaseModel):
+    note_id: int | None = Field(None, alias="noteId")
+
+
+class Basket(BaseModel):
+    of: list[Strict]
+
+
+def by_bodies(app, texts):
+    """Routes that take ids of notes in their bodies, here and there."""
+
+    @app.post("/by/list", dependencies=[SIGNED_IN])
+    async def by_list(chosen: Chosen):
+        return texts(*chosen.note_ids)
+
+    @app.post("/by/kind", dependencies=[SIGNED_IN])
+    async def by_kind(chosen: Strict):
+        return texts(chosen.note_id)
+
+    @app.post("/by/other/spelling", dependencies=[SIGNED_IN])
+    async def by_spelling(chosen: Camel):
+        return texts(chosen.note_id)
+
+    @app.post("/by/depth", dependencies=[SIGNED_IN])
+    async def by_depth(chosen: Basket):
+        return texts(*(one.note_id for one in chosen.of))
+
+    @app.post("/by/nothing/else", dependencies=[SIGNED_IN])
+    async def by_nothing_else(chosen: list[int]):
+        return texts(*chosen)
+
+    @app.post("/by/form", dependencies=[SIGNED_IN])
+    async def by_form(note: Annotated[int, Form()] = 0):
+        return texts(note)
+
+    @app.post("/by/emptying", dependencies=[SIGNED_IN])
+    async def by_emptying(chosen: Ids):
+        for one in chosen.ids:
+            if texts(one):
+                app.state.notes[one][1] = ""
+
+
+def by_heads(app, texts):
+    """Routes that take them in queries and headers, or tell of them in headers."""
+
+    @app.get("/by/header", dependencies=[SIGNED_IN])
+    async def by_header(note_id: Annotated[int, Header()] = 0):
+        return texts(note_id)
+
+    @app.get("/by/query", dependencies=[SIGNED_IN])
+    async def by_query(noteIds: Annotated[list[int], Query()] = ()):  # noqa: N803 - as scripts write it
+        return texts(*noteIds)
+
+    @app.get("/by/any/name", dependencies=[SIGNED_IN])
+    async def by_any_name(id: int = 0):  # noqa: A002 - a query has names
+        return texts(id)
+
+    @app.get("/by/path/{note_id}", dependencies=[SIGNED_IN])
+    async def in_a_header(note_id: int):
+        text, *_ = [*texts(note_id), "none"]
+        mine = app.state.notes.get(note_id, [""])[0] == current.principal().id
+        return Response(status_code=200 if mine else 404, headers={"x-text": text})
+
+
+def by_ids(*, careful, settings):
+    """Routes that take ids of notes elsewhere than in their paths."""
+    app, guard = notebook(settings=settings)
+
+    def texts(*ids):
+        notes, me = app.state.notes, current.principal().id
+        found = [notes[one] for one in ids if one in notes]
+        return [text for owner, text in found if not careful or owner == me]
+
+    by_bodies(app, texts)
+    by_heads(app, texts)
+    return guard
+
+
+def test_ids_are_tried_wherever_they_are_taken(tmp_path):
+    """In lists, deep in a body, in their own type, by every way to write their name."""
+    guard = by_ids(careful=False, settings=settings_for(tmp_path))
+    proof = prove(guard)
+    told = {(kind, path) for kind, _, path, _ in found(proof)}
+    paths = {plan.path for plan in guard.plan if plan.path.startswith("/by/")}
+    assert {path for _, path in told} == paths
+    assert (Kind.CHANGED, "/by/emptying") in told
+
+
+def test_whose_ids_are_looked_at_is_left_in_peace(tmp_path):
+    assert not prove(by_ids(careful=True, settings=settings_for(tmp_path))).findings
+
+
+@pytest.mark.parametrize(
+    ("name", "keys", "holds_ids", "found"),
+    [
+        ("order_id", ["order_id", "note_id"], False, ["order_id"]),
+        ("orderIds", ["order_id"], False, ["order_id"]),
+        ("source-order-id", ["order_id"], False, ["order_id"]),
+        ("order_uuid", ["order_id"], False, ["order_id"]),
+        (
+            "order_id",
+            ["/shops/{shop}/orders/{id}"],
+            False,
+            ["/shops/{shop}/orders/{id}"],
+        ),
+        ("orders", ["order_id"], True, ["order_id"]),
+        ("orders", ["order_id"], False, []),
+        ("name", ["name"], False, ["name"]),
+        ("reorder_id", ["order_id"], False, []),
+        ("product_id", ["order_id", "id"], True, []),
+    ],
+)
+def test_names_say_what_they_are_of(name, keys, holds_ids, found):
+    assert list(meant(name, keys, holds_ids=holds_ids)) == found
+
+
+def test_some_names_say_no_more_than_that_it_is_an_id():
+    assert all(map(is_any_id, ("id", "ids", "ID", "uuid")))
+    assert not any(map(is_any_id, ("order_id", "paid", "name", "idea")))
 
 
 def test_a_state_shows_what_no_route_does(tmp_path):

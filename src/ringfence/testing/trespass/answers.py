@@ -30,12 +30,14 @@ class Answer:
         kind: its media type.
         text: its body and where it redirects to, as they came.
         plain: the same, without what differs each time.
+        headers: all of its headers, as they came.
     """
 
     status: int
     kind: str
     text: str
     plain: str
+    headers: str
 
     @property
     def succeeded(self) -> bool:
@@ -51,7 +53,7 @@ class Answer:
         return self.kind == "text/html"
 
     def holds(self, mark: str) -> bool:
-        return mark in self.text
+        return mark in self.text or mark in self.headers
 
     def masked(self, volatile: Mapping[str, str]) -> Answer:
         """Return the answer without further texts that differ each time."""
@@ -79,7 +81,9 @@ def read(response: Answered, volatile: Mapping[str, str]) -> Answer:
     plain = _NONCES.sub(r"\1{nonce}", _TIMES.sub("{time}", plain))
     plain = _TOKENS.sub("{token}", plain)
     kind = headers.get("content-type", "").partition(";")[0].strip()
-    return Answer(response.status_code, kind, text, _without_request_ids(plain, kind))
+    plain = _without_request_ids(plain, kind)
+    said = "\n".join(headers.values())
+    return Answer(response.status_code, kind, text, plain, said)
 
 
 def _masked(text: str, volatile: Mapping[str, str]) -> str:

@@ -11,7 +11,7 @@ import msgspec
 
 from ringfence.guard.plan import RoutePlan
 from ringfence.interpreters.validation.marks import Accepts
-from ringfence.testing.trespass.samples import Samples, Schema
+from ringfence.testing.trespass.samples import Samples, Schema, schema_of
 
 _CONVERTOR = re.compile(r":[a-zA-Z_][a-zA-Z0-9_]*}")
 _FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
@@ -55,9 +55,25 @@ class Intake:
 
     def fields(self) -> dict[str, Schema]:
         """Return the declared fields of the body."""
-        if isinstance(self.fixed, Mapping):
-            return {name: {} for name in self.fixed}
-        return Samples(self.document, {}).properties(self.schema)
+        return Samples(self.document, {}).properties(self._schema)
+
+    def leaves(self) -> Iterator[tuple[str, Schema]]:
+        """Yield the fields of the body that hold no others, by their paths."""
+        return Samples(self.document, {}).leaves(self._schema)
+
+    def placed(self, body: Any, path: str, value: str) -> Any:
+        """Return a body with a value in one field, in the field's own type.
+
+        Args:
+            body: as it was made.
+            path: of the field: ``items.*.order_id``.
+            value: as text.
+        """
+        return Samples(self.document, {}).placed(body, self._schema, path, value)
+
+    @property
+    def _schema(self) -> Schema:
+        return self.schema if self.fixed is None else schema_of(self.fixed)
 
 
 def key_of(method: str, path: str) -> Key:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+from ringfence.testing.trespass.names import same
+
 _DEEPEST = 8  # levels of a schema that refers to itself
+_FEW = 5  # levels of a body at which ids are tried
 _BY_FORMAT = {
     "email": "sample@example.test",
     "uri": "https://example.test/",
@@ -55,8 +58,9 @@ class Samples:
         if schema.get("enum"):
             return schema["enum"][0]
         kind = _kind(schema)
-        if name in self._known and kind in {"string", "integer", ""}:
-            return _typed(self._known[name], kind)
+        known = next((one for one in self._known if same(one, name)), "")
+        if known and kind in {"string", "integer", ""}:
+            return _typed(self._known[known], kind)
         for given in ("default", "example"):
             if schema.get(given) is not None:
                 return schema[given]
@@ -84,6 +88,49 @@ class Samples:
     def properties(self, schema: Schema) -> dict[str, Schema]:
         """Return the properties of an object, by name."""
         return dict(self.resolved(schema).get("properties", {}))
+
+    def item(self, schema: Schema) -> Schema:
+        """Return what an array holds; of anything else itself."""
+        schema = self.resolved(schema)
+        is_array = _kind(schema) == "array"
+        return self.item(schema.get("items", {})) if is_array else schema
+
+    def leaves(
+        self, schema: Schema, path: tuple[str, ...] = ()
+    ) -> Iterator[tuple[str, Schema]]:
+        """Yield what holds nothing else, by its path: ``items.*.order_id``."""
+        schema = self.resolved(schema)
+        below = {} if len(path) > _FEW else schema.get("properties", {})
+        for name, inner in below.items():
+            yield from self.leaves(inner, (*path, name))
+        if _kind(schema) == "array" and len(path) <= _FEW:
+            yield from self.leaves(schema.get("items", {}), (*path, "*"))
+        elif path and not below:
+            yield ".".join(path), schema
+
+    def placed(self, body: Any, schema: Schema, path: str, value: str) -> Any:
+        """Return a body with a value in one field, in the field's own type.
+
+        Args:
+            body: what there is so far.
+            schema: of it.
+            path: of the field, or empty for the body itself.
+            value: as text.
+        """
+        schema = self.resolved(schema)
+        if not path:
+            return _typed(value, _kind(schema))
+        name, _, rest = path.partition(".")
+        if name == "*":
+            items = schema.get("items", {})
+            inner = self.of(items) if rest else None
+            return [self.placed(inner, items, rest, value)]
+        if body is None:
+            body = self.of(schema)
+        if not isinstance(body, Mapping):
+            return body
+        below = schema.get("properties", {}).get(name, {})
+        return {**body, name: self.placed(body.get(name), below, rest, value)}
 
     def _merged(self, schema: Schema) -> Schema:
         merged: dict[str, Any] = {k: v for k, v in schema.items() if k != "allOf"}
@@ -121,6 +168,23 @@ class Samples:
             name: self.of(below.get(name, {}), name, depth + 1)
             for name in schema.get("required", [])
         }
+
+
+def holds_ids(schema: Schema) -> bool:
+    """Return whether the values of a schema are numbers or UUIDs, and no text that
+    somebody writes."""
+    return _kind(schema) == "integer" or schema.get("format") == "uuid"
+
+
+def schema_of(value: object) -> Schema:
+    """Return a schema for values like this one."""
+    if isinstance(value, Mapping):
+        below = {str(name): schema_of(one) for name, one in value.items()}
+        return {"type": "object", "properties": below, "required": list(below)}
+    if isinstance(value, list):
+        return {"type": "array", "items": schema_of(value[0]) if value else {}}
+    is_number = isinstance(value, int) and not isinstance(value, bool)
+    return {"type": "integer" if is_number else "string"}
 
 
 def _kind(schema: Schema) -> str:

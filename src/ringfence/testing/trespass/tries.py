@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
@@ -10,19 +9,14 @@ from typing import Any
 
 from ringfence.testing.trespass.addresses import filled, missing
 from ringfence.testing.trespass.intakes import Intake
+from ringfence.testing.trespass.names import is_any_id, is_ownerlike, meant
 from ringfence.testing.trespass.parties import Party
 from ringfence.testing.trespass.routes import Route
-from ringfence.testing.trespass.samples import Samples, Schema
+from ringfence.testing.trespass.samples import Samples, Schema, holds_ids
 
-# Names under which requests say whose something is.
-_OWNERLIKE = re.compile(
-    r"(^|_)(owner|user|account|customer|client|member|person|author|sender|creator|"
-    r"payer|tenant|organi[sz]ation|company)(_?id)?$|^(from|created_by|on_behalf_of)(_?id)?$"
-)
 _GUESSED = ("owner_id", "user_id", "account_id", "owner", "user", "account")
 _GUESSED_SWITCHES = ("all", "all_users", "include_all", "everyone", "admin")
 _GUESSED_HEADERS = ("X-User-Id", "X-Account-Id", "X-Owner-Id", "X-User", "X-Owner")
-_CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _MOST_CHOICES = 8  # values of one parameter that are tried
 
 
@@ -34,11 +28,6 @@ class Whose(Enum):
     MISSING = "nobody's"
 
 
-def is_ownerlike(name: str) -> bool:
-    """Return whether a field of this name says whose something is."""
-    return bool(_OWNERLIKE.search(_CAMEL.sub("_", name).replace("-", "_").lower()))
-
-
 @dataclass(frozen=True, slots=True)
 class Claims:
     """What a request says besides its address: each name with what stands for the
@@ -47,7 +36,8 @@ class Claims:
     Args:
         query: parameters of the query.
         headers: likewise.
-        fields: of the body; they replace those that stand there.
+        fields: of the body, by their paths (``items.*.order_id``); they replace those
+            that stand there.
         is_empty: the body has no fields at all.
     """
 
@@ -225,8 +215,8 @@ def _body(
     if not intake.sends:
         return {"json": dict(fields)} if fields else {}
     body = {} if claims.is_empty else intake.body(known)
-    if isinstance(body, dict):
-        body = {**body, **fields}
+    for path, value in fields.items():
+        body = intake.placed(body, path, value)
     return {intake.sends: body}
 
 
@@ -274,8 +264,7 @@ class Script:
         together = _joined([part.claims for part in parts])
         whole = self._pair(route, self._another, {}, together, _ALL_SAY)
         yield replace(whole, parts=tuple(parts))
-        for claims, says in self._claims(route):
-            yield self._pair(route, self._another, {}, claims, says)
+        yield from self._claims(route)
         if not route.parameters:
             yield Try(route, self._nobody, {}, _HEADERS, _HEADERS_SAY)
 
@@ -299,46 +288,68 @@ class Script:
             unknown = _left(guessed, route.intake.fields())
             yield Claims(fields=unknown), "fields in the body that name the owner"
 
-    def _claims(self, route: Route) -> Iterator[tuple[Claims, str]]:
+    def _claims(self, route: Route) -> Iterator[Try]:
         """Yield what the route says that it takes, as the owner's."""
         for name in route.intake.headers:
-            if is_ownerlike(name):
-                yield Claims(headers={name: OWNER}), f"{name} names the owner"
+            for value, says, _ in self._meanings(name, {}):
+                yield self._own(route, Claims(headers={name: value}), f"{name} {says}")
         for name, schema in route.intake.queries.items():
             yield from self._declared(name, schema, route)
         if route.is_safe:
             return
-        for name in route.intake.fields():
-            if self._names_owner(name):
-                says = f"{name} in the body names the owner"
-                yield Claims(fields={name: self._owners(name)}), says
+        for path, schema in route.intake.leaves():
+            name = next((one for one in path.split(".")[::-1] if one != "*"), "id")
+            for value, says, is_sure in self._meanings(name, schema):
+                claims = Claims(fields={path: value})
+                sent = f"{path} in the body {says}"
+                yield self._own(route, claims, sent, compared=is_sure)
 
-    def _declared(
-        self, name: str, schema: Schema, route: Route
-    ) -> Iterator[tuple[Claims, str]]:
+    def _declared(self, name: str, schema: Schema, route: Route) -> Iterator[Try]:
         samples = Samples(route.intake.document, {})
         schema = samples.resolved(schema)
-        if self._names_owner(name):
-            value = self._owners(name)
-            yield Claims(query={name: value}), f"?{name}= names the owner"
+        meanings = list(self._meanings(name, samples.item(schema)))
+        for value, says, is_sure in meanings:
+            claims = Claims(query={name: value})
+            yield self._own(route, claims, f"?{name}= {says}", compared=is_sure)
+        if any(is_sure for _, _, is_sure in meanings):
             return
         switch = ["true", "false"] if schema.get("type") == "boolean" else []
         choices = list(schema.get("enum", switch))
         for choice in choices[:_MOST_CHOICES]:
-            yield Claims(query={name: str(choice)}), f"?{name}={choice}"
+            query = {name: str(choice)}
+            yield self._own(route, Claims(query=query), f"?{name}={choice}")
         if not choices and schema.get("type") == "string":
-            query = {name: OWNER + _MARKER}
-            yield Claims(query=query), f"?{name}= searches for what the owner wrote"
+            claims = Claims(query={name: OWNER + _MARKER})
+            says = f"?{name}= searches for what the owner wrote"
+            yield self._own(route, claims, says)
 
-    def _names_owner(self, name: str) -> bool:
-        ids, marker = self._writer.owner.ids, self._writer.owner.marker
-        if name in ids:
+    def _meanings(self, name: str, schema: Schema) -> Iterator[tuple[str, str, bool]]:
+        """Yield what of the owner's a field or parameter may be given: what stands for
+        it, what that is, and whether the field is known to mean it. Where it is not,
+        somebody else's public object may have that id as well."""
+        ids = {
+            key: value
+            for key, value in self._writer.owner.ids.items()
             # The marker must not get into what another owns, where it would be found.
-            return marker not in ids[name]
-        return is_ownerlike(name)
+            if self._writer.owner.marker not in value
+        }
+        found = list(meant(name, ids, holds_ids=holds_ids(schema)))[:_MOST_CHOICES]
+        for key in found:
+            yield OWNER + key, "names what is the owner's", True
+        if found or name in self._writer.owner.ids:
+            return
+        if is_ownerlike(name):
+            yield OWNER, "names the owner", True
+        elif is_any_id(name):
+            for key in list(ids)[:_MOST_CHOICES]:
+                yield OWNER + key, f"is the owner's {key}", False
 
-    def _owners(self, name: str) -> str:
-        return OWNER + name if name in self._writer.owner.ids else OWNER
+    def _own(
+        self, route: Route, claims: Claims, says: str, *, compared: bool = True
+    ) -> Try:
+        if compared:
+            return self._pair(route, self._another, {}, claims, says)
+        return Try(route, self._another, {}, claims, says)
 
     def _pair(
         self,
