@@ -7,6 +7,8 @@ dependency: ``Depends(current.principal)``.
 from __future__ import annotations
 
 import secrets
+from functools import cache
+from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from ringfence.errors import OutsideRequestError
@@ -134,11 +136,12 @@ def database() -> AsyncSession:
     Raises:
         OutsideRequestError: outside a guarded request, or the guard was given no
             database.
+        TypeError: its engine is synchronous: ``blocking_database``.
 
     Not covered: tasks that run beside each other in one request: SQLAlchemy's sessions
     are for one at a time. ``Database.session`` opens another.
     """
-    return cast("AsyncSession", _opened())
+    return cast("AsyncSession", _opened(blocking=False))
 
 
 def blocking_database() -> Session:
@@ -147,11 +150,12 @@ def blocking_database() -> Session:
 
     Raises:
         OutsideRequestError: as in ``database``.
+        TypeError: its engine is async: ``database``.
     """
-    return cast("Session", _opened())
+    return cast("Session", _opened(blocking=True))
 
 
-def _opened() -> Any:
+def _opened(*, blocking: bool) -> Any:
     exchange = _exchange()
     if exchange.opened is None:
         if not exchange.data:
@@ -160,5 +164,25 @@ def _opened() -> Any:
                 "with a Database of ringfence.access.sqlalchemy"
             )
             raise OutsideRequestError(message)
-        exchange.opened = exchange.data[0].open()
+        opened = exchange.data[0].open()
+        kind: Any = type(opened)
+        if _is_of_other_kind(kind, blocking):
+            message = (
+                "the engine of this guard's database is async: take the session from "
+                "current.database, in an async def"
+                if blocking
+                else "the engine of this guard's database is synchronous: take the "
+                "session from current.blocking_database, in a plain def; or make the "
+                "engine with create_async_engine"
+            )
+            raise TypeError(message)
+        exchange.opened = opened
     return exchange.opened
+
+
+@cache
+def _is_of_other_kind(kind: type, blocking: bool) -> bool:  # noqa: FBT001 - cached by place
+    """Return whether what was opened is awaited where it must not be, or the other way
+    round; what commits nothing is neither."""
+    commit = getattr(kind, "commit", None)
+    return commit is not None and iscoroutinefunction(commit) is blocking

@@ -179,3 +179,37 @@ def test_a_mistake_of_the_application_is_traced_to_its_line(settings, caplog):
     assert "GET /mistaken failed" in told.getMessage()
     assert "orders: say whose" in caplog.text
     assert "in mistaken" in caplog.text
+
+
+class Commits(Plain):
+    def commit(self):
+        """Commit, as a Session does."""
+
+
+class CommitsLater(Awaited):
+    async def commit(self):
+        """Commit, as an AsyncSession does."""
+
+
+@pytest.mark.parametrize(
+    ("data", "ask", "instead"),
+    [
+        (Commits, current.database, "current.blocking_database"),
+        (CommitsLater, current.blocking_database, "current.database"),
+    ],
+)
+def test_a_session_of_the_other_kind_is_told_apart(settings, data, ask, instead):
+    """Else its first use would fail, with nothing about the engine."""
+    right = {current.database, current.blocking_database} - {ask}
+
+    @access.require(access.public)
+    async def handler(request):
+        with pytest.raises(TypeError, match=rf"{instead}, in a"):
+            ask()
+        right.pop()()
+        return PlainTextResponse("told")
+
+    guard = Guard(Starlette(routes=[Route("/", handler)]), settings, data=data())
+    address, here = "http://127.0.0.1:8000", ("127.0.0.1", 50000)
+    with TestClient(guard, base_url=address, client=here) as client:
+        assert client.get("/").text == "told"

@@ -46,6 +46,13 @@ def test_no_request_works_for_somebody_else(exchange):
     assert acting() is ANN
 
 
+@pytest.mark.parametrize("somebody", ["ann", None, Exchange])
+def test_a_job_says_it_by_a_principal(somebody):
+    """An id alone would be found out at the first statement, far from the mistake."""
+    with pytest.raises(TypeError, match="Principal"), access.acting_as(somebody):
+        pass
+
+
 def test_who_was_named_outside_is_forgotten_in_a_request():
     """A job that calls the application in its own process lends it nothing."""
     scope = {"type": "http", "method": "GET", "path": "/", "headers": []}

@@ -44,9 +44,15 @@ def acting_as(principal: Principal) -> Iterator[None]:
         principal: whose rows the code in the block may see.
 
     Raises:
+        TypeError: no ``Principal``.
         RuntimeError: a request is running; what works for it works for its principal,
             and ``unscoped`` is the way round.
     """
+    if not isinstance(principal, Principal):
+        raise TypeError(
+            "acting_as takes a Principal, as in acting_as(Principal(account_id)); not "
+            f"{principal!r}"
+        )
     if active.get() is not None:
         raise RuntimeError(
             "acting_as is for code outside requests; this one works for its principal"

@@ -148,7 +148,7 @@ class Wall:
         if context.execution_options.get(OWN) is OWN:
             return
         if known.objection:
-            refuse(UNFILTERED, f"{known.objection}: {statement}")
+            refuse(UNFILTERED, f"{known.objection.removesuffix('.')}: {statement}")
         asking = _Asking(self._enforcement, context, session, standing)
         if not all(asking.is_met(demand, parameters) for demand in known.rest):
             self._refuse(statement, context, standing)
