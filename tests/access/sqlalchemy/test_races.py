@@ -17,6 +17,7 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
+from sqlalchemy.orm.exc import StaleDataError
 from tests.access.sqlalchemy.conftest import ANN
 
 from ringfence import access
@@ -123,6 +124,18 @@ class Letter(Draft):
     to: Mapped[str] = mapped_column(default="")
 
 
+@access.rows(access.owner("owner_id"), write=access.through("folder"))
+class Clip(Base):
+    """Written by whoever writes the folder, which they need not see."""
+
+    __tablename__ = "clips"
+
+    owner_id: Mapped[str]
+    folder_id: Mapped[str] = mapped_column(ForeignKey("folders.id"))
+    name: Mapped[str] = mapped_column(default="")
+    folder: Mapped[Folder] = relationship()
+
+
 @access.rows(access.owner("owner_id"))
 class Message(Base):
     """That a job may have removed in the meantime."""
@@ -142,6 +155,7 @@ def rows():
     yield Draft(id="draft", owner_id="ann")
     yield Letter(id="letter", owner_id="ann")
     yield Message(id="message", owner_id="ann")
+    yield Clip(id="clip", owner_id="ann", folder_id="one")
 
 
 class Archive:
@@ -171,6 +185,10 @@ class Archive:
 
     def give(self, table, column="owner_id"):
         self.do(f"UPDATE {table} SET {column} = 'bea'")
+
+    def read(self, statement):
+        with closing(sqlite3.connect(self.file)) as beside:
+            return beside.execute(statement).fetchall()
 
     def everything(self):
         with closing(sqlite3.connect(self.file)) as beside:
@@ -241,6 +259,10 @@ WAYS = {
     "child changed": ("folders", lambda s: change(s, Paper, "paper-one", pages=2)),
     "grandchild changed": ("folders", lambda s: change(s, Note, "note-one", says="n")),
     "child removed": ("folders", lambda s: s.delete(s.get(Note, "note-one"))),
+    "child of what need not be seen": (
+        "folders",
+        lambda s: change(s, Clip, "clip", name="new"),
+    ),
     "child added": (
         "folders",
         lambda s: s.get(Folder, "one").papers.append(Paper(id="new")),
@@ -294,7 +316,7 @@ def loaded(session):
     """Load everything, as a handler has before it waits for something."""
     return [
         (one, getattr(one, "papers", 0), getattr(one, "tags", 0))
-        for model in (Folder, Paper, Note, Tag, Draft, Message)
+        for model in (Folder, Paper, Note, Tag, Draft, Message, Clip)
         for one in session.query(model).all()
     ]
 
@@ -330,3 +352,136 @@ def test_what_is_ones_own_is_written(archive, ann, way):
     ann.commit()
     assert archive.everything() != before
     assert kept
+
+
+def test_one_statement_writes_and_asks(archive, ann):
+    """There is none further, before it or after it."""
+    tags = [ann.get(Tag, key) for key in ("tag", "tag-one", "tag-two")]
+    paper = ann.get(Paper, "paper-one")
+    archive.sent.clear()
+    for tag in tags[:2]:
+        tag.name = "new"
+    ann.delete(tags[2])
+    paper.pages = 2
+    ann.flush()
+    assert sorted(text.split()[0] for text in archive.sent) == [
+        "DELETE",
+        "UPDATE",
+        "UPDATE",
+    ]
+
+
+def test_parents_are_asked_for_once(archive, ann):
+    """All of one flush in one question; and none for what the flush itself writes."""
+    folders = [ann.get(Folder, key) for key in ("one", "two")]
+    kept = [folder.papers for folder in folders]
+    archive.sent.clear()
+    for folder in folders:
+        folder.papers += [Paper(id=f"new {folder.id} {index}") for index in range(3)]
+    ann.flush()
+    assert [text.split()[0] for text in archive.sent] == ["INSERT", "SELECT"]
+    archive.sent.clear()
+    for folder in folders:
+        folder.name = "new"
+        folder.papers.append(Paper(id=f"another {folder.id}"))
+    ann.flush()
+    folders[0].papers.append(Paper(id="one more"))
+    ann.flush()
+    assert [text.split()[0] for text in archive.sent] == ["UPDATE", "INSERT", "INSERT"]
+    assert kept
+
+
+def test_what_was_held_is_let_go(archive, ann):
+    """After the end of the transaction a parent is asked for again."""
+    for end in (ann.commit, ann.rollback):
+        folder = ann.get(Folder, "one")
+        folder.name += "new"
+        ann.flush()
+        end()
+        ann.refresh(folder)
+        archive.do("UPDATE folders SET owner_id = 'bea'")
+        ann.add(Paper(id="new", folder=folder))
+        with pytest.raises(OwnershipRefusedError):
+            ann.flush()
+        ann.rollback()
+        archive.do("UPDATE folders SET owner_id = 'ann'")
+
+
+def test_parent_and_child_change_in_one_flush(archive, ann):
+    """A folder is archived, and seen no more, or has another key, and its papers are
+    still written with it."""
+    one, two = ann.get(Folder, "one"), ann.get(Folder, "two")
+    kept = loaded(ann)
+    with ann.no_autoflush:
+        one.archived, one.papers[0].pages = True, 7
+        two.papers[0].notes[0].says = "new"
+        two.papers[0].pages = 8
+        two.id = "three"
+        one.tags.clear()
+    ann.commit()
+    assert kept
+    with unscoped("look at papers"):
+        found = {paper.id: paper for paper in ann.query(Paper)}
+        assert (found["paper-one"].pages, found["paper-two"].pages) == (7, 8)
+        assert found["paper-two"].folder_id == "three"
+
+
+def test_what_moves_opens_nothing_else(archive, ann):
+    """The child of another parent is written by its own alone."""
+    one, two = ann.get(Folder, "one"), ann.get(Folder, "two")
+    papers = [one.papers[0], two.papers[0]]
+    archive.do("UPDATE folders SET owner_id = 'bea' WHERE id = 'two'")
+    one.archived = True
+    for paper in papers:
+        paper.pages = 9
+    with pytest.raises(OwnershipRefusedError):
+        ann.flush()
+
+
+def test_conflict_of_versions_is_told_as_one(archive, ann):
+    """Where the rows are still the owner's, who has changed them elsewhere."""
+    draft, letter = ann.get(Draft, "draft"), ann.get(Letter, "letter")
+    for act in (
+        lambda: change(ann, Draft, "draft", title="new"),
+        lambda: ann.delete(draft),
+    ):
+        archive.do("UPDATE drafts SET version = version + 1")
+        act()
+        with pytest.raises(StaleDataError):
+            ann.flush()
+        ann.rollback()
+        assert draft.version
+    assert letter
+
+
+def test_what_may_be_gone_may_be_gone(archive, ann):
+    """Where the mapper says so; elsewhere it is not there."""
+    message, tag = ann.get(Message, "message"), ann.get(Tag, "tag")
+    archive.do("DELETE FROM messages", "DELETE FROM tags")
+    ann.delete(message)
+    ann.flush()
+    tag.name = "new"
+    with pytest.raises(OwnershipRefusedError):
+        ann.flush()
+
+
+def test_bulk_form_with_a_filter_of_its_own(archive, ann):
+    """It may write fewer rows than it names."""
+    some = (
+        update(Tag)
+        .where(Tag.name == "none")
+        .execution_options(synchronize_session=None)
+    )
+    ann.execute(some, [{"id": key, "name": "new"} for key in ("tag", "tag-one")])
+    assert ann.get(Tag, "tag").name == ""
+
+
+def test_escape_writes_what_it_wants(archive, ann):
+    """Nothing is added to what is written inside ``unscoped``."""
+    tag = ann.get(Tag, "tag")
+    archive.give("tags")
+    with unscoped("mend tags"):
+        assert ann.query(Tag).count() == 3
+        tag.name = "new"
+        ann.commit()
+    assert ("new",) in archive.read("SELECT name FROM tags")

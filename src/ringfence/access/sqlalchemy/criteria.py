@@ -78,7 +78,7 @@ class Expressions:
             case Linked(name, pairs, further):
                 found = self._linked(find, self._tables[name], pairs, further)
             case All(parts):
-                said = self._at_once(parts)
+                said = self.at_once(parts)
                 found = and_(*(self.of(part, table, columns) for part in said))
             case AnyOne(parts):
                 found = or_(*(self.of(part, table, columns) for part in parts))
@@ -87,7 +87,7 @@ class Expressions:
                 raise TypeError(message)
         return found
 
-    def _at_once(self, parts: Iterable[Condition]) -> list[Condition]:
+    def at_once(self, parts: Iterable[Condition]) -> list[Condition]:
         """Say in one place what is said of one parent: that it is one's own to see and
         to write. Alone, what is said for writing may not tell that it may be seen."""
         rest: list[Condition] = []

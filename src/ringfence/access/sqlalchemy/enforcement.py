@@ -21,6 +21,7 @@ from ringfence.access.ownership.conditions import (
     TableRule,
     parts_of,
 )
+from ringfence.access.ownership.conditions import Any as AnyOne
 from ringfence.access.ownership.escape import Unscoped
 from ringfence.access.ownership.rules import Rows
 from ringfence.access.ownership.views import View, Views, value_of
@@ -99,6 +100,7 @@ class Prepared:
         "_enforcement",
         "_expressions",
         "_owners",
+        "_told",
         "_written",
         "demanded",
         "loading",
@@ -114,6 +116,7 @@ class Prepared:
         self._written: dict[str, Written] = {}
         self._owners: dict[AnyMapper, tuple[tuple[str, Subject], ...]] = {}
         self._expressions: dict[tuple[str, Condition], ColumnElement[bool]] = {}
+        self._told: dict[Condition, bool] = {}
         self.narrowed: dict[Any, Any] = {}
         """By statement of the ORM's, the same one with the owner in its WHERE."""
         self.demanded: dict[str, Demanded] = {}
@@ -139,6 +142,28 @@ class Prepared:
             made = self._enforcement.expressions.of(condition, table)
             found = self._expressions.setdefault(key, made)
         return found
+
+    def is_told(self, condition: Condition) -> bool:
+        """Return whether a statement with this condition tells of every other table in
+        it that its rows may be seen: a rule for writing may lead over rows that may
+        not."""
+        found = self._told.get(condition)
+        if found is None:
+            found = self._told[condition] = self._tells(condition)
+        return found
+
+    def _tells(self, condition: Condition) -> bool:
+        match condition:
+            case All(parts):
+                said = self._enforcement.expressions.at_once(parts)
+                return all(self._tells(part) for part in said)
+            case AnyOne(parts):
+                return all(self._tells(part) for part in parts)
+            case Linked(table, _, further):
+                seen = within(self.view.read[table], further)
+                return seen and self._tells(further)
+            case _:
+                return True
 
     def changing(self, mapper: AnyMapper) -> Filter:
         """Return the filter of an UPDATE or DELETE of one class."""
@@ -353,6 +378,13 @@ def _leant_on(rules: Sequence[TableRule]) -> dict[str, frozenset[str]]:
                     names.update(there for _, there in part.pairs)
                     names.update(_columns(part.condition))
     return {table: frozenset(names) for table, names in found.items()}
+
+
+def within(condition: Condition, other: Condition) -> bool:
+    """Return whether one condition says nothing that another does not say, too."""
+    parts = other.parts if isinstance(other, All) else (other,)
+    asked = condition.parts if isinstance(condition, All) else (condition,)
+    return condition == ALWAYS or set(asked) <= set(parts)
 
 
 def _all_of(condition: Condition) -> Iterator[tuple[str, Subject]]:

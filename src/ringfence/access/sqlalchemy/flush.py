@@ -8,6 +8,7 @@ when its values are final, right before its statement.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Any, NoReturn, Protocol
 
@@ -126,7 +127,6 @@ def listen(mapper: AnyMapper) -> None:
         ("before_insert", _before_insert),
         ("after_insert", _after_insert),
         ("before_update", _before_update),
-        ("after_update", _after_update),
         ("before_delete", _before_delete),
     ):
         if not event.contains(mapper, name, verify):
@@ -161,17 +161,9 @@ def _after_insert(mapper: AnyMapper, connection: Connection, target: object) -> 
         state: State = inspect(target)
         session.remember(state)
         if not session.is_lifted:
-            session.hold(state, root_of(mapper))
-
-
-def _after_update(mapper: AnyMapper, connection: Connection, target: object) -> None:  # noqa: ARG001 - as above
-    session = _session_of(target)
-    if session is None or session.is_lifted:
-        return
-    state: State = inspect(target)
-    root = root_of(mapper)
-    if _column_names(mapper, root, _changed(state, mapper)):
-        session.hold(state, root)
+            root = root_of(mapper)
+            if table_of(root).fullname in session.enforcement.leant_on:
+                session.hold(state, root)
 
 
 def _before_update(mapper: AnyMapper, connection: Connection, target: object) -> None:
@@ -192,8 +184,10 @@ def _before_update(mapper: AnyMapper, connection: Connection, target: object) ->
     columns = _column_names(mapper, root, changed)
     if not written.columns.isdisjoint(columns):
         verifier.verify_after(root, written, _current(state, mapper, root), target)
-    verifier.move(mapper, root, state, columns)
     session.remember(state)
+    if columns and written.rule.table in session.enforcement.leant_on:
+        session.hold(state, root)
+        verifier.move(mapper, root, state, columns)
 
 
 def _before_delete(mapper: AnyMapper, connection: Connection, target: object) -> None:
@@ -206,7 +200,8 @@ def _before_delete(mapper: AnyMapper, connection: Connection, target: object) ->
         written = session.prepared.written(table_of(root).fullname)
         verifier = Verifier(session, connection)
         verifier.verify_before(mapper, root, written, state)
-        verifier.move(mapper, root, state, None)
+        if written.rule.table in session.enforcement.leant_on:
+            verifier.move(mapper, root, state, written.rule.columns)
     session.remember(state)
 
 
@@ -298,7 +293,7 @@ class Verifier:
             )
 
     def move(
-        self, mapper: AnyMapper, root: AnyMapper, state: State, names: set[str] | None
+        self, mapper: AnyMapper, root: AnyMapper, state: State, names: AbstractSet[str]
     ) -> None:
         """Note what other rows lean on, where it changes: after that they are not to be
         found by it.
@@ -310,10 +305,8 @@ class Verifier:
             names: of the columns that change; all, where the row is removed.
         """
         session, table = self._session, table_of(root).fullname
-        leant_on = session.enforcement.leant_on.get(table, frozenset())
-        if session.flushing is None or not leant_on:
-            return
-        if names is not None and leant_on.isdisjoint(names):
+        leant_on = session.enforcement.leant_on[table]
+        if session.flushing is None or leant_on.isdisjoint(names):
             return
         rows = session.flushing.moving.setdefault(table, [])
         for row in (_committed(state, mapper, root), _current(state, mapper, root)):

@@ -380,7 +380,7 @@ class OwnedSession(Session):
     def hold(self, state: State, root: AnyMapper) -> None:
         """Note a row that this transaction writes: nobody else does until its end."""
         table = table_of(root).fullname
-        if table in self.enforcement.leant_on and len(self._held) < _MOST_HELD:
+        if len(self._held) < _MOST_HELD:
             key = (
                 state.key[1]
                 if state.key

@@ -44,6 +44,7 @@ from ringfence.access.ownership.conditions import (
 from ringfence.access.ownership.conditions import Any as AnyOne
 from ringfence.access.ownership.escape import Unscoped
 from ringfence.access.ownership.refusals import NOT_FOUND, refuse
+from ringfence.access.sqlalchemy.enforcement import within
 from ringfence.access.sqlalchemy.flush import OWN, UNKNOWN, Moved
 from ringfence.access.sqlalchemy.session import SESSION, OwnedSession
 
@@ -85,9 +86,12 @@ def _planned(
     is_mapped = id(options.get("compiled_cache")) in enforcement.caches
     if not is_mapped and not _is_link(session, name, rows):
         return None
-    condition = session.prepared.view.write.get(name, ALWAYS)
+    prepared = session.prepared
+    condition = prepared.view.write.get(name, ALWAYS)
     if condition == ALWAYS or isinstance(acting(), Unscoped):
         return None
+    if session.flushing is None and not prepared.is_told(condition):
+        return None  # nobody has looked at what is written: that is left to the wall
     table = enforcement.tables[name]
     return _Write(session, statement, rows, options, table, condition)
 
@@ -137,23 +141,29 @@ class _Write:
 
     def _narrowed(self) -> Any:
         """Return the statement with the owner in its WHERE."""
-        kept = self.session.prepared.narrowed
-        moved = self.session.moved
+        prepared, moved = self.session.prepared, self.session.moved
         if moved:
             beside = _beside(self.condition, moved)
             if beside != self.condition:
-                # The flush knows these rows, and no text tells that they are mine.
-                self.options = {**self.options, OWN: OWN}
+                self._vouch()
                 return self.statement.where(self._expression(beside))
+        kept = prepared.narrowed
         found = kept.get(self.statement)
+        if not prepared.is_told(self.condition):
+            self._vouch()
         if found is None:
-            condition = self.session.prepared.expression(self.table, self.condition)
+            condition = prepared.expression(self.table, self.condition)
             found = self.statement.where(condition)
             if self._is_kept_by_mapper():
                 if len(kept) >= _MOST_KEPT:
                     kept.clear()
                 kept[self.statement] = found
         return found
+
+    def _vouch(self) -> None:
+        """Have the wall let pass what it cannot read: each object has been looked at,
+        and the text is not the application's."""
+        self.options = {**self.options, OWN: OWN}
 
     def _is_kept_by_mapper(self) -> bool:
         """Return whether the same object comes again: mappers keep those that set
@@ -309,7 +319,16 @@ def _settle(session: OwnedSession, context: Any) -> None:
     enforcement = session.enforcement
     for (name, condition), keys in leant.items():
         table, mapper = enforcement.tables[name], enforcement.by_key[name]
-        asked = [key for key in keys if not session.has_asked(name, condition, key)]
+        stronger = [
+            others
+            for (other, more), others in leant.items()
+            if other == name and more != condition and within(condition, more)
+        ]
+        asked = [
+            key
+            for key in keys.difference(*stronger)
+            if not session.has_asked(name, condition, key)
+        ]
         if not asked or condition == ALWAYS:
             continue
         connection = context.transaction.connection(mapper.base_mapper)
