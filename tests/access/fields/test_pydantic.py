@@ -460,6 +460,24 @@ def test_what_extends_a_tied_model_is_looked_at_as_well():
             owner_id: str = ""
 
 
+def test_no_class_beside_a_tied_model_makes_its_schema():
+    """It would be made without the rules, and what is closed would pass."""
+
+    class OfItsOwn(BaseModel):
+        @classmethod
+        def __get_pydantic_core_schema__(cls, source, handler):
+            return handler(source)
+
+    with pytest.raises(DeclarationError, match="makes its schema"):
+
+        class Beside(OfItsOwn, OrderChange): ...
+
+    with pytest.raises(DeclarationError, match="makes its schema"):
+
+        class Below(OrderChange):
+            __get_pydantic_core_schema__ = OfItsOwn.__get_pydantic_core_schema__
+
+
 def test_what_cannot_be_tied_is_refused():
     with pytest.raises(DeclarationError, match="tied twice"):
         access.response_of(Order)(OrderChange)

@@ -253,3 +253,17 @@ def test_an_encoded_name_by_which_it_could_be_read_counts_too(as_somebody):
 
     with as_somebody():
         assert Sly(quantity=5).quantity is None
+
+
+def test_no_class_beside_a_tied_struct_stands_before_its_rules():
+    class Beside:
+        def __post_init__(self):
+            """Be called in the place of what looks at the fields."""
+
+    with pytest.raises(DeclarationError, match="would stand before"):
+
+        class Both(Beside, Change): ...
+
+    class After(Change, Beside): ...
+
+    assert After.__post_init__ is Change.__post_init__

@@ -9,7 +9,7 @@ pydantic-core itself. A model without a rule stays as it was.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextvars import ContextVar
 from typing import Any, TypeVar
 
@@ -26,6 +26,7 @@ Shape = TypeVar("Shape", bound=type[BaseModel])
 Schema = Any  # one of the many TypedDicts of core_schema
 
 _HOOK = "__get_pydantic_core_schema__"
+_EXTENDED = "__pydantic_init_subclass__"
 _LEAVES_OUT = "serialization_exclude_if"
 
 _row: ContextVar[object] = ContextVar("ringfence_row", default=None)
@@ -45,17 +46,32 @@ def tie_pydantic(shape: Shape, tie: Tie) -> Shape:
     _must_know_how()
     if issubclass(shape, RootModel):
         raise DeclarationError(f"{shape.__name__} has no fields; tie the model inside")
-    hook = getattr(shape, _HOOK).__func__
-    if hook not in {_tied, getattr(BaseModel, _HOOK).__func__}:
+    _must_be_asked(shape, {_tied, getattr(BaseModel, _HOOK).__func__})
+    setattr(shape, TIE, tie)
+    setattr(shape, _HOOK, classmethod(_tied))
+    setattr(shape, _EXTENDED, classmethod(_extended(getattr(shape, _EXTENDED))))
+    _gate(shape, tie)  # now: the schema may have to wait for a class further down
+    shape.model_rebuild(force=True, raise_errors=False)
+    return shape
+
+
+def _must_be_asked(shape: type[BaseModel], hooks: Collection[Any]) -> None:
+    if getattr(shape, _HOOK).__func__ not in hooks:
         raise DeclarationError(
             f"{shape.__name__} makes its schema by {_HOOK}, so that nothing can be "
             "tied to it; tie a model without one"
         )
-    setattr(shape, TIE, tie)
-    setattr(shape, _HOOK, classmethod(_tied))
-    _gate(shape, tie)  # now: the schema may have to wait for a class further down
-    shape.model_rebuild(force=True, raise_errors=False)
-    return shape
+
+
+def _extended(theirs: Any) -> Callable[..., None]:
+    """Return what pydantic calls for each class that extends a tied one: a schema of
+    its own, or of a class beside it, would stand before the rules."""
+
+    def extended(cls: type[BaseModel], **further: Any) -> None:
+        _must_be_asked(cls, {_tied})
+        theirs.__func__(cls, **further)
+
+    return extended
 
 
 def _tied(cls: type[BaseModel], source: Any, handler: Any) -> Schema:

@@ -85,7 +85,9 @@ def _judge(self: Any) -> None:
 
 
 def _must_be_asked(cls: type) -> None:
-    if _AFTER in vars(cls):
+    # By a class beside the tied one as well, if that comes first.
+    found = getattr(cls, _AFTER)
+    if not any(TIE in vars(one) and vars(one)[_AFTER] is found for one in cls.__mro__):
         raise DeclarationError(
             f"{cls.__name__} extends a struct whose fields have rules, and its "
             f"{_AFTER} would stand before them; put it on the struct that is tied"
