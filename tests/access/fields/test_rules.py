@@ -156,3 +156,15 @@ def test_readable_asks_the_object_where_a_rule_does(as_somebody):
         assert "email" in access.readable(ann)
     with as_somebody(anonymous=True):
         assert access.readable(ann) == {"id": "ann"}
+
+
+def test_nothing_is_called_as_what_makes_a_mapping():
+    """FastAPI tries dict(), and looks into the object itself where that fails."""
+
+    class Account:
+        keys: list
+        email: str
+
+    with pytest.raises(DeclarationError, match="names of a mapping"):
+        access.fields(read={"email": access.nobody})(Account)
+    access.fields(write={"email": access.signed_in})(Account)

@@ -102,6 +102,13 @@ def fields(
                 )
         above = fields_of(model) or Fields()
         declared = Fields({**above.read, **reads}, {**above.write, **writes})
+        if declared.read and "keys" in known:
+            raise DeclarationError(
+                f"{model.__name__}.keys: dict() would take it for the names of a "
+                "mapping and fail, and FastAPI then shows all that an object holds, "
+                "whoever may read it; call the attribute otherwise (a column may stay "
+                '"keys": api_keys = mapped_column("keys"))'
+            )
         setattr(model, MARK, declared)
         if declared.read and not hasattr(model, "__iter__"):
             setattr(model, "__iter__", _pairs)  # noqa: B010 - as on any class
