@@ -178,7 +178,30 @@ class Writer:
             "INSERT INTO orders (owner_id, note) SELECT "
             f"{self.of('owner_id, note', '?, note', 'note, ?')} FROM orders "
             f"WHERE {where}",
+            f"INSERT INTO orders (owner_id, note) {self.added()}",
+            f"INSERT INTO orders (owner_id, note) {self.added()}",
         )
+
+    def added(self):
+        """Return rows of tables and subqueries: with an owner bound, or theirs."""
+        tables, sources = self.tables()
+        if self.dice.random() < 0.4:
+            on = self.of("", f" ON {self.link(sources)}")
+            join = self.of("JOIN", "LEFT JOIN", "RIGHT JOIN", ",") if on else ","
+            bound = "(SELECT ? AS owner_id, id AS id, ? AS note FROM orders AS o9"
+            bound += f"{self.of('', ' WHERE owner_id = ?')}) AS bound"
+            tables = f"{tables} {join} {bound}{'' if join == ',' else on}"
+            owner = "bound.owner_id"
+        else:
+            column = self.column(sources)
+            owner = self.of("?", "? AS who", column, f"{column} AS x", f"max({column})")
+        note = self.of("'n'", "?", "count(*)", "t0.id AS y")
+        where = self.of("", f" WHERE {self.condition(sources)}")
+        text = f"SELECT {owner}, {note} FROM {tables}{where}"
+        if self.dice.random() < 0.2:
+            other = self.of("?, 'u'", "owner_id, 'u' FROM orders WHERE owner_id = ?")
+            text += f" {self.of('UNION', 'UNION ALL', 'EXCEPT')} SELECT {other}"
+        return text
 
 
 def values_for(demands, text, dice):

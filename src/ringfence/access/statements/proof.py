@@ -148,11 +148,17 @@ class Prover:
         """Return what the rows of a source fulfil, one by one: by what is said beside
         it, and of the subquery that it stands in, around that."""
         found = [Fact(said, scope) for said in scope.of(source)]
-        through: tuple[Source, ...] = ()
-        while scope.around is not None:
-            scope, inner = scope.around
-            through = (*through, inner)
-            found += [Fact(said, scope, through) for said in scope.of(inner)]
+        for outer, through in _around(scope):
+            said = outer.of(through[-1])
+            found += [Fact(one, outer, through) for one in said]
+        return list(_flat(found))
+
+    def certain(self, scope: Scope) -> list[Fact]:
+        """Return what every row of a result fulfils, whatever an outer join has not
+        found: for values that are taken from there."""
+        found = [Fact(said, scope) for said in scope.certain]
+        for outer, through in _around(scope):
+            found += [Fact(said, outer, through) for said in outer.certain]
         return list(_flat(found))
 
     def _said(self, node: Expression, fact: Fact) -> Operand:
@@ -590,6 +596,16 @@ class _Limits:
     known: bool
     splits: int
     depth: int
+
+
+def _around(scope: Scope) -> Iterator[tuple[Scope, tuple[Source, ...]]]:
+    """Yield the scopes around a subquery that count inside it, each with the
+    subqueries that lie between."""
+    through: tuple[Source, ...] = ()
+    while scope.around is not None:
+        scope, inner = scope.around
+        through = (*through, inner)
+        yield scope, through
 
 
 def either(ways: Sequence[Demands]) -> Demands | None:

@@ -29,11 +29,13 @@ class Relation:
             computed. ``None`` for the whole where names are not known.
         scope: of the query, if it is one SELECT.
         rows: of VALUES.
+        values: by name, what is computed, where that is known.
     """
 
     columns: dict[str, tuple[Source, str] | None] | None = None
     scope: Scope | None = None
     rows: Sequence[Sequence[Expression]] = ()
+    values: Mapping[str, Expression] = field(default_factory=dict)
 
 
 @dataclass(slots=True, eq=False)
@@ -69,6 +71,10 @@ class Scope:
             all (NATURAL).
         plain: one row of the result for each row that fulfils the conditions, so that
             there is none where no row does.
+        lone: there may be a row of the result where no row fulfils the conditions: that
+            of an aggregate.
+        missing: sources whose columns are null in some rows, since an outer join has
+            found nothing there.
         around: of a subquery in FROM whose rows come out as they are, where they come
             to: what is said of them there could as well be said here.
     """
@@ -79,6 +85,8 @@ class Scope:
     certain: list[Expression] = field(default_factory=list)
     merged: set[str | None] = field(default_factory=set)
     plain: bool = True
+    lone: bool = False
+    missing: set[Source] = field(default_factory=set)
     around: tuple[Scope, Source] | None = None
 
     def of(self, source: Source) -> list[Expression]:
@@ -311,7 +319,12 @@ class Reader:
             or node.args.get("group")
             or any(item.find(exp.Func) for item in computed)
         )
-        return Relation(self._outputs(node, scope), scope)
+        scope.lone = not node.args.get("group") and (
+            node.args.get("having") is not None
+            or any(item.find(exp.AggFunc, exp.Anonymous) for item in computed)
+        )
+        columns, values = self._outputs(node, scope)
+        return Relation(columns, scope, values=values)
 
     def _locked(self, node: exp.Select, scope: Scope) -> None:
         """Read FOR UPDATE OF: it names sources, and no further tables."""
@@ -322,8 +335,10 @@ class Reader:
 
     def _outputs(
         self, node: exp.Select, scope: Scope
-    ) -> dict[str, tuple[Source, str] | None] | None:
+    ) -> tuple[dict[str, tuple[Source, str] | None] | None, dict[str, Expression]]:
         columns: dict[str, tuple[Source, str] | None] = {}
+        values: dict[str, Expression] = {}
+        twice: set[str] = set()
         for item in node.expressions:
             inner = item.this if isinstance(item, exp.Alias) else item
             name = ""
@@ -334,14 +349,20 @@ class Reader:
             if isinstance(inner, exp.Star) or (
                 isinstance(inner, exp.Column) and isinstance(inner.this, exp.Star)
             ):
-                return None
+                return None, {}
             if not name:
                 name = f"?{len(columns)}"
             found = (
                 self.resolve(inner, scope) if isinstance(inner, exp.Column) else None
             )
-            columns[name] = None if name in columns else found
-        return columns
+            values[name] = inner
+            if name in columns:
+                found = None
+                twice.add(name)
+            columns[name] = found
+        return columns, {
+            name: value for name, value in values.items() if name not in twice
+        }
 
     def _where(self, node: Expression, scope: Scope, names: Names) -> None:
         where = node.args.get("where")
@@ -693,37 +714,43 @@ class Reader:
             columns = [self._catalogue.folded(one) for one in table.expressions]
             table = table.this
         target = self._target(table, scope)
-        rows, within = self._added(node, columns, scope, names)
+        added = self._added(node, columns, scope, names)
         conflict = self._conflict(node, target, parent, names)
         returning = node.args.get("returning")
         if returning is not None:
             self._expression(returning, scope, names)
-        self.changes.append(Change(target, within, rows, conflict, added=True))
+        self.changes.extend(
+            Change(target, within, rows, conflict, added=True) for rows, within in added
+        )
         return Relation()
 
     def _added(
         self, node: exp.Insert, columns: list[str], scope: Scope, names: Names
-    ) -> tuple[dict[str, Sequence[Expression]], Scope]:
+    ) -> list[tuple[dict[str, Sequence[Expression]], Scope]]:
+        """Return the rows that are added, by column: those of each SELECT of a UNION
+        with its scope."""
         values = node.expression
         if values is None:
-            return {}, scope
+            return [({}, scope)]
         if not columns:
             raise ObjectionError(
                 f"INSERT INTO {_excerpt(node.this)} does not name its columns: write "
                 "INSERT INTO table (column, ...)."
             )
         if isinstance(values, exp.Values):
-            rows = self._values(values, Scope(), names).rows
-            within = Scope()
+            found = [(self._values(values, Scope(), names).rows, Scope())]
         else:
-            relation = self._query(values, None, names)
-            within = relation.scope or Scope()
-            rows = [values.expressions] if isinstance(values, exp.Select) else []
-        if any(len(row) != len(columns) for row in rows):
+            self._query(values, None, names)
+            found = [
+                ([[_unnamed(item) for item in one.expressions]], self._scopes[id(one)])
+                for one in _selects(values)
+            ]
+        if any(len(row) != len(columns) for rows, _ in found for row in rows):
             raise ObjectionError("INSERT has more or fewer values than columns.")
-        return {
-            column: [row[place] for row in rows] for place, column in enumerate(columns)
-        }, within
+        return [
+            (dict(zip(columns, zip(*rows, strict=True), strict=True)), within)
+            for rows, within in found
+        ]
 
     def _conflict(
         self, node: exp.Insert, target: Source, parent: Scope | None, names: Names
@@ -749,6 +776,33 @@ class Reader:
         return Conflict(scope, frozenset(key[1] for key in keys if key), rows)
 
 
+def _selects(query: Expression) -> Iterator[exp.Select]:
+    """Yield every SELECT whose rows may be in the result of a query.
+
+    Raises:
+        ObjectionError: rows come from something else.
+    """
+    pending = [query]
+    while pending:
+        node = pending.pop()
+        match node:
+            case exp.Select():
+                yield node
+            case exp.SetOperation():
+                pending.extend((node.expression, node.this))
+            case exp.Subquery():
+                pending.append(node.this)
+            case _:
+                raise ObjectionError(
+                    f"What is added cannot be read: {_excerpt(node)}. Use SELECT or "
+                    "VALUES."
+                )
+
+
+def _unnamed(item: Expression) -> Expression:
+    return item.this if isinstance(item, exp.Alias) else item
+
+
 def _join(
     scope: Scope,
     join: Expression,
@@ -762,7 +816,12 @@ def _join(
     # What was certain on a side stays true of its rows wherever they are.
     scope.said.extend((one, left[0]) for one in left[1])
     scope.said.extend((one, right[0]) for one in right[1])
-    match str(join.args.get("side") or ""):
+    side = str(join.args.get("side") or "")
+    if side in ("LEFT", "FULL"):
+        scope.missing |= right[0]
+    if side in ("RIGHT", "FULL"):
+        scope.missing |= left[0]
+    match side:
         case "":
             scope.said.extend((one, left[0] | right[0]) for one in said)
             return left[1] + right[1] + said
@@ -816,7 +875,11 @@ def _renamed(relation: Relation, names: Sequence[str]) -> Relation:
         if name in columns:
             return Relation()
         columns[name] = value
-    return Relation(columns, relation.scope, relation.rows)
+    called = zip((name for name, _ in old), columns, strict=True)
+    values = {
+        new: relation.values[was] for was, new in called if was in relation.values
+    }
+    return Relation(columns, relation.scope, relation.rows, values)
 
 
 def _excerpt(node: Expression) -> str:

@@ -28,6 +28,9 @@ from ringfence.access.statements.proof import (
 from ringfence.access.statements.scopes import Change, Conflict, Expression, Scope
 from ringfence.access.statements.verdicts import Bound, Key
 
+Meant = tuple[Operand, Scope]
+"""What a value is, and where its names are looked up."""
+
 
 def columns_of(condition: Condition) -> Iterator[str]:
     """Yield the columns of its own table that a condition depends on."""
@@ -162,15 +165,15 @@ class Writer:
         scope: Scope,
     ) -> Demands | None:
         match condition:
-            case Is(column, subject):
+            case Is(column):
                 found = [
-                    self._is(one, condition, scope, subject_of=subject)
+                    self._is(one, condition)
                     for one in self._operands(rows, column, scope)
                 ]
             case Has(column, value):
                 found = [
                     self._has(one, condition, value)
-                    for one in self._operands(rows, column, scope)
+                    for one, _ in self._operands(rows, column, scope)
                 ]
             case _:
                 return self._linked(condition, rows, scope)
@@ -178,27 +181,36 @@ class Writer:
 
     def _operands(
         self, rows: Mapping[str, Sequence[Expression]], column: str, scope: Scope
-    ) -> list[Operand]:
+    ) -> list[Meant]:
         return [
-            operand
+            meant
             for value in rows.get(self._catalogue.fold(column), ())
-            for operand in self._meant(value, scope)
+            for meant in self._meant(value, scope)
         ]
 
-    def _meant(self, value: Expression, scope: Scope) -> list[Operand]:
-        """Return what a value is: several where it is a column of VALUES."""
+    def _meant(self, value: Expression, scope: Scope) -> list[Meant]:
+        """Return what a value is, and in which scope: what a subquery computes, where
+        it is a column of one; several where it is a column of VALUES."""
         operand = self._prover.operand(value, scope)
-        if not isinstance(operand, Cell) or operand.source.relation is None:
-            return [operand]
-        relation = operand.source.relation
-        if not relation.rows or relation.columns is None:
-            return [operand]
-        place = list(relation.columns).index(operand.column)
-        return [self._prover.operand(row[place], scope) for row in relation.rows]
+        while isinstance(operand, Cell) and operand.source.relation is not None:
+            relation = operand.source.relation
+            if scope.lone or operand.source in scope.missing:
+                return [(None, scope)]
+            if relation.rows and relation.columns is not None:
+                place = list(relation.columns).index(operand.column)
+                found = [row[place] for row in relation.rows]
+                return [(self._prover.operand(one, scope), scope) for one in found]
+            computed = relation.values.get(operand.column)
+            if computed is None or relation.scope is None:
+                break
+            scope = relation.scope
+            operand = self._prover.operand(computed, scope)
+        # The one row of an aggregate over nothing has no columns to speak of.
+        known = None if isinstance(operand, Cell) and scope.lone else operand
+        return [(known, scope)]
 
-    def _is(
-        self, operand: Operand, condition: Is, scope: Scope, *, subject_of: object
-    ) -> Demands | None:
+    def _is(self, meant: Meant, condition: Is) -> Demands | None:
+        operand, scope = meant
         match operand:
             case Parameter():
                 keys = self._prover.keys(operand)
@@ -206,7 +218,7 @@ class Writer:
             case Cell(source, column) if source.name == "excluded":
                 return self._inserted(Is(column, condition.subject))
             case Cell(source, column):
-                facts = self._prover.facts(source, scope)
+                facts = self._prover.certain(scope)
                 same = Is(column, condition.subject)
                 return self._prover.implied(same, source, facts)
             case _:
@@ -246,22 +258,21 @@ class Writer:
             return ()
         keys: dict[str, tuple[Key, ...] | None] = {}
         for here, operands in values.items():
-            if all(isinstance(one, Parameter) for one in operands):
+            if all(isinstance(one, Parameter) for one, _ in operands):
                 keys[here] = tuple(
                     key
-                    for one in operands
+                    for one, _ in operands
                     if isinstance(one, Parameter)
                     for key in self._prover.keys(one)
                 )
         if len(keys) == len(values):
             return self._prover.by_key(condition, keys, written=True)
-        return self._copied(condition, values, scope)
+        return self._copied(condition, values)
 
     def _copied(
         self,
         condition: Linked,
-        values: Mapping[str, list[Operand]],
-        scope: Scope,
+        values: Mapping[str, list[Meant]],
     ) -> Demands | None:
         """Return what is demanded where the key is copied from a row of the table that
         it leads to."""
@@ -269,19 +280,18 @@ class Writer:
         if len(cells) != len(values):
             return None
         rule = self._catalogue.rule(condition.table)
-        source = None
+        source, facts = None, []
         for here, there in condition.pairs:
-            cell = cells[here]
+            cell, scope = cells[here]
             if not isinstance(cell, Cell) or cell.source.rule is not rule:
                 return None
             if cell.column != self._catalogue.fold(there):
                 return None
             if source is not None and cell.source is not source:
                 return None
-            source = cell.source
+            source, facts = cell.source, self._prover.certain(scope)
         if source is None or rule is None:
             return None
-        facts = self._prover.facts(source, scope)
         return self._prover.implied(condition.condition, source, facts)
 
 

@@ -305,7 +305,7 @@ def joining_a_team_by_statement(s, w):
     s.execute(insert(Membership).values(values))
 
 
-@writes(NEW, honest=False)
+@writes(NEW)
 def copies_of_anothers_rows(s, w):
     """One's own rows, filled from those of another."""
     found = select(Order.id + "-copy", literal("ann"), Order.secret).where(
@@ -315,7 +315,7 @@ def copies_of_anothers_rows(s, w):
     s.execute(insert(Remark).from_select(names, found))
 
 
-@writes(NEW, honest=False)
+@writes(NEW)
 def copies_of_anothers_rows_for_them(s, w):
     found = select(Order.id + "-copy", literal(w.person), literal("x")).where(
         Order.id == w.id("order")
@@ -323,7 +323,7 @@ def copies_of_anothers_rows_for_them(s, w):
     s.execute(insert(Remark).from_select(["id", "author_id", "secret"], found))
 
 
-@writes(NEW, honest=False)
+@writes(NEW)
 def copies_from_a_union(s, w):
     found = select(Product.id + "-copy", literal("ann"), Product.secret).union_all(
         select(Order.id + "-copy", literal("ann"), Order.secret).where(
@@ -333,7 +333,7 @@ def copies_from_a_union(s, w):
     s.execute(insert(Remark).from_select(["id", "author_id", "secret"], found))
 
 
-@writes(NEW, honest=False)
+@writes(NEW)
 def copies_by_way_of_an_expression(s, w):
     found = select(Order.id + "-copy", literal("ann"), Order.secret).where(
         Order.id == w.id("order")

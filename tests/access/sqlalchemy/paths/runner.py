@@ -30,6 +30,7 @@ from tests.access.sqlalchemy.paths.world import (
     World,
     leaked,
     meddled,
+    nobody,
     seed,
     shown,
 )
@@ -109,7 +110,7 @@ def attempt(path: Path, world: World, eye: Eye) -> Outcome:
     before = eye.read()
     seen = ""
     refusal: Exception | None = None
-    with access.acting_as(path.actor):
+    with nobody() if path.actor is None else access.acting_as(path.actor):
         session = world.open()
         try:
             seen = shown(path.run(session, world))
