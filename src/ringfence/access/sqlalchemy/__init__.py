@@ -6,6 +6,13 @@ what is written, ``wall`` looks at each statement before the driver does, ``raw`
 the driver's connections closed.
 """
 
-from ringfence.access.sqlalchemy.database import Database
+from ringfence.errors import MissingExtraError
+
+try:
+    from ringfence.access.sqlalchemy.database import Database
+except ModuleNotFoundError as error:
+    if (error.name or "").partition(".")[0] != "sqlalchemy":
+        raise
+    raise MissingExtraError("sqlalchemy", "sqlalchemy", "keep rows apart") from error
 
 __all__ = ["Database"]
