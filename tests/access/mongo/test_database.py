@@ -224,6 +224,37 @@ def test_raw_documents_get_their_owner(documents):
     assert "_id" not in document
 
 
+def twice(name, *values):
+    """Return a document in which one name stands several times."""
+    body = b"".join(bson.encode({name: value})[4:-1] for value in values)
+    return RawBSONDocument((len(body) + 5).to_bytes(4, "little") + body + b"\0")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda own: own.orders.insert_one(twice("owner_id", "bob", "alice")),
+        lambda own: own.lines.insert_one({"meta": twice("owner", "bob", "alice")}),
+        lambda own: own.lines.insert_one({"meta": [twice("owner", "bob", "alice")]}),
+        lambda own: own.lines.replace_one({}, {"meta": twice("owner", "b", "alice")}),
+        lambda own: own.orders.update_one(
+            {"_id": 1}, twice("$set", {"owner_id": "bob"}, {"n": 2})
+        ),
+        lambda own: own.lines.update_one(
+            {"_id": 1}, {"$set": {"meta": twice("owner", "bob", "alice")}}
+        ),
+        lambda own: own.orders.find_one(twice("$or", [{"$where": "1"}], [{"n": 1}])),
+    ],
+)
+def test_what_is_read_in_two_ways_is_refused(documents, raw, change):
+    """Python sees the last of two fields of one name, a server the first, or both."""
+    before = [list(raw[name].find()) for name in ROWS]
+    refused = pytest.raises(OwnershipRefusedError, match="stands twice")
+    with access.acting_as(ALICE), refused:
+        change(documents)
+    assert [list(raw[name].find()) for name in ROWS] == before
+
+
 def test_a_pipeline_does_not_upsert(documents):
     """What it would insert is not known."""
     stages = [{"$set": {"n": 1}}]

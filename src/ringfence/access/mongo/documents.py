@@ -74,6 +74,12 @@ def matches(value: Any, path: tuple[str, ...], wanted: Constant) -> bool:
     return wanted is None
 
 
+def below(value: Any, name: str) -> list[Any]:
+    """Return what stands under a name, in each document where it is an array."""
+    held = value.get(name) if isinstance(value, Mapping) else None
+    return list(held) if isinstance(held, (list, tuple)) else [held]
+
+
 def _same(value: Any, wanted: Constant) -> bool:
     # True is not 1 to MongoDB, and the text of an ObjectId is not the ObjectId.
     if isinstance(wanted, (bool, str)) or isinstance(value, (bool, str)):

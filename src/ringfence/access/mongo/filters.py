@@ -6,7 +6,10 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+import bson
 from bson import Code
+from bson.codec_options import CodecOptions, DatetimeConversion
+from bson.raw_bson import RawBSONDocument
 
 from ringfence.access.mongo.documents import Mine
 from ringfence.access.ownership.conditions import (
@@ -87,6 +90,7 @@ def no_scripts(name: str, *values: object) -> None:
     while pending:
         value = pending.pop()
         if isinstance(value, Mapping):
+            named_once(name, value)
             for key in value:
                 if key in _SCRIPTS or str(key).startswith(_INTERNAL):
                     _refuse_script(name, str(key))
@@ -95,6 +99,47 @@ def no_scripts(name: str, *values: object) -> None:
             pending.extend(value)
         elif isinstance(value, Code):
             _refuse_script(name, "JavaScript")
+
+
+class _TwiceError(Exception):
+    """A name stands twice in a document."""
+
+
+class _Once(dict[str, Any]):
+    """A document as it is read from bytes, name by name."""
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        if name in self:
+            raise _TwiceError
+        super().__setitem__(name, value)
+
+
+_ONCE = CodecOptions(
+    _Once,
+    unicode_decode_error_handler="replace",
+    datetime_conversion=DatetimeConversion.DATETIME_MS,
+)
+
+
+def named_once(name: str, value: object) -> None:
+    """Refuse raw BSON in which a name stands twice: we would see one of the two, and
+    the server the other, or both.
+
+    Args:
+        name: of the collection, for the message.
+        value: that a server is given; only what is raw can be so.
+
+    Raises:
+        OwnershipRefusedError: see above.
+
+    Source: CWE-436 (interpretation conflict).
+    """
+    if not isinstance(value, RawBSONDocument):
+        return
+    try:
+        bson.decode(value.raw, _ONCE)
+    except _TwiceError:
+        refuse(UNFILTERED, f"{name}: a name stands twice in a RawBSONDocument")
 
 
 def _refuse_script(name: str, what: str) -> None:

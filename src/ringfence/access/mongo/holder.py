@@ -22,10 +22,18 @@ from pymongo.operations import (
 )
 
 from ringfence.access.mongo import changes
-from ringfence.access.mongo.filters import no_scripts
+from ringfence.access.mongo.documents import below, path_of
+from ringfence.access.mongo.filters import named_once, no_scripts
 from ringfence.access.mongo.pipelines import owned_pipeline
 from ringfence.access.mongo.reach import Reach
-from ringfence.access.ownership.conditions import ALWAYS, NEVER, Condition
+from ringfence.access.ownership.conditions import (
+    ALWAYS,
+    NEVER,
+    Condition,
+    Has,
+    Is,
+    parts_of,
+)
 from ringfence.access.ownership.refusals import NOT_FOUND, UNFILTERED, refuse
 
 Said = dict[str, Any]
@@ -112,6 +120,7 @@ class Holder:
         self._harmless(said)
         upsert, replacement = bool(said.get("upsert")), said["replacement"]
         if isinstance(replacement, Mapping) and self._may_write(upsert=upsert):
+            self._looked_at(replacement)
             owned = changes.stamped(
                 replacement, self._leave, self._rule, self._reach.mine, anew=False
             )
@@ -198,6 +207,7 @@ class Holder:
     def _inserted(self, document: Any) -> Any:
         if not isinstance(document, Mapping):
             return document  # pymongo says what it wants instead
+        self._looked_at(document)
         owned = changes.stamped(
             document, self._leave, self._rule, self._reach.mine, anew=True
         )
@@ -210,6 +220,16 @@ class Holder:
         ):
             document.setdefault("_id", owned["_id"])  # as pymongo does
         return owned
+
+    def _looked_at(self, document: Mapping[str, Any]) -> None:
+        """Refuse a document that another would read otherwise where its owner is."""
+        for atom in parts_of(self._leave):
+            if isinstance(atom, (Is, Has)):
+                pending: list[Any] = [document]
+                for step in path_of(atom):
+                    for value in pending:
+                        named_once(self._name, value)
+                    pending = [found for each in pending for found in below(each, step)]
 
     def _born(self, update: object) -> Mapping[str, Any]:
         """Return a change that inserts, if at all, a document of the caller's."""
