@@ -9,8 +9,8 @@ from typing import Any
 from weakref import WeakSet
 
 from sqlalchemy import Connection, Select, event
-from sqlalchemy.exc import InvalidRequestError
-from sqlalchemy.orm import FromStatement, Mapper, Session
+from sqlalchemy.exc import DBAPIError, InvalidRequestError
+from sqlalchemy.orm import FromStatement, Mapper, Session, SessionTransaction
 from sqlalchemy.orm.state import InstanceState
 
 from ringfence.access.ownership.acting import Actor, acting, principal_of
@@ -69,6 +69,10 @@ class OwnedSession(Session):
     flushing: Flushing | None = None
     """What a flush knows, while there is one."""
 
+    # Rows that a transaction has written: which, and the outermost that holds them.
+    _held: set[tuple[object, ...]]
+    _holder: SessionTransaction | None = None
+
     def __init__(
         self, bind: Any = None, *, enforcement: Enforcement, **options: Any
     ) -> None:
@@ -76,7 +80,6 @@ class OwnedSession(Session):
         self.enforcement = enforcement
         self.principal: Principal | None = principal_of(acting())
         self._written: set[tuple[object, ...]] = set()
-        self._held: set[tuple[object, ...]] = set()
 
     @property
     def standing(self) -> Standing:
@@ -124,7 +127,7 @@ class OwnedSession(Session):
         self.enforcement.tell(escape)
         if escape is self._escape:
             return
-        self._held.clear()  # whatever is written inside is nobody's concern
+        self._holder = None  # whatever is written inside is nobody's concern
         changed = {*self._new, *self.identity_map._modified, *self._deleted}  # noqa: SLF001 - states, without making objects of them
         if changed:
             self._write_before(changed)
@@ -276,6 +279,12 @@ class OwnedSession(Session):
         self.flushing = Flushing()
         try:
             super()._flush(*arguments, **options)
+        except DBAPIError as error:
+            if not _is_second_wall(error):
+                raise
+            refuse(
+                NOT_FOUND, f"row-level security has refused what was written: {error}"
+            )
         finally:
             self.flushing = None
             self._written = set()
@@ -379,7 +388,9 @@ class OwnedSession(Session):
 
     def hold(self, state: State, root: AnyMapper) -> None:
         """Note a row that this transaction writes: nobody else does until its end."""
-        table = table_of(root).fullname
+        table, transaction = table_of(root).fullname, self.get_transaction()
+        if self._holder is not transaction:
+            self._holder, self._held = transaction, set()
         if len(self._held) < _MOST_HELD:
             key = (
                 state.key[1]
@@ -398,6 +409,8 @@ class OwnedSession(Session):
             return False
         if (table, *key) in self._written:
             return True
+        if self._holder is None or self._holder is not self.get_transaction():
+            return False
         return (table, *key) in self._held and not any(
             isinstance(part, Linked) for part in parts_of(condition)
         )
@@ -427,14 +440,9 @@ def _loaded(session: OwnedSession, state: State) -> None:
     session.look_at(state)
 
 
-@event.listens_for(OwnedSession, "after_commit")
-def _ended(session: OwnedSession) -> None:
-    session._held.clear()  # noqa: SLF001 - a part of the session
-
-
 @event.listens_for(OwnedSession, "after_soft_rollback")
 def _undone(session: OwnedSession, transaction: object) -> None:  # noqa: ARG001 - SQLAlchemy's signature
-    session._held.clear()  # noqa: SLF001 - a part of the session
+    session._holder = None  # noqa: SLF001 - a part of the session
 
 
 @event.listens_for(OwnedSession, "before_attach")
@@ -469,6 +477,14 @@ def _forget_links(session: Session, state: State, gone: set[int]) -> None:
             keys.append(step.key)
     if keys:
         session.expire(target, keys)
+
+
+def _is_second_wall(error: DBAPIError) -> bool:
+    """Return whether PostgreSQL has refused a new row by a policy: its parent was given
+    away after it was loaded. A privilege that lacks has the same code."""
+    said = error.orig
+    code = getattr(said, "sqlstate", None) or getattr(said, "pgcode", None)
+    return code == "42501" and "row-level security" in str(said)
 
 
 def _named(principal: Principal | None) -> str:
