@@ -62,7 +62,6 @@ class OwnedSession(Session):
     verifies = True
 
     # Of their own as soon as they change: most sessions live for one request.
-    _standing: Standing | None = None
     _escape: Unscoped | None = None
     _inside: WeakSet[State] | tuple[()] = ()
     _unproven: WeakSet[State] | tuple[()] = ()
@@ -79,19 +78,14 @@ class OwnedSession(Session):
         super().__init__(bind, **options)
         self.enforcement = enforcement
         self.principal: Principal | None = principal_of(acting())
-        self._written: set[tuple[object, ...]] = set()
-
-    @property
-    def standing(self) -> Standing:
+        self.standing: Standing = enforcement.standing(self.principal)
         """What the principal needs."""
-        if self._standing is None:
-            self._standing = self.enforcement.standing(self.principal)
-        return self._standing
+        self._written: set[tuple[object, ...]] = set()
 
     @property
     def prepared(self) -> Prepared:
         """What principals of this kind need."""
-        return (self._standing or self.standing).prepared
+        return self.standing.prepared
 
     # Who asks
 
@@ -205,7 +199,7 @@ class OwnedSession(Session):
             given = statement._with_options  # noqa: SLF001 - nowhere else
         except AttributeError:  # a function, a DDL: the wall looks at it
             return statement
-        prepared = (self._standing or self.standing).prepared
+        prepared = self.standing.prepared
         option = prepared.loading
         if statement.is_update or statement.is_delete:
             subject = statement._propagate_attrs.get("plugin_subject")  # noqa: SLF001 - as SQLAlchemy finds it
@@ -270,6 +264,10 @@ class OwnedSession(Session):
             self.expunge(state.obj())
             raise
 
+    def _autoflush(self) -> None:  # before each statement, mostly of nothing
+        if not self._is_clean():
+            super()._autoflush()
+
     def flush(self, objects: Any = None) -> None:
         """Verify, then write."""
         self._enter()
@@ -297,15 +295,16 @@ class OwnedSession(Session):
     def look_at(self, state: State) -> None:
         """Refuse an object that was loaded past every filter, where its own columns say
         that it is somebody else's."""
-        if not self._is_told_mine(state) and not self.is_lifted:
+        if not self.is_told_mine(state) and not self.is_lifted:
             refuse(
                 NOT_FOUND,
                 f"{state.class_.__name__} was loaded, and is somebody else's; the "
                 "statement that has done so must say whose rows it wants",
             )
 
-    def _is_told_mine(self, state: State) -> bool:
-        standing = self._standing or self.standing
+    def is_told_mine(self, state: State) -> bool:
+        """Return whether an object does not itself say that it is somebody else's."""
+        standing = self.standing
         there = state.dict
         for key, subject in standing.prepared.owners(state.mapper):
             mine = standing.ids if subject is Subject.ID else standing.tenants
@@ -379,7 +378,7 @@ class OwnedSession(Session):
         if write and not self.prepared.written(table).is_plain:
             return False
         found = self.loaded(table, values)
-        if found is None or not self._is_told_mine(found[0]):
+        if found is None or not self.is_told_mine(found[0]):
             return False
         view, key = self.prepared.view, found[0].key
         condition = (view.write if write else view.read)[table]
@@ -437,7 +436,8 @@ def _begun(session: OwnedSession, transaction: object, connection: Connection) -
 
 @event.listens_for(OwnedSession, "loaded_as_persistent", raw=True)
 def _loaded(session: OwnedSession, state: State) -> None:
-    session.look_at(state)
+    if not session.is_told_mine(state):
+        session.look_at(state)
 
 
 @event.listens_for(OwnedSession, "after_soft_rollback")

@@ -100,7 +100,7 @@ class Wall:
         actor = acting()
         session = context.root_connection._execution_options.get(SESSION)  # noqa: SLF001 - the public way copies them
         if session is not None and session.principal is actor:
-            standing = session._standing or session.standing  # noqa: SLF001 - of one house; a property takes longer
+            standing = session.standing
         elif isinstance(actor, Unscoped):
             self._enforcement.tell(actor)
             return
