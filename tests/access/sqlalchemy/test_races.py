@@ -164,22 +164,30 @@ class Archive:
 
     def __init__(self, file):
         self.file = file
-        engine = create_engine(f"sqlite:///{file}")
-        self.database = Database(engine, Base)
-        self.engine = engine
+        self.engine = create_engine(f"sqlite:///{file}")
         self.sent = []
-        event.listen(engine, "before_cursor_execute", self._heard)
+        event.listen(self.engine, "connect", _unhurried)
+        event.listen(self.engine, "before_cursor_execute", self._heard)
+        self.database = Database(self.engine, Base)
         with unscoped("make tables"):
-            Base.metadata.create_all(engine)
+            Base.metadata.create_all(self.engine)
             with self.database.session() as session:
                 session.add_all(rows())
                 session.commit()
+        self._filled = [
+            f"DELETE FROM {name}" for name in reversed(Base.metadata.sorted_tables)
+        ] + [line for line in self.everything() if line.startswith("INSERT")]
+
+    def restore(self):
+        self.do(*self._filled)
+        self.sent.clear()
 
     def _heard(self, connection, cursor, statement, *rest):
         self.sent.append(statement)
 
     def do(self, *statements):
         with closing(sqlite3.connect(self.file)) as beside:
+            _unhurried(beside)
             for statement in statements:
                 beside.execute(statement)
             beside.commit()
@@ -196,11 +204,21 @@ class Archive:
             return list(beside.iterdump())
 
 
-@pytest.fixture
-def archive(tmp_path):
-    made = Archive(tmp_path / "archive.db")
+def _unhurried(connection, record=None):
+    connection.execute("PRAGMA synchronous=OFF")  # nobody needs it tomorrow
+
+
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory):
+    made = Archive(tmp_path_factory.mktemp("archive") / "archive.db")
     yield made
     made.engine.dispose()
+
+
+@pytest.fixture
+def archive(filled):
+    filled.restore()
+    return filled
 
 
 @pytest.fixture
