@@ -25,6 +25,7 @@ from ringfence.access.roles import expand
 from ringfence.guard.describe import describe, describe_json, describe_roles
 from ringfence.guard.escapes import Escape, find_escapes
 from ringfence.guard.matrix import matrix
+from ringfence.guard.tables import changes
 
 HIERARCHY = expand({"admin": ("operator",)})
 ORDERS = TableRule(
@@ -124,7 +125,7 @@ LINES = TableRule(
 def test_rules_that_lead_over_others_are_read_in_one_go():
     """Each role's part of a rule in words, without the joins that it comes down to."""
     text = matrix((), (ORDERS, LINES), {})
-    assert rows(text, "lines") == {
+    assert rows(text, "lines (") == {
         "| lines (read)": ["no row", "through orders", "through orders"],
         "| lines (write)": [
             "no row",
@@ -134,6 +135,34 @@ def test_rules_that_lead_over_others_are_read_in_one_go():
     }
     alone = matrix((), (replace(LINES, table="orders_lines"),), {})
     assert "orders where owner_id is their id" in alone
+
+
+def test_another_column_on_the_way_is_a_change():
+    text = matrix((), (ORDERS, LINES), {})
+    other = Linked("orders", (("source_id", "id"),), ORDERS.read)
+    led = matrix((), (ORDERS, replace(LINES, read=other)), {})
+    assert list(changes(text, led)) == [
+        "lines to orders (2): new, By: source_id = id",
+    ]
+
+
+def test_tables_of_one_name_have_a_rule_each():
+    """One stands in SQL, the other in MongoDB."""
+    other = replace(ORDERS, read=Is("buyer", Subject.ID), says=("owner(buyer)", ""))
+    text = matrix((), (ORDERS, other), {})
+    assert "| owner(buyer) | no row | buyer is their id |" in text
+    assert "| no row | owner_id is their id |" in text
+
+
+def test_what_goes_round_ownership_is_a_change():
+    before = Escape("reports", 6, "nightly", "nightly report")
+    text = matrix((), (), {}, escapes=[before])
+    moved = matrix((), (), {}, escapes=[replace(before, line=9)])
+    assert moved == text
+    twice = matrix((), (), {}, escapes=[before, replace(before, line=9)])
+    assert list(changes(text, twice)) == ["reports.nightly: Times: 2 instead of 1"]
+    told = list(changes(matrix((), (), {}), text))
+    assert told == ["reports.nightly: new, Reason: nightly report; Times: 1"]
 
 
 def test_api_keys_have_a_column_for_each_scope(tmp_path):

@@ -20,6 +20,7 @@ from ringfence.guard.describe import describe, describe_json, describe_roles
 from ringfence.guard.escapes import find_escapes
 from ringfence.guard.fields import find_fields
 from ringfence.guard.matrix import matrix
+from ringfence.guard.modules import reached
 from ringfence.guard.tables import changes
 
 _CHANGED = 1
@@ -71,7 +72,13 @@ def show_matrix(target: str, file: Path, *, compare: bool) -> int:
     guard = load_target(target)
     hierarchy = expand(guard.settings.access.hierarchy)
     plans = guard.plan
-    made = matrix(plans, _rules(guard), hierarchy, find_fields(plans, guard.data))
+    made = matrix(
+        plans,
+        _rules(guard),
+        hierarchy,
+        find_fields(plans, guard.data),
+        find_escapes(reached(plans)),
+    )
     try:
         if compare:
             return _compare(file, made, target)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import ast
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -39,16 +39,22 @@ class Escape:
         return f"{self.reason}  {where} {self.function}".rstrip()
 
 
-def find_escapes() -> tuple[Escape, ...]:
+def find_escapes(among: Iterable[ModuleType] | None = None) -> tuple[Escape, ...]:
     """Return the escapes in all modules that have been imported, in order.
+
+    Args:
+        among: only these; ``None`` for all.
 
     Not covered: modules that are imported later, code without its source, and an
     ``Unscoped`` that is made by a name put together at run time; the ledger has these,
     as all others, when they are used.
     """
     found: set[Escape] = set()
+    these = None if among is None else set(map(id, among))
     for name, module in tuple(sys.modules.items()):
-        if name.partition(".")[0] != _OURS and isinstance(module, ModuleType):
+        if name.partition(".")[0] == _OURS or not isinstance(module, ModuleType):
+            continue
+        if these is None or id(module) in these:
             found.update(_in_module(name, module))
     return tuple(sorted(found))
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
+from itertools import chain
 
 from ringfence.access.ownership.data import OwnedData
 from ringfence.guard.describe import describe_json
@@ -74,11 +75,7 @@ class Fingerprint:
             ),
             settings={name: _hash(text) for name, text in _flat(settings)},
             keys=tuple(hashlib.sha256(key).hexdigest() for key in derived_keys),
-            rows={
-                rule.table: f"read by {rule.says[0]}, written by {rule.says[1]}"
-                for each in data
-                for rule in each.rules()
-            },
+            rows=_said_of_rows(data),
             fields=_said_of(find_fields(plans, data)),
         )
 
@@ -129,6 +126,17 @@ def _of_rules(
         if one.get(name) != other.get(name):
             said = f"{other.get(name, nothing)} instead of {one.get(name, nothing)}"
             yield name, said
+
+
+def _said_of_rows(data: Iterable[OwnedData]) -> dict[str, str]:
+    """Return what is said of each table; of those of one name in several databases, in
+    the order of these."""
+    found: dict[str, str] = {}
+    for rule in chain.from_iterable(each.rules() for each in data):
+        said = f"read by {rule.says[0]}, written by {rule.says[1]}"
+        before = found.get(rule.table)
+        found[rule.table] = said if before is None else f"{before}; {said}"
+    return found
 
 
 def _said_of(fields: FieldRules) -> dict[str, str]:

@@ -6,13 +6,14 @@ it, and a review sees that.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import chain, product
 
 from ringfence.access.fields.verdict import judge
 from ringfence.access.ownership.conditions import Holds, TableRule, parts_of
-from ringfence.access.ownership.views import Views
+from ringfence.access.ownership.views import View, Views
 from ringfence.access.policy import (
     FACTORS,
     Decision,
@@ -20,9 +21,10 @@ from ringfence.access.policy import (
     Policy,
     within_scopes,
 )
+from ringfence.guard.escapes import Escape
 from ringfence.guard.fields import NO_FIELDS, FieldRule, FieldRules
 from ringfence.guard.plan import RoutePlan
-from ringfence.guard.rows import said_of
+from ringfence.guard.rows import said_of, ways_of
 from ringfence.guard.tables import Row, written
 from ringfence.principal import Principal
 
@@ -55,6 +57,7 @@ def matrix(
     rules: Sequence[TableRule],
     hierarchy: Hierarchy,
     fields: FieldRules = NO_FIELDS,
+    escapes: Iterable[Escape] = (),
 ) -> str:
     """Return the matrix as Markdown.
 
@@ -63,6 +66,7 @@ def matrix(
         rules: of all tables whose rows have owners.
         hierarchy: roles with what they include, expanded.
         fields: what is said of fields.
+        escapes: the code that goes round ownership.
     """
     named = _named(plans, rules, fields)
     people = _people(_roles(named, hierarchy), _scopes(named))
@@ -73,6 +77,7 @@ def matrix(
             [_row(plan, people, hierarchy) for plan in plans if not plan.is_own],
         ),
         "Rows": (("Rows", "Rule", *people), _rows(rules, people, hierarchy)),
+        "From rows to others": (("Rows", "By"), _ways(rules)),
         "Fields": (
             ("Field", "Rule", *people),
             [row for rule in fields.rules for row in _field(rule, people, hierarchy)],
@@ -81,6 +86,7 @@ def matrix(
             ("Model", "Tied as", "Holds"),
             [(each.name, each.of, ", ".join(each.fields)) for each in fields.shapes],
         ),
+        "Beyond ownership": (("Code", "Reason", "Times"), _escapes(escapes)),
         "Routes of the guard's own": (
             ("Route", "Policy", *people),
             [_row(plan, people, hierarchy) for plan in plans if plan.is_own],
@@ -91,6 +97,14 @@ def matrix(
         for name, (columns, lines) in sections.items()
         if lines
     )
+
+
+def _escapes(escapes: Iterable[Escape]) -> list[Row]:
+    """Return what goes round ownership, without its lines, which change easily."""
+    found = Counter(
+        (f"{one.module}.{one.function}".rstrip("."), one.reason) for one in escapes
+    )
+    return [(*what, str(times)) for what, times in found.items()]
 
 
 def _included(hierarchy: Hierarchy) -> list[Row]:
@@ -168,15 +182,34 @@ def _compiled(policy: Policy, hierarchy: Hierarchy) -> Iterator[Decision]:
 def _rows(
     rules: Sequence[TableRule], people: People, hierarchy: Hierarchy
 ) -> list[Row]:
-    views = [Views(rules, hierarchy).of(principal) for principal in people.values()]
     lines: list[Row] = []
+    views = _views(rules, people, hierarchy)
+    of_several = len({rule.table for rule in rules}) < len(rules)
     for rule in rules:
+        if of_several:  # databases have tables of one name: this one's rule counts
+            views = _views((*rules, rule), people, hierarchy)
         read, write = rule.says
         seen = (said_of(view.read[rule.table], view.read) for view in views)
         lines.append((f"{rule.table} (read)", read, *seen))
         left = (said_of(view.leave[rule.table], view.leave) for view in views)
         lines.append((f"{rule.table} (write)", write, *left))
     return lines
+
+
+def _ways(rules: Iterable[TableRule]) -> list[Row]:
+    return [
+        way
+        for rule in rules
+        for condition in (rule.read, rule.write)
+        for way in ways_of(rule.table, condition)
+    ]
+
+
+def _views(
+    rules: Sequence[TableRule], people: People, hierarchy: Hierarchy
+) -> list[View]:
+    views = Views(rules, hierarchy)
+    return [views.of(principal) for principal in people.values()]
 
 
 def _field(rule: FieldRule, people: People, hierarchy: Hierarchy) -> Iterator[Row]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from ringfence.access.ownership.conditions import (
     All,
@@ -39,6 +39,24 @@ def said_of(condition: Condition, known: Mapping[str, Condition]) -> str:
             return between.join(_bracketed(said_of(one, known), one) for one in parts)
         case _:
             return str(condition)
+
+
+def ways_of(table: str, condition: Condition) -> Iterator[tuple[str, str]]:
+    """Yield how a condition on the rows of a table leads to others: from which table to
+    which, and by which columns. Another column on the way leads to another's rows.
+
+    Args:
+        table: whose rows.
+        condition: as declared.
+    """
+    match condition:
+        case Linked(other, pairs, further):
+            by = " & ".join(f"{here} = {there}" for here, there in pairs)
+            yield f"{table} to {other}", by
+            yield from ways_of(other, further)
+        case All(parts) | Any(parts):
+            for part in parts:
+                yield from ways_of(table, part)
 
 
 def _bracketed(said: str, condition: Condition) -> str:
