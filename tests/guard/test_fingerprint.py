@@ -12,6 +12,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
 from ringfence import Guard, Settings, access
+from ringfence.access.ownership.conditions import ALWAYS, NEVER, TableRule
 from ringfence.guard.fingerprint import Fingerprint
 
 KEYS = (b"derived from the new one", b"derived from the old one")
@@ -161,3 +162,23 @@ def test_whose_rows_are_whose_must_be_agreed():
         "rows of orders are public instead of owner(owner_id)"
     )
     assert "nobody said whose" in owned.difference(forgotten)
+
+
+def test_tables_of_one_name_stand_in_several_databases():
+    """None of them is overlooked for the other."""
+
+    class Data:
+        def __init__(self, read):
+            self.read = read
+
+        def rules(self):
+            says = (self.read, "nobody")
+            return [TableRule("orders", "Order", ALWAYS, NEVER, says)]
+
+    def of(*reads):
+        settings = Settings(env="development", database="memory://")
+        data = [Data(read) for read in reads]
+        return Fingerprint.of(settings, (), KEYS, version="1", data=data)
+
+    told = of("owner(owner_id)", "public").difference(of("public", "public"))
+    assert told.startswith("rows of orders are read by public, written by nobody; read")
