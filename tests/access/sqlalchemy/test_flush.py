@@ -151,5 +151,13 @@ def test_principal_without_tenant_writes_for_none(database):
     lone = Principal("lone", frozenset({"operator"}))
     with acting_as(lone), database.session() as session:
         session.add(Invoice(id="x", owner_id="ann", tenant_id=""))
-        with REFUSED:
+        with pytest.raises(OwnershipRefusedError, match="lone belongs to no tenant"):
+            session.flush()
+
+
+def test_a_job_of_nobody_is_told_how_to_work_for_somebody(database):
+    """What a newcomer writes first in a script."""
+    with database.session() as session:
+        session.add(Order(id="new"))
+        with pytest.raises(OwnershipRefusedError, match=r"access\.acting_as"):
             session.flush()

@@ -272,7 +272,7 @@ class Verifier:
         refuse(
             NOT_FOUND,
             f"{rule.model} would be written as somebody else's; the rule for writing "
-            f"says {rule.says[1]}",
+            f"says {rule.says[1]}{_hint(self._principal, rule.says[1])}",
         )
 
     def verify_before(
@@ -501,3 +501,15 @@ def _column_names(mapper: AnyMapper, root: AnyMapper, keys: set[str]) -> set[str
         for column in mapper.column_attrs[key].columns
         if getattr(column, "table", None) is table
     }
+
+
+def _hint(principal: Principal | None, says: str) -> str:
+    """Return what of a principal is seldom meant where it may not write."""
+    if principal is None:
+        return (
+            ", and nobody is signed in; outside requests access.acting_as(...) says "
+            "for whom the code works"
+        )
+    if not principal.tenant and "tenant(" in says:
+        return f", and {principal.id} belongs to no tenant"
+    return ""
