@@ -104,6 +104,23 @@ def test_every_block_runs_in_its_turn(tmp_path, page):
         assert status == 0, f"{page.name}: {file}:\n{told}"
 
 
+def test_the_pages_on_ownership_run(tmp_path):
+    """In one process, since each start would cost a second."""
+    guides = DOCS / "guides"
+    for file, code in blocks(guides / "ownership.md"):
+        (tmp_path / file).write_text(code, "utf-8")
+    (tmp_path / "test_reports.py").write_text(
+        "import reports\n\n\ndef test_it():\n    assert reports.count\n", "utf-8"
+    )
+    for name in ("sqlalchemy", "tenants"):
+        (_, code), *_ = blocks(guides / "ownership" / f"{name}.md")
+        test = f"def test_it():\n    exec({code!r}, {{'__name__': {name!r}}})\n"
+        (tmp_path / f"test_{name}.py").write_text(test, "utf-8")
+    status, told = run(tmp_path, "-m", "pytest", "-q", "-p", "no:cacheprovider")
+    assert status == 0, told
+    assert "4 passed" in told
+
+
 def test_the_tutorial_tells_what_is_missing(tmp_path):
     """Step 2: without a policy nothing starts, and the message is the one printed."""
     page = DOCS / "tutorial.md"
