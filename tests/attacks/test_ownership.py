@@ -3,8 +3,10 @@ in the address. The same careless handlers with a plain session, and with one's 
 
 import os
 import random
+import sys
 import time
-from collections.abc import AsyncIterator, Iterator
+from asyncio import to_thread
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +27,7 @@ from ringfence.testing import signed_in
 
 OWN, THEIRS, NOBODYS = "1001", "1002", "9999"
 ROUNDS = 1500  # of the test of time
+MEANWHILE: list[Callable[[], None]] = []  # what happens while a handler waits
 
 
 class Base(DeclarativeBase):
@@ -68,6 +71,15 @@ def application(session: Any) -> FastAPI:
         order.note = note
         await db.commit()
         return {"note": note}
+
+    @app.post("/orders/{order_id}/archive")
+    async def archive(order_id: str, db: given) -> dict[str, str]:
+        order = access.found(await db.get(Order, order_id))
+        for step in MEANWHILE:  # what a handler waits for between load and write
+            await to_thread(step)
+        order.note = "archived"
+        await db.commit()
+        return {"note": "archived"}
 
     @app.put("/orders/{order_id}")
     async def replace(order_id: str, note: str, db: given) -> dict[str, str]:
@@ -241,6 +253,32 @@ def test_ones_own_is_what_it_was(off, on, way):
     answers = [ask(side, way, OWN) for side in (off, on)]
     assert [answer.status_code for answer in answers] == [200, 200]
     assert answers[0].json() == answers[1].json()
+
+
+def give_away(side, monkeypatch):
+    """Have the order be another's between its load and its write (CWE-367)."""
+
+    def give():
+        with side.engine.begin() as connection:
+            connection.execute(update(Order).values(owner_id="bea", note="hers"))
+
+    monkeypatch.setattr(sys.modules[__name__], "MEANWHILE", [give])
+    answer = side.client.post(f"/orders/{OWN}/archive")
+    with Session(side.engine) as session:
+        return answer.status_code, session.get(Order, OWN).note
+
+
+def test_what_is_given_away_is_written_by_whom_it_was(off, monkeypatch):
+    assert give_away(off, monkeypatch) == (200, "archived")
+
+
+def test_what_is_given_away_is_not_there(on, monkeypatch):
+    assert give_away(on, monkeypatch) == (404, "hers")
+
+
+def test_what_is_kept_is_written(off, on):
+    for side in (off, on):
+        assert side.client.post(f"/orders/{OWN}/archive").json() == {"note": "archived"}
 
 
 @pytest.mark.skipif(
