@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
+from functools import partial
 from inspect import getsourcefile, getsourcelines
 from typing import Any, NoReturn
 
-from sqlalchemy import Column, Table
+from sqlalchemy import Column, ForeignKeyConstraint, Table
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import (
     ColumnProperty,
@@ -48,6 +49,9 @@ from ringfence.errors import DeclarationError
 AnyMapper = Mapper[Any]
 AnyColumn = Column[Any]
 AnyRelationship = Relationship[Any] | RelationshipProperty[Any]
+
+Parent = tuple[TableRule, tuple[tuple[str, str], ...]]
+"""Where a foreign key leads: the rule there, and the columns that are equal."""
 
 _SUBJECTS: dict[type[Policy], Subject] = {Owner: Subject.ID, Tenant: Subject.TENANT}
 
@@ -128,7 +132,8 @@ class _Resolving:
                 )
             if table.fullname not in found:
                 found[table.fullname] = self._rule(mapper, table, declared)
-        for table in self._link_tables():
+        links = {table.fullname: table for table in self._link_tables()}
+        for table in links.values():
             if table.fullname not in found and table.fullname not in self._tables:
                 found[table.fullname] = _link_rule(table, found)
         for name, declared in self._tables.items():
@@ -138,7 +143,8 @@ class _Resolving:
                     "say it there, with @access.rows"
                 )
                 raise DeclarationError(message)
-            found[name] = _table_rule(self._metadata_table(name), declared)
+            unmapped = _Unmapped(self._metadata_table(name), declared, found)
+            found[name] = unmapped.rule(is_link=name in links)
         return tuple(found.values())
 
     def _said(self, mapper: AnyMapper) -> Rows:
@@ -459,14 +465,7 @@ def _bare(element: Any) -> Any:
 def _link_rule(table: Table, rules: Mapping[str, TableRule]) -> TableRule:
     """Return the rule of a table that links others: its rows are there for whoever has
     those that they link."""
-    parents = []
-    for constraint in table.foreign_key_constraints:
-        rule = rules.get(constraint.referred_table.fullname)
-        if rule is not None:
-            pairs = tuple(
-                (key.parent.name, key.column.name) for key in constraint.elements
-            )
-            parents.append((rule, pairs))
+    parents = list(dict.fromkeys(_parents(table, rules).values()))
     if not parents:
         message = (
             f"{table.fullname} links tables by a relationship, but has no foreign keys "
@@ -494,6 +493,28 @@ def _link_rule(table: Table, rules: Mapping[str, TableRule]) -> TableRule:
     )
 
 
+def _parents(table: Table, rules: Mapping[str, TableRule]) -> dict[str, Parent]:
+    """Return the tables that foreign keys lead to, by the columns of the key, and by
+    their own name where one key leads there."""
+    found: dict[str, Parent] = {}
+    by_name: dict[str, list[Parent]] = {}
+    # SQLAlchemy has them in a set, and every process an order of its own.
+    for constraint in sorted(table.foreign_key_constraints, key=_columns_of):
+        rule = rules.get(constraint.referred_table.fullname)
+        if rule is not None:
+            pairs = tuple(
+                (key.parent.name, key.column.name) for key in constraint.elements
+            )
+            by_name.setdefault(rule.table, []).append((rule, pairs))
+            found.update((here, (rule, pairs)) for here, _ in pairs)
+    alone = ((name, keys[0]) for name, keys in by_name.items() if len(keys) == 1)
+    return {**dict(alone), **found}
+
+
+def _columns_of(constraint: ForeignKeyConstraint) -> list[str]:
+    return [*constraint.column_keys]
+
+
 def _is_owned(rule: TableRule) -> bool:
     return any(
         isinstance(part, (Is, Linked))
@@ -502,40 +523,88 @@ def _is_owned(rule: TableRule) -> bool:
     )
 
 
-def _table_rule(table: Table, declared: Rows) -> TableRule:
-    """Return the rule of a table that no class maps, of whose columns it speaks."""
+class _Unmapped:
+    """The rule of a table that no class maps, of whose columns it speaks.
 
-    def rule(policy: RowRule) -> Condition:
+    What a row of it leads to besides its owner has to be seen by whoever writes it, as
+    a public tag is that is put on an order: else a row could be drawn to another's.
+
+    Args:
+        table: the table.
+        declared: what is said of it.
+        rules: of the tables that its foreign keys may lead to.
+    """
+
+    def __init__(
+        self, table: Table, declared: Rows, rules: Mapping[str, TableRule]
+    ) -> None:
+        self._table = table
+        self._declared = declared
+        self._columns = frozenset(column.name for column in table.columns)
+        self._parents = _parents(table, rules)
+        self._led: set[Parent] = set()
+
+    def rule(self, *, is_link: bool) -> TableRule:
+        read = _brought_down(self._declared.read, partial(self._said, write=False))
+        write = _brought_down(self._declared.write, partial(self._said, write=True))
+        says = str(self._declared.write)
+        besides = dict(self._seen())
+        if besides:
+            says = f"({says})" if isinstance(self._declared.write, AnyOf) else says
+        return TableRule(
+            table=self._table.fullname,
+            model=self._table.fullname,
+            read=read,
+            write=all_of((write, *besides.values())),
+            says=(str(self._declared.read), " & ".join((says, *besides))),
+            key=tuple(column.name for column in self._table.primary_key),
+            columns=self._columns,
+            is_link=is_link,
+        )
+
+    def _said(self, policy: RowRule, *, write: bool) -> Condition:
         match policy:
             case Owner(path) | Tenant(path):
-                return Is(known(policy, path), _SUBJECTS[type(policy)])
+                return Is(self._known(policy, path), _SUBJECTS[type(policy)])
             case Matching(values):
-                return all_of(Has(known(policy, name), value) for name, value in values)
-        message = (
-            f"{table.fullname} has no class, so that {policy} leads nowhere; map it, "
-            "or name a column of its own"
-        )
+                return all_of(
+                    Has(self._known(policy, name), value) for name, value in values
+                )
+            case Through(path):
+                return self._through(policy, path, write=write)
+        message = f"{self._named(policy)}, which SQL cannot say"
         raise DeclarationError(message)
 
-    def known(policy: Policy, name: str) -> str:
-        if name not in names:
+    def _through(self, policy: Policy, path: str, *, write: bool) -> Condition:
+        parent = self._parents.get(path) or self._parents.get(f"{path}_id")
+        if parent is None:
             message = (
-                f"tables={{{table.fullname!r}: ...}} says {policy}, but the table has "
-                f"no column {name}{_guess(name, names)}"
+                f"{self._named(policy)}, but the table has no class, and no foreign "
+                f"key called so{_guess(path, self._parents)}; name the column of one, "
+                "to a table with a rule"
+            )
+            raise DeclarationError(message)
+        self._led.add(parent)
+        rule, pairs = parent
+        return Linked(rule.table, pairs, rule.write if write else rule.read)
+
+    def _seen(self) -> Iterator[tuple[str, Condition]]:
+        for parent in dict.fromkeys(self._parents.values()):
+            rule, pairs = parent
+            if self._led and parent not in self._led and rule.read != ALWAYS:
+                yield f"sees({rule.model})", Linked(rule.table, pairs, rule.read)
+
+    def _known(self, policy: Policy, name: str) -> str:
+        if name not in self._columns:
+            message = (
+                f"{self._named(policy)}, but the table has no column "
+                f"{name}{_guess(name, self._columns)}"
             )
             raise DeclarationError(message)
         return name
 
-    names = frozenset(column.name for column in table.columns)
-    return TableRule(
-        table=table.fullname,
-        model=table.fullname,
-        read=_brought_down(declared.read, rule),
-        write=_brought_down(declared.write, rule),
-        says=(str(declared.read), str(declared.write)),
-        key=tuple(column.name for column in table.primary_key),
-        columns=names,
-    )
+    def _named(self, policy: Policy) -> str:
+        return f"tables={{{self._table.fullname!r}: ...}} says {policy}"
 
 
 def _brought_down(policy: Policy, rule: Callable[[RowRule], Condition]) -> Condition:
