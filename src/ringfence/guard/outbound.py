@@ -6,6 +6,7 @@ import sys
 from collections.abc import Awaitable, Mapping, Sequence
 from typing import cast
 
+from ringfence.access.ownership.data import ParticularData
 from ringfence.denial import Denial
 from ringfence.errors import InjectionRefusedError
 from ringfence.exchange import Exchange, Message, Ready, Send
@@ -264,11 +265,25 @@ class Outbound:
         """Answer 422 if the application fails at telling what is wrong with the input;
         return whether it does."""
         faults = refused_input(error, self._plan.input_errors)
+        if (
+            faults is None
+            and isinstance(error, Exception)
+            and self._is_unstorable(error)
+        ):
+            faults = []
+            self._log_failure(error)  # where the value was the application's own
         if faults is None or self._exchange.kind != "http":
             return False
         self._input_refused = True
         await self._respond(INVALID_INPUT, faults)
         return True
+
+    def _is_unstorable(self, error: Exception) -> bool:
+        """Return whether a value of the request fits no column of the database."""
+        return any(
+            isinstance(each, ParticularData) and each.refuses_value(error)
+            for each in self._exchange.data or ()
+        )
 
     async def _respond(
         self,

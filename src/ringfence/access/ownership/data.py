@@ -51,3 +51,11 @@ class SignedData(Protocol):
         Args:
             key: returns 32 bytes or more; asked each time, since keys rotate.
         """
+
+
+@runtime_checkable
+class ParticularData(Protocol):
+    """A database that refuses values which fit none of its columns."""
+
+    def refuses_value(self, error: BaseException | None) -> bool:
+        """Return whether an error says no more than that. No I/O."""

@@ -21,6 +21,7 @@ from ringfence.access.sqlalchemy.flush import listen
 from ringfence.access.sqlalchemy.raw import keep_closed
 from ringfence.access.sqlalchemy.self_test import test_filter
 from ringfence.access.sqlalchemy.session import OwnedSession
+from ringfence.access.sqlalchemy.unstorable import is_about_a_value
 from ringfence.access.sqlalchemy.wall import Wall
 from ringfence.audit.events import Event
 
@@ -132,6 +133,11 @@ class Database:
     def models(self) -> Sequence[type]:
         """Return the mapped classes, for the plan."""
         return [mapper.class_ for mapper in self._enforcement.mappers]
+
+    def refuses_value(self, error: BaseException | None) -> bool:
+        """Return whether a statement has failed only because of a value that no column
+        can hold, which a request has brought."""
+        return is_about_a_value(error)
 
     def session(self, **options: Any) -> Any:
         """Return a new session of whoever is acting now; nobody else can use it.
