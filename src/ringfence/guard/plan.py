@@ -133,8 +133,10 @@ def resolve_terms(
                 unused.remove(rule)
         if leaf.is_docs and not covering:
             # What a mount or a whole application asks was not said of this page.
-            by_default = (declared.policy or Public()) if development else Closed()
-            declared = Declared(by_default, declared.marks)
+            by_default = declared.policy if development else Closed()
+            declared = Declared(
+                Public() if by_default is None else by_default, declared.marks
+            )
         if declared.policy is None:
             undeclared.append(leaf)
         else:
