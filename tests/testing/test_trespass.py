@@ -205,8 +205,27 @@ def test_ids_are_tried_wherever_they_are_taken(tmp_path):
     assert (Kind.CHANGED, "/by/emptying") in told
 
 
+class Place(BaseModel):
+    note: Annotated[int, Field(le=1000)]
+
+
 def test_whose_ids_are_looked_at_is_left_in_peace(tmp_path):
-    assert not prove(by_ids(careful=True, settings=settings_for(tmp_path))).findings
+    """And so is what takes a number of another sort by a name like that, or the id of
+    what everybody may see."""
+    guard = by_ids(careful=True, settings=settings_for(tmp_path))
+    app = guard.app
+
+    @app.post("/place", dependencies=[SIGNED_IN])
+    async def place(to: Place):
+        return to.note
+
+    @app.post("/picked", dependencies=[SIGNED_IN])
+    async def pick(id: int = 1):  # noqa: A002 - a query has names
+        if id > 1000:
+            raise HTTPException(404)
+        return "picked"
+
+    assert not prove(guard).findings
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,11 @@ def is_any_id(name: str) -> bool:
     return _AN_ID.sub("", _plain(name)) == ""
 
 
+def says_id(name: str) -> bool:
+    """Return whether a name says that this is an id, of whatever."""
+    return _AN_ID.search(_plain(name)) is not None
+
+
 def same(one: str, other: str) -> bool:
     """Return whether two names are one, written as ``order_id`` and ``orderId``."""
     return _plain(one) == _plain(other)

@@ -9,7 +9,13 @@ from typing import Any
 
 from ringfence.testing.trespass.addresses import filled, missing
 from ringfence.testing.trespass.intakes import Intake
-from ringfence.testing.trespass.names import is_any_id, is_ownerlike, meant
+from ringfence.testing.trespass.names import (
+    is_any_id,
+    is_ownerlike,
+    meant,
+    same,
+    says_id,
+)
 from ringfence.testing.trespass.parties import Party
 from ringfence.testing.trespass.routes import Route
 from ringfence.testing.trespass.samples import Samples, Schema, holds_ids
@@ -326,7 +332,8 @@ class Script:
     def _meanings(self, name: str, schema: Schema) -> Iterator[tuple[str, str, bool]]:
         """Yield what of the owner's a field or parameter may be given: what stands for
         it, what that is, and whether the field is known to mean it. Where it is not,
-        somebody else's public object may have that id as well."""
+        somebody else's public object may have that id as well, or it is a number of
+        another sort."""
         ids = {
             key: value
             for key, value in self._writer.owner.ids.items()
@@ -335,7 +342,8 @@ class Script:
         }
         found = list(meant(name, ids, holds_ids=holds_ids(schema)))[:_MOST_CHOICES]
         for key in found:
-            yield OWNER + key, "names what is the owner's", True
+            is_sure = says_id(name) or same(name, key)
+            yield OWNER + key, "names what is the owner's", is_sure
         if found or name in self._writer.owner.ids:
             return
         if is_ownerlike(name):
