@@ -28,6 +28,16 @@ REMEDIES: Mapping[str, str] = {
     "access.not_signed_in": "Sign in first; behind a proxy see that cookies pass.",
     "access.not_allowed": "Give the account a role that the policy names: ringfence "
     "accounts list shows what it has.",
+    "access.factor_needed": "The owner sets one up at /auth/two-step, or shows it.",
+    "access.field_leaked": "The ledger names the field: give it a default in the "
+    "response model, take it out, or let whoever asks read it (access.fields).",
+    "access.field_not_allowed": "errors names the fields; write= of access.fields "
+    "says who may set them.",
+    "access.not_found": "The row is not there, or is somebody else's: the ledger says "
+    "if a rule on the model has refused.",
+    "access.out_of_scope": "Name a scope of the key in the policy: access.scope(...).",
+    "access.unfiltered": "The ledger says what the statement lacks, the application's "
+    "log has its line.",
     "access.not_fresh": "The owner confirms the password at /auth/confirm.",
     "browser.cors_method": "Name the method in RINGFENCE_BROWSER_CORS_METHODS, or in "
     "cors(...) beside the route.",
