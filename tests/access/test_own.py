@@ -397,6 +397,14 @@ def test_a_path_without_the_name_stops_the_start(settings, template, guess):
     assert template in str(refused.value)
 
 
+def test_a_rule_about_rows_stops_the_start_at_its_route(settings):
+    """``owner`` on a route is a mistake for ``own``; the message tells both apart."""
+    mistaken = access.require(access.owner("user_id") | access.role("staff"))(show)
+    with pytest.raises(PlanError, match=r"access\.own") as refused:
+        Guard(Starlette(routes=[Route("/users/{user_id}", mistaken)]), settings)
+    assert "/users/{user_id} [show (" in str(refused.value)
+
+
 def test_a_wider_route_before_ones_own_stops_the_start(settings):
     routes = [
         Route("/users/{id}", access.require(access.signed_in)(show)),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from difflib import get_close_matches
 
+from ringfence.access.ownership.rules import is_about_rows
 from ringfence.access.policy import Policy, Values
 from ringfence.access.stage import ReadPath
 from ringfence.errors import PlanError
@@ -25,11 +26,17 @@ def reads_path(policy: Policy, leaf: Leaf, root_path: str = "") -> ReadPath | No
         root_path: what the application takes for its own, whatever the server says.
 
     Raises:
-        PlanError: the path has no such name.
+        PlanError: the path has no such name; or the policy needs a row.
 
     Not covered: names in the pattern of a host; parameters whose convertor matches
     slashes: nobody's, unless it is Starlette's ``path``.
     """
+    if is_about_rows(policy):
+        raise PlanError(
+            f"the policy of {leaf.path} [{leaf.place}], {policy}, is about rows: put it "
+            "on the model, in @access.rows(...); for an id in the path there is "
+            'access.own("user_id")'
+        )
     asked = policy.parameters()
     if not asked:
         return None
