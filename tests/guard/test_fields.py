@@ -5,6 +5,7 @@ import sys
 from types import ModuleType
 
 import pytest
+from msgspec import Struct, defstruct
 from sqlalchemy import create_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from starlette.applications import Starlette
@@ -109,6 +110,36 @@ def test_an_answer_that_is_tied_no_more_changes_all_three(guard, monkeypatch):
         "OrderOut: gone, was Tied as: answer with Order; Holds: id, unit_cost"
     ]
     assert "OrderOut is without a rule" in agreed.difference(fingerprint_of(guard))
+
+
+def test_a_field_whose_rule_does_not_count_is_marked(guard, monkeypatch):
+    """Said to be its own, the very same field is set by everybody."""
+
+    def tied(**terms):
+        model = defstruct("Form", [("status", str)], forbid_unknown_fields=True)
+        monkeypatch.setattr(
+            fielded,
+            "Form",
+            access.request_of(fielded.Order, **terms)(model),
+            raising=False,
+        )
+        return matrix_of(guard)
+
+    before = tied()
+    (said,) = changes(before, tied(own=("status",)))
+    assert said == "Form: Holds: status (its own) instead of status"
+    (said,) = changes(before, tied(renamed={"status": "quantity"}))
+    assert said == "Form: Holds: status (as quantity) instead of status"
+
+
+def test_classes_inside_classes_are_found(guard, monkeypatch):
+    class Outer:
+        @access.request_of(fielded.Order)
+        class Inner(Struct, forbid_unknown_fields=True):
+            status: str
+
+    monkeypatch.setattr(fielded, "Outer", Outer, raising=False)
+    assert "Outer.Inner | request of Order | status |" in matrix_of(guard)
 
 
 def test_mapped_classes_are_found_wherever_they_stand(tmp_path):

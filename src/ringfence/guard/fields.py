@@ -53,7 +53,8 @@ class Shape:
         name: its qualified name.
         module: in which it stands.
         of: ``request of Order``, ``answer with Order``.
-        fields: what it may hold, in its own words.
+        fields: what it may hold, in its own words; ``status (its own)`` where the rule
+            about a field of that name does not count.
     """
 
     name: str
@@ -138,8 +139,17 @@ def _shape(shape: type) -> Shape:
         shape.__qualname__,
         shape.__module__,
         f"{way} {tie.model.__qualname__}",
-        (*held, *computed),
+        tuple(_held(name, tie) for name in (*held, *computed)),
     )
+
+
+def _held(name: str, tie: Tie) -> str:
+    """Return a field of a shape, with the rule that counts for it if it is another's
+    than the field of its name, or none."""
+    if name in tie.own:
+        return f"{name} (its own)"
+    renamed = tie.renamed.get(name, name)
+    return name if renamed == name else f"{name} (as {renamed})"
 
 
 def _tie(shape: type) -> Tie:
@@ -152,3 +162,14 @@ def _classes(modules: Iterable[ModuleType]) -> Iterator[type]:
         for value in tuple(vars(module).values()):
             if isinstance(value, type):
                 yield value
+                yield from _inside(value)
+
+
+def _inside(outer: type) -> Iterator[type]:
+    """Yield the classes that are written inside a class: ``Order.Out``."""
+    for value in tuple(vars(outer).values()):
+        if isinstance(value, type) and value.__qualname__ == (
+            f"{outer.__qualname__}.{value.__name__}"
+        ):
+            yield value
+            yield from _inside(value)
