@@ -33,8 +33,8 @@ def reads_path(policy: Policy, leaf: Leaf, root_path: str = "") -> ReadPath | No
     """
     if is_about_rows(policy):
         raise PlanError(
-            f"the policy of {leaf.path} [{leaf.place}], {policy}, is about rows: put it "
-            "on the model, in @access.rows(...); for an id in the path there is "
+            f"the policy of {leaf.path} [{leaf.place}], {policy}, is about rows: put "
+            "it on the model, in @access.rows(...); for an id in the path there is "
             'access.own("user_id")'
         )
     asked = policy.parameters()
