@@ -460,6 +460,22 @@ def test_what_extends_a_tied_model_is_looked_at_as_well():
             owner_id: str = ""
 
 
+def test_a_field_of_its_own_does_not_read_anothers(as_somebody):
+    """By an alias it would show what has a rule under a name that has none."""
+
+    @access.response_of(Order, own=("price",))
+    class Priced(BaseModel):
+        model_config = ConfigDict(from_attributes=True)
+
+        id: str
+        price: int = Field(0, validation_alias="unit_cost")
+
+    with as_somebody():
+        assert "price" not in Priced(id="1", unit_cost=5).model_dump()
+    with as_somebody("staff"):
+        assert Priced(id="1", unit_cost=5).model_dump()["price"] == 5
+
+
 def test_no_class_beside_a_tied_model_makes_its_schema():
     """It would be made without the rules, and what is closed would pass."""
 

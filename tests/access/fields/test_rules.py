@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import pytest
 from fastapi.encoders import jsonable_encoder
+from msgspec import defstruct
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from ringfence import access
@@ -168,3 +169,21 @@ def test_nothing_is_called_as_what_makes_a_mapping():
     with pytest.raises(DeclarationError, match="names of a mapping"):
         access.fields(read={"email": access.nobody})(Account)
     access.fields(write={"email": access.signed_in})(Account)
+
+
+def test_no_field_is_its_own_whose_name_has_a_rule():
+    """It would be set, or shown, past the rule."""
+
+    @access.fields(
+        read={"cost": access.role("staff")}, write={"status": access.role("staff")}
+    )
+    class Parcel:
+        cost: int
+        status: str
+
+    setting = defstruct("S", [("status", str)], forbid_unknown_fields=True)
+    with pytest.raises(DeclarationError, match="would switch off"):
+        access.request_of(Parcel, own=("status",))(setting)
+    with pytest.raises(DeclarationError, match="would switch off"):
+        access.response_of(Parcel, own=("cost",))(defstruct("S", [("cost", int)]))
+    access.response_of(Parcel, own=("status",))(defstruct("S", [("status", str)]))

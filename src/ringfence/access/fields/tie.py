@@ -67,24 +67,32 @@ class Tie:
         for name in (*self.own, *self.renamed):
             if name not in fields:
                 raise DeclarationError(f"{said}: it has no field {name}")
+        for name in sorted(self.own & self._declared().keys()):
+            raise DeclarationError(
+                f"{said}: {self.model.__name__}.{name} has a rule, which "
+                f'own=("{name}",) would switch off; call the field otherwise'
+            )
         rules: dict[str, Policy] = {}
         for name, others in fields.items():
-            if name in self.own:
-                continue
-            column = self.renamed.get(name, name)
-            _must_be_known(column, known, self.model, said)
-            names = [column, *(other for other in others if other in known)]
+            names = [other for other in others if other in known]
+            if name not in self.own:
+                column = self.renamed.get(name, name)
+                _must_be_known(column, known, self.model, said)
+                names.insert(0, column)
             policy = self._policy(names, said)
             if policy != _PUBLIC:
                 rules[name] = policy
                 _must_have_what_is_asked(policy, fields, said)
         return Gate(rules)
 
+    def _declared(self) -> Mapping[str, Policy]:
+        declared = fields_of(self.model) or Fields()
+        return declared.write if self.way is Way.REQUEST else declared.read
+
     def _policy(self, names: Iterable[str], said: str) -> Policy:
         """Return who may let a field pass that stands for these of the model."""
-        declared = fields_of(self.model) or Fields()
         sets = self.way is Way.REQUEST
-        rules = declared.write if sets else declared.read
+        rules = self._declared()
         found: list[Policy] = []
         for name in dict.fromkeys(names):
             policy = rules.get(name, Closed() if sets else _PUBLIC)
