@@ -12,7 +12,7 @@ from sqlalchemy.orm import (
     subqueryload,
 )
 from tests.access.sqlalchemy.conftest import ANN
-from tests.access.sqlalchemy.models import Document, Order, OrderLine, Report
+from tests.access.sqlalchemy.models import Base, Document, Order, OrderLine, Report
 
 from ringfence import access
 from ringfence.access.ownership.acting import acting_as
@@ -93,6 +93,16 @@ def test_filter_that_is_not_applied_stops_the_start(monkeypatch):
     with pytest.raises(DeclarationError, match="is not filtered"):
         Database(create_engine("sqlite://"), Base)
     assert criteria.Filter is self_test.Filter
+
+
+def test_objects_that_are_written_otherwise_stop_the_start(monkeypatch):
+    """So must one whose UPDATE by key would not be known for what it is."""
+    engine = create_engine("sqlite://")
+    monkeypatch.setattr(self_test, "_WRITES_WITH", "another_option")
+    with pytest.raises(DeclarationError, match="does not pass another_option"):
+        Database(engine, Base)
+    monkeypatch.undo()
+    Database(engine, Base)
 
 
 def test_integer_and_uuid_owners():

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import delete, exists, literal_column, select, update
+from sqlalchemy import Update, delete, exists, literal_column, select, update
 from sqlalchemy.engine import Dialect
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.orm import Mapper, Session, aliased
+from sqlalchemy.orm import Mapper, Session, aliased, persistence
 
 from ringfence.access.sqlalchemy.criteria import Criterion, Filter
 from ringfence.errors import DeclarationError
@@ -21,7 +21,16 @@ _PASSED_BY = {
     "_execute_internal": (Session.execute, Session.scalar, Session.scalars),
     "_get_impl": (Session.get,),
     "get": (Session.get_one,),
+    "_flush": (Session.flush,),
+    "_execute_clauseelement": (Update._execute_on_connection,),  # noqa: SLF001 - there is no public way
 }
+# Which writes objects by their key, as ``writing`` knows it.
+_WRITES = (
+    "_emit_update_statements",
+    "_emit_post_update_statements",
+    "_emit_delete_statements",
+)
+_WRITES_WITH = "compiled_cache"
 
 
 def test_filter(mapper: Mapper[Any], dialect: Dialect) -> None:
@@ -34,7 +43,11 @@ def test_filter(mapper: Mapper[Any], dialect: Dialect) -> None:
     for name, methods in _PASSED_BY.items():
         for method in methods:
             if name not in method.__code__.co_names:
-                _stop(f"Session.{method.__name__} does not pass {name}")
+                _stop(f"{method.__qualname__} does not pass {name}")
+    for write in _WRITES:
+        code = getattr(getattr(persistence, write, None), "__code__", None)
+        if code is None or _WRITES_WITH not in code.co_consts:
+            _stop(f"{write} does not pass {_WRITES_WITH}")
     option = Filter([Criterion(mapper, lambda: literal_column(_MARK) == 1)])
     model, key = mapper.class_, mapper.primary_key[0]
     other = aliased(model)
