@@ -12,9 +12,9 @@ from ringfence import Guard, Settings, access, current
 from ringfence.access.ownership.refusals import NOT_FOUND, UNFILTERED, refuse
 from ringfence.access.roles import expand
 from ringfence.errors import (
-    DeclarationError,
     OutsideRequestError,
     OwnershipRefusedError,
+    PlanError,
 )
 
 
@@ -143,7 +143,7 @@ def test_a_database_that_was_not_given_is_missed(settings):
 def test_a_route_that_asks_about_rows_does_not_start(settings):
     route = Route("/", nothing)
     marked = access.routes([route], access.owner("owner_id"))
-    with pytest.raises(DeclarationError, match="put it on the model"):
+    with pytest.raises(PlanError, match="put it on the model"):
         Guard(Starlette(routes=marked), settings)
 
 

@@ -25,7 +25,9 @@ def declared(path, policy=PUBLIC, **options):
 
 def check(app, hierarchy=None):
     check_precedence(
-        open_adapter(app), lambda leaf: leaf.policy or PUBLIC, expand(hierarchy or {})
+        open_adapter(app),
+        lambda leaf: PUBLIC if leaf.policy is None else leaf.policy,
+        expand(hierarchy or {}),
     )
 
 
