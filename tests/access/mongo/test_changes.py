@@ -241,18 +241,21 @@ def test_upserts_insert_ones_own(change, written):
 
 
 @pytest.mark.parametrize(
-    ("change", "written"),
+    ("change", "asked", "written"),
     [
-        ({"$set": {"n": 1}}, {"a": "alice", "b": "alice"}),
-        ({"$set": {"a": "alice"}}, {}),
-        ({"$set": {"b": "bob"}}, None),
+        ({"$set": {"n": 1}}, {}, {"a": "alice", "b": "alice"}),
+        ({"$set": {"n": 1}}, {"a": "alice"}, {"a": "alice"}),
+        ({"$set": {"n": 1}}, {"a": "bob"}, {"a": "alice", "b": "alice"}),
+        ({"$set": {"a": "alice"}}, {}, {}),
+        ({"$set": {"a": "alice"}}, {"a": "alice"}, {}),
+        ({"$set": {"b": "bob"}}, {}, None),
     ],
 )
-def test_upserts_have_several_owners(change, written):
+def test_upserts_have_several_owners(change, asked, written):
     """All where none is said; what is said to be another's is refused."""
     declared = access.owner("a") | access.owner("b")
     rule = rule_of("orders", access.rows(access.tenant("t"), write=declared))
-    found = changes.born(change, rule.write, rule, mine)
+    found = changes.born(change, rule.write, rule, mine, asked)
     added = {"$setOnInsert": written} if written else {}
     assert found == (None if written is None else {**change, **added})
 

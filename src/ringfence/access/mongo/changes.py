@@ -82,7 +82,11 @@ def kept(change: object, condition: Condition, mine: Mine) -> Condition:
 
 
 def born(
-    change: Mapping[str, Any], condition: Condition, rule: TableRule, mine: Mine
+    change: Mapping[str, Any],
+    condition: Condition,
+    rule: TableRule,
+    mine: Mine,
+    asked: object = None,
 ) -> Mapping[str, Any] | None:
     """Return a change, as it may insert a document where none is found (upsert), with
     the owner in it; ``None`` where the document could be somebody else's.
@@ -92,19 +96,29 @@ def born(
         condition: what a written document must be like, reduced to who asks.
         rule: of the collection.
         mine: returns the id and the tenant of whoever asks.
+        asked: the filter of the caller's, whose values a new document takes on.
     """
     effects = _effects(change)
     if effects is None:
         return None
     mended = dict(change)
+    owners = _owners(rule.write)
 
     def is_said(atom: Atom) -> bool:
         return any(_overlap(effect.path, path_of(atom)) for effect in effects)
 
-    for atom in _unsaid(_owners(rule.write), is_said, mine):
+    def say(atom: Is) -> None:
         path, value = path_of(atom), mine(atom.subject)
         mended[_ONLY_BORN] = {**mended.get(_ONLY_BORN, {}), atom.column: value}
         effects.append(_Effect(path, exact=True, operator="$set", value=value))
+
+    values = asked if isinstance(asked, Mapping) else {}
+    for atom in owners:
+        own = mine(atom.subject)
+        if own and values.get(atom.column) == own and not is_said(atom):
+            say(atom)
+    for atom in _unsaid(owners, is_said, mine):
+        say(atom)
 
     def is_given(atom: Atom) -> bool:
         return any(

@@ -142,7 +142,7 @@ class Holder:
             if kept == NEVER:
                 self._refuse_change(update)
             if upsert and self._leave != ALWAYS:
-                said["update"] = self._born(update)
+                said["update"] = self._born(update, said["filter"])
         said["filter"] = self._reach.writable(
             self._name, said["filter"], kept, born=upsert
         )
@@ -231,11 +231,13 @@ class Holder:
                         named_once(self._name, value)
                     pending = [found for each in pending for found in below(each, step)]
 
-    def _born(self, update: object) -> Mapping[str, Any]:
+    def _born(self, update: object, asked: object) -> Mapping[str, Any]:
         """Return a change that inserts, if at all, a document of the caller's."""
         owned = None
         if isinstance(update, Mapping):
-            owned = changes.born(update, self._leave, self._rule, self._reach.mine)
+            owned = changes.born(
+                update, self._leave, self._rule, self._reach.mine, asked
+            )
         if owned is None:
             refuse(
                 NOT_FOUND,
