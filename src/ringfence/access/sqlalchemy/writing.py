@@ -184,7 +184,7 @@ class _Write:
     def _is_explained(self, connection: Connection, missed: int) -> bool:
         """Return whether rows are the principal's all the same: another of their own
         transactions has changed a version, or a mapper says that rows may be gone."""
-        if len(self.statement._where_criteria) > 1:  # noqa: SLF001 - a bulk form with a filter of the application's
+        if len(self._criteria) > 1:  # a bulk form with a filter of the application's
             return True
         mine = self._expression(self.condition)
         if self.statement.is_update:
@@ -202,7 +202,7 @@ class _Write:
 
     def _is_all_written(self, connection: Connection) -> bool:
         """Look for the rows, where the driver does not tell how many were written."""
-        if len(self.statement._where_criteria) > 1:  # noqa: SLF001 - as above
+        if len(self._criteria) > 1:
             return True
         if self.statement.is_delete:
             return self._count(connection) == 0
@@ -224,11 +224,16 @@ class _Write:
         columns = [column for column, _ in pairs]
         return count(connection, self.table, columns, keys, condition)
 
+    @property
+    def _criteria(self) -> tuple[Any, ...]:
+        found: tuple[Any, ...] = self.statement._where_criteria  # noqa: SLF001 - ``whereclause`` makes one of several
+        return found
+
     def _compared(self) -> list[tuple[Any, str]]:
         """Return the columns that the statement is by, each with its parameter."""
         return [
             (element.left, element.right.key)
-            for criterion in self.statement._where_criteria  # noqa: SLF001 - there is no public way
+            for criterion in self._criteria
             for element in visitors.iterate(criterion)
             if isinstance(element, BinaryExpression)
             and isinstance(element.right, BindParameter)
