@@ -130,6 +130,33 @@ def test_a_zero_byte_is_refused():
     assert CHECKS["sqlite"].verdict("SELECT 1\0 FROM orders", VIEW).objection
 
 
+@pytest.mark.parametrize("dialect", ["sqlite", "postgres", "mysql"])
+def test_a_carriage_return_ends_no_comment(dialect):
+    """PostgreSQL goes on behind it: an input of `' -- <CR> OR true --` would have the
+    owner's comparison be one of two."""
+    mine = "SELECT * FROM orders WHERE owner_id = %s AND note = ''"
+    text = mine.replace("%s", "?") if dialect == "sqlite" else mine
+    check = CHECKS[dialect]
+    assert "carriage" in check.verdict(f"{text} -- \r OR 1 = 1 -- '", VIEW).objection
+    assert check.verdict(f"{text} -- all of it\r\nORDER BY id", VIEW).objection == ""
+
+
+@pytest.mark.parametrize(
+    ("dialect", "text"),
+    [
+        ("sqlite", "CREATE TABLE main.orders (id int)"),
+        ("sqlite", "CREATE TABLE IF NOT EXISTS orders (id int)"),
+        ("postgres", "CREATE TABLE IF NOT EXISTS public.orders (id int)"),
+        ("postgres", "CREATE TABLE shop.parcels (id int)"),
+        ("postgres", "CREATE TABLE me.notes (id int)"),
+        ("postgres", 'CREATE TABLE notes ("table" int, "create" int)'),
+    ],
+)
+def test_tables_are_made(dialect, text):
+    """Those with a rule where they belong, and others anywhere."""
+    assert CHECKS[dialect].verdict(text, VIEW).objection == ""
+
+
 def test_an_unknown_dialect():
     with pytest.raises(ValueError, match="oracle"):
         StatementCheck(RULES, "oracle")

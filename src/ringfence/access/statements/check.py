@@ -141,6 +141,7 @@ class StatementCheck:
             check_functions(lexed.tokens)
             tokens = _explained(lexed.tokens)
             if passes(tokens, self._dialect):
+                self._check_created(tokens)
                 return _Read()
             return self._understood(Lexed(tokens, lexed.keys, lexed.strings))
         except ObjectionError as objection:
@@ -151,6 +152,21 @@ class StatementCheck:
                 objection=f"The statement cannot be read ({said}): write it more "
                 f"plainly, {WAY_ROUND}."
             )
+
+    def _check_created(self, tokens: Sequence[Token]) -> None:
+        """Refuse to make a table that hides one with a rule: ``temp.orders``, with
+        whatever rows, would be looked into from then on."""
+        words = [token.text.upper() for token in tokens]
+        if words[:2] != ["CREATE", "TABLE"]:
+            return
+        skipped = 5 if words[2:5] == ["IF", "NOT", "EXISTS"] else 2
+        if words[skipped + 1 : skipped + 2] != ["."]:
+            return
+        named = exp.Table(
+            this=_identifier(tokens[skipped + 2]), db=_identifier(tokens[skipped])
+        )
+        if self._catalogue.is_bare(self._catalogue.folded(named.this)):
+            self._catalogue.find(named)
 
     def _understood(self, lexed: Lexed) -> _Read:
         _check_words(lexed.tokens, self._dialect)
@@ -229,6 +245,10 @@ class StatementCheck:
                 f"{WAY_ROUND}."
             )
         return merged((after, before))
+
+
+def _identifier(token: Token) -> exp.Identifier:
+    return exp.Identifier(this=token.value or token.text, quoted=token.kind == "quoted")
 
 
 def _explained(tokens: list[Token]) -> list[Token]:

@@ -172,6 +172,9 @@ class _Reader:
             if kind == "unicode":
                 # U&"\006frders" is a name, too.
                 raise ObjectionError("Text with U& cannot be read: write it plainly.")
+            if kind == "mark" and text.startswith("/*", found.start()):
+                # SQLite takes all that follows for a comment, sqlglot for a product.
+                raise ObjectionError("A comment does not end.")
             if kind == "run":
                 token, at = self._run(found)
             else:
@@ -196,6 +199,9 @@ class _Reader:
         body = found[0]
         if kind == "line" and self._dialect == "mysql" and body[2:3].strip():
             raise ObjectionError("MySQL needs a space after -- to see a comment.")
+        if kind == "line" and "\r" in body.rstrip("\r"):
+            # It ends a comment in PostgreSQL, and in no other engine.
+            raise ObjectionError("A carriage return stands in a comment: leave it out.")
         self._note_format(body)
         return found.end()
 
@@ -246,6 +252,8 @@ class _Reader:
                 f"What {text} means depends on MySQL's settings: write OR, AND, NOT or "
                 "concat()."
             )
+        if self._dialect == "sqlite" and text == "@":
+            raise ObjectionError("Parameters are written ? or :name, and not @name.")
         return Token("mark", text)
 
     def _run(self, found: re.Match[str]) -> tuple[Token, int]:

@@ -36,6 +36,15 @@ _SAME = frozenset(
         exp.DataType.Type.BOOLEAN,
     }
 )
+# Of a column, these make several values the same: '07' and '7', 1 and 2.
+_MERGING = frozenset(
+    {
+        exp.DataType.Type.INT,
+        exp.DataType.Type.BIGINT,
+        exp.DataType.Type.SMALLINT,
+        exp.DataType.Type.BOOLEAN,
+    }
+)
 # SQLite makes 12 of '12abc', where PostgreSQL refuses.
 _SAME_IN_SQLITE = frozenset({exp.DataType.Type.VARCHAR, exp.DataType.Type.TEXT})
 
@@ -94,7 +103,10 @@ def unwrapped(node: exp.Expr, dialect: str) -> exp.Expr:
             break
         if to.expressions or set(others) - {"this", "to"}:
             break
-        node = node.this.unnest()
+        inner = node.this.unnest()
+        if to.this in _MERGING and not isinstance(inner, exp.Placeholder):
+            break
+        node = inner
     return node
 
 
