@@ -25,7 +25,7 @@ from ringfence.access.ownership.conditions import (
 from ringfence.access.ownership.views import View
 from ringfence.access.statements.admitted import check_functions, passes
 from ringfence.access.statements.catalogue import Catalogue
-from ringfence.access.statements.lexer import Lexed, Token, lex
+from ringfence.access.statements.lexer import STRING, Lexed, Token, lex
 from ringfence.access.statements.objection import WAY_ROUND, ObjectionError
 from ringfence.access.statements.proof import Demands, Material, Prover, merged
 from ringfence.access.statements.scopes import Change, Reader, Touch
@@ -189,6 +189,9 @@ class StatementCheck:
             name = node.this.lower()
             if name in names:
                 names[name] -= 1
+            if STRING.fullmatch(name) and names.get(name, -1) < 0:
+                # `owner_id AS 'x', note AS 's0'`: the first is s0 to the parser.
+                raise ObjectionError("A name is written as a string: leave quotes out.")
         for name, left in names.items():
             if left > 0 and self._catalogue.is_bare(name):
                 raise ObjectionError(

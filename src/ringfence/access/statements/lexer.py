@@ -18,6 +18,8 @@ from ringfence.access.statements.objection import ObjectionError
 from ringfence.access.statements.verdicts import Key
 
 MOST_CHARACTERS = 4_000_000  # of one statement: some 10 000 rows of one INSERT
+STRING = re.compile("s[0-9]+")
+"""What sqlglot is given instead of the text of a string."""
 _LEAST_LIST = 2  # values in a list that is folded
 
 _SHARED = r"""

@@ -694,7 +694,10 @@ class Reader:
             if not isinstance(item, exp.EQ):
                 raise ObjectionError(f"SET cannot be read: {_excerpt(item)}.")
             for column, value in _pairs(item):
-                rows[self._catalogue.folded(column.this)] = [value]
+                name = self._catalogue.folded(column.this)
+                if name in rows:
+                    raise ObjectionError(f"SET names {name} twice.")
+                rows[name] = [value]
         if target.columns is not None and not target.columns.issuperset(rows):
             raise ObjectionError(f"SET names a column that {target.name} has not.")
         return rows
@@ -712,6 +715,9 @@ class Reader:
         table, columns = node.this, []
         if isinstance(table, exp.Schema):
             columns = [self._catalogue.folded(one) for one in table.expressions]
+            if "" in columns or len(set(columns)) < len(columns):
+                # Of one that is named twice, SQLite takes the first value.
+                raise ObjectionError("INSERT names a column twice, or as a string.")
             table = table.this
         target = self._target(table, scope)
         added = self._added(node, columns, scope, names)
