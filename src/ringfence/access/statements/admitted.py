@@ -31,6 +31,7 @@ _RUNNING = re.compile(
     r"|switch|replication|largeobject|prepared|cursor)"
     r"|ts_stat$|ts_rewrite$|set_config$|crosstab|connectby|load_extension$|load_file$"
     r"|readfile$|writefile$|edit$|eval$|fts[0-9]_tokenizer$|sys_(eval|exec|get|set)"
+    r"|xpath_table$|schedule$|schedule_in_database$|pg_background_"
     r"|get_raw_page|heap_page|bt_page|txid_status$|xmltable$|sqlite_dbpage|zipfile"
 )
 # Tables of SQLite can be called, too: `orders_fts('word')`.
