@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import sys
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from importlib.metadata import version
@@ -224,6 +225,30 @@ class Guard:
         if not purpose:
             raise ValueError("keys need a purpose, as in keys_for('orders')")
         return self._rooms.keyring.derive_all(f"application.{purpose}")
+
+    @contextmanager
+    def job(self) -> Iterator[None]:
+        """Open what code outside requests needs, in a process that serves none: a cron
+        job, the worker of a queue, a script. Inside, ``unscoped`` is written into the
+        ledger, and PostgreSQL is told with a signature for whom a transaction works::
+
+            with guard.job(), access.acting_as(Principal("ann")):
+                ...
+
+        Where the guard has started nothing is left to open.
+
+        Raises:
+            SettingsError: the keys or the ledger cannot be used.
+
+        Source: ASVS 5.0 V16.3.3; CWE-778.
+
+        Not covered: sessions, limits and accounts, which open with the application.
+        """
+        if self._started:
+            yield
+            return
+        with self._rooms.job():
+            yield
 
     @property
     def plan(self) -> tuple[RoutePlan, ...]:

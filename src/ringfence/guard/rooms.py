@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from ringfence import access
 from ringfence.audit.events import Stopped
@@ -99,6 +100,20 @@ class Rooms:
         except BaseException:  # cancelled or failed: what is open is closed
             await self.close()
             raise
+
+    @contextmanager
+    def job(self) -> Iterator[None]:
+        """Open keys and ledger alone, for code outside requests.
+
+        Raises:
+            SettingsError: one of them cannot be used.
+        """
+        self.keyring.open()
+        self.audit.start()
+        try:
+            yield
+        finally:
+            self.audit.close()
 
     async def close(self) -> None:
         """Close in reverse what ``open`` opened."""
