@@ -150,7 +150,9 @@ def litestar_app(models, to_seen, to_sent):
             get("/page")(page),
         ]
         guards = [access.guard(access.signed_in)] if tied else []
-        return Litestar(handlers, guards=guards, openapi_config=None)
+        return Litestar(
+            handlers, guards=guards, openapi_config=None, logging_config=None
+        )
 
     return build
 

@@ -87,6 +87,7 @@ def test_reflected_as_an_address(target, alice):
         assert alice.page.query_selector("#back") is None
     else:
         alice.page.click("#back")
+        alice.page.wait_for_function("window.ran")
         assert "session_id=" in alice.page.evaluate("window.ran")
 
 

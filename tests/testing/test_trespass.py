@@ -417,7 +417,12 @@ def litestar_app(*, careless, silent=False):
 
     guards = [access.guard(access.signed_in)]
     described = None if silent else OpenAPIConfig("notes", "1")
-    return Litestar([write, read, change], guards=guards, openapi_config=described)
+    return Litestar(
+        [write, read, change],
+        guards=guards,
+        openapi_config=described,
+        logging_config=None,
+    )
 
 
 @pytest.mark.parametrize(
