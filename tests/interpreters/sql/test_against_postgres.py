@@ -150,6 +150,11 @@ TRICKS = [
     (1, "x'", "' OR name='"),
     (2, "x\\", "'"),
     (6, "x'", "'"),
+    # Literals with a line break between them are one, and what stood there is in it.
+    (1, "\"'\n", "\n'\""),
+    (2, "\"'\n", "\n'\""),
+    (6, "\"'\n", "\n'\""),
+    (7, "\"'\n", "\n'\""),
     (7, "x'", "'"),
     # A column that is compared with itself.
     (12, "id", "age"),

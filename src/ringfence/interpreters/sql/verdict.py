@@ -428,11 +428,19 @@ class _Reading:
             return ""
         if not self._text[start:end].strip(_ESCAPING):  # nothing but quotes
             inner = self._text[opening:closing]
-            if inner and not inner.strip(_ESCAPING + _SPACE):
+            is_empty = not inner.strip(_ESCAPING + _SPACE)
+            if inner and is_empty and not self._is_continued(token):
                 return ""  # ... escaped, and there is nothing else in the literal
             if self._is_own(start, end, both_sides=False):
                 return ""
         return "" if self._is_own(start, end) else "input touches a quote" + _BIND
+
+    def _is_continued(self, token: Token) -> bool:
+        """Return whether a literal stands beside another, with which engines read it as
+        one: what stood between two inputs, a condition say, would be in the middle."""
+        first, last = self.tokens.touched(token.start, token.end)
+        beside = self.tokens.all[max(first - 1, 0) : last + 1]
+        return sum(one.kind == "string" for one in beside) > 1
 
     def _in_quoted(self, token: Token, start: int, end: int) -> str:
         opening, closing = _inside(self._text, token)
