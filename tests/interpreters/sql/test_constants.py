@@ -47,6 +47,30 @@ def test_modules_that_come_later_are_known(loaded):
     assert known.is_running(module.A().b(), None)
 
 
+def test_modules_that_take_the_place_of_others_are_known(loaded):
+    """As many are loaded as before."""
+    loaded("one_that_goes", "")
+    known = Constants()
+    known.scan()
+    del sys.modules["one_that_goes"]
+    module = loaded("one_that_comes", "def f(): return 'SELECT 76'")
+    assert known.is_running(module.f(), None)
+
+
+def test_a_module_that_has_gone_is_not_looked_for_each_time(loaded, monkeypatch):
+    """A look at all modules takes milliseconds."""
+    loaded("one_that_goes", "")
+    known = Constants()
+    known.scan()
+    del sys.modules["one_that_goes"]
+    known.scan()
+    asked = []
+    monkeypatch.setattr(Constants, "_is_application", lambda *them: asked.append(them))
+    monkeypatch.setattr(known, "_modules", set())
+    known.scan()
+    assert not asked
+
+
 def test_what_is_put_together_is_not_known():
     table = "x".upper()
     assert not KNOWN.is_running(f"SELECT y FROM {table}", inspect.currentframe())

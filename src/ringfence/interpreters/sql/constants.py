@@ -60,6 +60,7 @@ class Constants:
     _derived: set[str] = field(default_factory=set)
     _code: dict[int, CodeType] = field(default_factory=dict)
     _modules: set[str] = field(default_factory=set)
+    _loaded: tuple[int, str] = (0, "")
     _adopted: set[str] = field(default_factory=set)
     _roots: set[str] = field(default_factory=lambda: {_OURS})
 
@@ -115,8 +116,11 @@ class Constants:
 
     def scan(self) -> None:
         """Take in the application's modules that have been loaded since."""
-        if len(sys.modules) == len(self._modules):
+        # What is loaded stands last; others may have been taken out meanwhile.
+        loaded = len(sys.modules), next(reversed(sys.modules), "")
+        if loaded == self._loaded:
             return
+        self._loaded = loaded
         for name, module in tuple(sys.modules.items()):
             if name in self._modules:
                 continue
@@ -139,6 +143,7 @@ class Constants:
     def _adopt(self, root: str) -> None:
         if root not in self._roots:
             self._roots.add(root)
+            self._loaded = (0, "")
             self._modules = {
                 name for name in self._modules if name.partition(".")[0] != root
             }
