@@ -196,7 +196,8 @@ def test_an_honest_token_is_taken(off, on):
         token = side.token()
         assert side.status("/me", token) == 200
         assert not side.opens(token)
-        assert side.status("/me", token[:-2] + "AA") in {401, 403}
+        content, _, signature = token.rpartition(".")
+        assert side.status("/me", f"{content}.{signature[::-1]}") in {401, 403}
 
 
 @pytest.mark.parametrize("name", ["none", "None", "NONE"])
