@@ -8,7 +8,7 @@ from tests.access.sqlalchemy.models import Base
 from ringfence.access.ownership.acting import acting_as
 from ringfence.access.ownership.escape import unscoped
 from ringfence.access.sqlalchemy import Database
-from ringfence.errors import OwnershipRefusedError
+from ringfence.errors import DeclarationError, OwnershipRefusedError
 
 EVERYBODYS = "SELECT secret FROM orders"
 REFUSED = pytest.raises(OwnershipRefusedError)
@@ -66,15 +66,11 @@ def test_a_pool_that_was_made_anew_hands_out_nothing(tmp_path):
         engine.dispose()
 
 
-def test_two_databases_on_one_engine(tmp_path):
-    """Each judges; what both let through is carried out once."""
-    engine = create_engine(f"sqlite:///{tmp_path}/shop.db")
-    for _ in range(2):
-        Database(engine, Base)
-    with unscoped("make tables"):
-        Base.metadata.create_all(engine)
-    with acting_as(ANN), engine.connect() as connection:
-        assert connection.scalar(text("SELECT 5")) == 5
-        with REFUSED:
-            connection.execute(text(EVERYBODYS))
+def test_a_second_database_on_one_engine_is_refused():
+    """Each would refuse the tables of the other, one request after the other."""
+    engine = create_engine("sqlite://")
+    Database(engine, Base)
+    for again in (engine, engine.execution_options(isolation_level="SERIALIZABLE")):
+        with pytest.raises(DeclarationError, match="has a Database already"):
+            Database(again, Base)
     engine.dispose()

@@ -18,7 +18,7 @@ from ringfence.access.roles import expand
 from ringfence.access.row_security.second_wall import SecondWall
 from ringfence.access.sqlalchemy.enforcement import Enforcement, forget
 from ringfence.access.sqlalchemy.flush import listen
-from ringfence.access.sqlalchemy.raw import keep_closed
+from ringfence.access.sqlalchemy.raw import keep_closed, refuse_taken
 from ringfence.access.sqlalchemy.self_test import test_filter
 from ringfence.access.sqlalchemy.session import OwnedSession
 from ringfence.access.sqlalchemy.unstorable import is_about_a_value
@@ -55,8 +55,8 @@ class Database:
 
     Raises:
         TypeError: no engine, or no declarative base.
-        DeclarationError: what is declared cannot be enforced; or SQLAlchemy does
-            otherwise than the filter needs.
+        DeclarationError: what is declared cannot be enforced; the engine has a
+            database already; or SQLAlchemy does otherwise than the filter needs.
 
     Source: ASVS 5.0 V8.2.2, V8.4.1; OWASP API1:2023; CWE-639, CWE-862.
 
@@ -81,6 +81,8 @@ class Database:
                 "Database takes an engine, as create_async_engine(...) makes one; not "
                 f"{type(engine).__name__}. Sessions come from database.session()"
             )
+        sync = engine.sync_engine if isinstance(engine, AsyncEngine) else engine
+        refuse_taken(sync)
         found = models if isinstance(models, registry) else _registry_of(models)
         self._engine = engine
         unmapped = {
@@ -100,7 +102,6 @@ class Database:
         )
         """Row-level security, where it is switched on."""
         self.bind(expand(_ROLES), forget)
-        sync = engine.sync_engine if isinstance(engine, AsyncEngine) else engine
         for mapper in self._enforcement.mappers:
             listen(mapper)
         # One that stands alone: no UPDATE reaches over two tables of one class.

@@ -14,6 +14,7 @@ from ringfence.access.ownership.acting import acting
 from ringfence.access.ownership.escape import Unscoped
 from ringfence.access.ownership.refusals import UNFILTERED, refuse
 from ringfence.access.sqlalchemy.writing import WritingConnection
+from ringfence.errors import DeclarationError
 
 # By identity: the hash of code goes over all of it.
 _OPENS = frozenset(
@@ -55,6 +56,21 @@ class OwnedOptionEngine(OptionEngine):
 OwnedOptionEngine._option_cls = OwnedOptionEngine  # noqa: SLF001 - there is no public way
 
 
+def refuse_taken(engine: Engine) -> None:
+    """Refuse an engine on which another database judges statements already.
+
+    Raises:
+        DeclarationError: each would refuse the tables of which only the other knows.
+    """
+    if isinstance(engine.pool, OwnedPool):
+        message = (
+            "this engine has a Database already, and each would refuse the other's "
+            "tables; give one Database all of the models (bases that share a registry: "
+            "class Base(DeclarativeBase): registry = shared), or each an engine"
+        )
+        raise DeclarationError(message)
+
+
 def keep_closed(engine: Engine) -> None:
     """Have an engine hand out no connection of the driver's.
 
@@ -68,8 +84,7 @@ def keep_closed(engine: Engine) -> None:
     engine._option_cls = OwnedOptionEngine  # noqa: SLF001 - nor for this
     # A class rather than a listener: what is recreated after ``dispose`` is of it too.
     pool = engine.pool
-    if not isinstance(pool, OwnedPool):
-        pool.__class__ = type("OwnedPool", (OwnedPool, type(pool)), {})
+    pool.__class__ = type("OwnedPool", (OwnedPool, type(pool)), {})
 
 
 class OwnedPool(Pool):

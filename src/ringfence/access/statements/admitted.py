@@ -17,6 +17,23 @@ def _names(said: str) -> frozenset[str]:
 _SQLITE_CATALOGS = _names(
     "sqlite_master sqlite_schema sqlite_temp_master sqlite_temp_schema sqlite_sequence"
 )
+# Of PostgreSQL 14 to 18, which looks there before it looks anywhere else. Whatever else
+# is called pg_something is a table of the application's.
+_POSTGRES_CATALOGS = _names(
+    "pg_aggregate pg_am pg_amop pg_amproc pg_attrdef pg_attribute pg_auth_members "
+    "pg_available_extension_versions pg_available_extensions pg_cast pg_class "
+    "pg_collation pg_constraint pg_conversion pg_database pg_db_role_setting "
+    "pg_default_acl pg_depend pg_description pg_enum pg_event_trigger pg_extension "
+    "pg_foreign_data_wrapper pg_foreign_server pg_foreign_table pg_group pg_index "
+    "pg_indexes pg_inherits pg_init_privs pg_language pg_locks pg_matviews "
+    "pg_namespace pg_opclass pg_operator pg_opfamily pg_parameter_acl "
+    "pg_partitioned_table pg_policies pg_policy pg_proc pg_publication "
+    "pg_publication_namespace pg_publication_rel pg_publication_tables pg_range "
+    "pg_rewrite pg_roles pg_rules pg_seclabel pg_seclabels pg_sequence pg_sequences "
+    "pg_settings pg_shdepend pg_shdescription pg_shseclabel pg_tables pg_tablespace "
+    "pg_timezone_abbrevs pg_timezone_names pg_transform pg_trigger pg_ts_config "
+    "pg_ts_config_map pg_ts_dict pg_ts_parser pg_ts_template pg_type pg_user pg_views"
+)
 # They show values of columns, statements of others, passwords, files.
 _TELLING = re.compile(
     r"pg_(stat|authid|shadow|user_mapping|largeobject|hba|ident|file|prepared|cursor"
@@ -81,7 +98,7 @@ def is_catalog(dialect: str, schema: str, name: str) -> bool:
             return name in _SQLITE_CATALOGS
         case "postgres":
             return schema in ("pg_catalog", "information_schema") or (
-                not schema and name.startswith("pg_")
+                not schema and name in _POSTGRES_CATALOGS
             )
         case _:
             return schema == "information_schema"
