@@ -36,14 +36,15 @@ def as_row(declared, given):
     database = Database(engine, models=Base)
     database.bind({}, lambda event: None)
     row = Row(id=1, **given)
-    with access.acting_as(ALICE), database.session() as session:
-        session.add(row)
-        try:
+    try:
+        with access.acting_as(ALICE), database.session() as session:
+            session.add(row)
             session.flush()
-        except OwnershipRefusedError:
-            return None
-        found = {name: getattr(row, name) for name in COLUMNS}
-    engine.dispose()
+            found = {name: getattr(row, name) for name in COLUMNS}
+    except OwnershipRefusedError:
+        return None
+    finally:
+        engine.dispose()
     return {name: value for name, value in found.items() if value is not None}
 
 
