@@ -6,7 +6,8 @@ import sys
 from collections.abc import Awaitable, Mapping, Sequence
 from typing import cast
 
-from ringfence.access.ownership.data import ParticularData
+from ringfence.access.ownership.data import FleetingData, ParticularData
+from ringfence.access.ownership.refusals import NOT_FOUND
 from ringfence.denial import Denial
 from ringfence.errors import InjectionRefusedError
 from ringfence.exchange import Exchange, Message, Ready, Send
@@ -63,7 +64,7 @@ class Outbound:
     _held: Message | None = None  # its start, until its first piece has been looked at
     _cut = False  # half of it is out, and the rest must not follow
     _replaced = False
-    _input_refused = False
+    _explained = False
     _remembered = 0  # bytes of what it has read
     _gone = False  # the application has been told that the client has hung up
     _whole = False  # it had read all of the body by then
@@ -252,7 +253,7 @@ class Outbound:
             return True
         if not must_rewrite(status) or self._plan.is_own:
             return False
-        if not await self._blame_input(sys.exception()):
+        if not await self._explain(sys.exception()):
             self._rewriter = Rewriter(message)
             await self._rewrite(self._rewriter, message)
         return True
@@ -260,6 +261,11 @@ class Outbound:
     async def _rewrite(self, rewriter: Rewriter, message: Message) -> None:
         if rewriter.take(message):
             await self._respond(rewriter.denial, rewriter.errors)
+
+    async def _explain(self, error: BaseException | None) -> bool:
+        """Answer for a failure that is not the application's own; return whether it is
+        none."""
+        return await self._blame_input(error) or await self._miss_row(error)
 
     async def _blame_input(self, error: BaseException | None) -> bool:
         """Answer 422 if the application fails at telling what is wrong with the input;
@@ -274,7 +280,7 @@ class Outbound:
             self._log_failure(error)  # where the value was the application's own
         if faults is None or self._exchange.kind != "http":
             return False
-        self._input_refused = True
+        self._explained = True
         await self._respond(INVALID_INPUT, faults)
         return True
 
@@ -282,6 +288,26 @@ class Outbound:
         """Return whether a value of the request fits no column of the database."""
         return any(
             isinstance(each, ParticularData) and each.refuses_value(error)
+            for each in self._exchange.data or ()
+        )
+
+    async def _miss_row(self, error: BaseException | None) -> bool:
+        """Answer 404 if a row that was loaded is gone, or somebody else's, by now;
+        return whether it is."""
+        if (
+            self._exchange.kind != "http"
+            or not isinstance(error, Exception)
+            or not self._has_lost_row(error)
+        ):
+            return False
+        self._log_failure(error)  # where the application has removed it itself
+        self._explained = True
+        await self._refuse(NOT_FOUND)
+        return True
+
+    def _has_lost_row(self, error: Exception) -> bool:
+        return any(
+            isinstance(each, FleetingData) and each.has_lost(error)
             for each in self._exchange.data or ()
         )
 
@@ -362,7 +388,7 @@ class Outbound:
         denial = self._objection()
         if denial is not None:
             await self._refuse(denial)
-        elif not await self._blame_input(error):
+        elif not await self._explain(error):
             self._log_failure(error)
             await self._respond(APPLICATION_ERROR, failure=error)
 
@@ -394,4 +420,4 @@ class Outbound:
 
     def _is_refused(self) -> bool:
         """Return whether what was raised is only how a refusal ended."""
-        return self._input_refused or (self._replaced and self._objection() is not None)
+        return self._explained or (self._replaced and self._objection() is not None)

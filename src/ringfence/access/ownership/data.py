@@ -59,3 +59,12 @@ class ParticularData(Protocol):
 
     def refuses_value(self, error: BaseException | None) -> bool:
         """Return whether an error says no more than that. No I/O."""
+
+
+@runtime_checkable
+class FleetingData(Protocol):
+    """A database whose rows can be gone when they are looked at again."""
+
+    def has_lost(self, error: BaseException | None) -> bool:
+        """Return whether an error says that a row was there, and no longer is. No
+        I/O."""

@@ -18,6 +18,7 @@ from ringfence.access.roles import expand
 from ringfence.access.row_security.second_wall import SecondWall
 from ringfence.access.sqlalchemy.enforcement import Enforcement, forget
 from ringfence.access.sqlalchemy.flush import listen
+from ringfence.access.sqlalchemy.lost import is_about_a_lost_row
 from ringfence.access.sqlalchemy.raw import keep_closed, refuse_taken
 from ringfence.access.sqlalchemy.self_test import test_filter
 from ringfence.access.sqlalchemy.session import OwnedSession
@@ -139,6 +140,11 @@ class Database:
         """Return whether a statement has failed only because of a value that no column
         can hold, which a request has brought."""
         return is_about_a_value(error)
+
+    def has_lost(self, error: BaseException | None) -> bool:
+        """Return whether an object could not be loaded again, because its row is gone
+        or somebody else's by now."""
+        return is_about_a_lost_row(error)
 
     def session(self, **options: Any) -> Any:
         """Return a new session of whoever is acting now; nobody else can use it.
