@@ -210,6 +210,7 @@ class TableRule:
         says: how the two were declared, for the plan.
         key: the columns of its primary key.
         columns: all of its columns.
+        numbers: those of them that hold whole numbers.
         parent: the table whose rows its own continue (joined inheritance), by the
             same primary key; empty for none.
         is_link: it does nothing but link two others (``secondary=``).
@@ -222,5 +223,6 @@ class TableRule:
     says: tuple[str, str]
     key: tuple[str, ...] = ()
     columns: frozenset[str] = frozenset()
+    numbers: frozenset[str] = frozenset()
     parent: str = ""
     is_link: bool = False

@@ -28,8 +28,8 @@ from ringfence.access.ownership.views import View, Views, value_of
 from ringfence.access.policy import Hierarchy
 from ringfence.access.sqlalchemy.criteria import Criterion, Expressions, Filter
 from ringfence.access.sqlalchemy.resolve import joined_to, resolved
-from ringfence.access.sqlalchemy.values import spellings
-from ringfence.access.statements.verdicts import Demand
+from ringfence.access.sqlalchemy.values import numerals, spellings
+from ringfence.access.statements.verdicts import Demand, Key
 from ringfence.audit.events import Event, OwnershipLifted
 from ringfence.exchange import active
 from ringfence.principal import Principal
@@ -65,7 +65,8 @@ class Demanded:
     Args:
         statement: its text.
         objection: why it is refused; empty for a statement that may be carried out.
-        ids: parameters that have to be the principal's id, nearly always all there is.
+        ids: parameters that have to be the principal's id, nearly always all there is;
+            each with whether it is for a column of numbers.
         rest: further demands.
     """
 
@@ -75,7 +76,7 @@ class Demanded:
         self,
         statement: str,
         objection: str,
-        ids: tuple[int | str, ...],
+        ids: tuple[tuple[Key, bool], ...],
         rest: tuple[Demand, ...],
     ) -> None:
         # An id that a column of numbers cannot hold is bound as null, which equals
@@ -198,19 +199,37 @@ class Standing:
         prepared: for their kind.
     """
 
-    __slots__ = ("ids", "ids_or_null", "prepared", "principal", "tenants", "view")
+    __slots__ = (
+        "ids",
+        "prepared",
+        "principal",
+        "reading",
+        "tenants",
+        "view",
+        "writing",
+    )
 
     def __init__(self, principal: Principal | None, prepared: Prepared) -> None:
         self.principal = principal
         self.prepared = prepared
         self.view = prepared.view
         self.ids = _spelled(principal, Subject.ID)
-        self.ids_or_null = self.ids | {None}
         self.tenants = _spelled(principal, Subject.TENANT)
+        # Each by whether it is for a column of numbers.
+        self.writing = self.ids, self.spelled(Subject.ID, number=True)
+        self.reading = tuple(one | {None} for one in self.writing)
 
-    def spelled(self, subject: Subject) -> frozenset[object]:
-        """Return what a parameter may hold that has to be the principal's."""
-        return self.ids if subject is Subject.ID else self.tenants
+    def spelled(self, subject: Subject, *, number: bool) -> frozenset[object]:
+        """Return what a parameter may hold that has to be the principal's.
+
+        Args:
+            subject: of the principal.
+            number: whether it is for a column of numbers.
+        """
+        found = self.ids if subject is Subject.ID else self.tenants
+        if not number or self.principal is None:
+            return found
+        return found & numerals(value_of(self.principal, subject))
 
 
 class Enforcement:

@@ -44,6 +44,7 @@ from ringfence.access.ownership.rules import (
     rows_of,
 )
 from ringfence.access.policy import AllOf, AnyOf, Closed, Policy, Public
+from ringfence.access.sqlalchemy.values import kind_of
 from ringfence.errors import DeclarationError
 
 AnyMapper = Mapper[Any]
@@ -199,6 +200,7 @@ class _Resolving:
             says=(str(declared.read), str(declared.write)),
             key=tuple(column.name for column in table.primary_key),
             columns=frozenset(column.name for column in table.columns),
+            numbers=_numbers(table),
             parent="" if above is None else self._table(above).fullname,
         )
 
@@ -489,6 +491,7 @@ def _link_rule(table: Table, rules: Mapping[str, TableRule]) -> TableRule:
         says=(says, says),
         key=tuple(column.name for column in table.primary_key),
         columns=frozenset(column.name for column in table.columns),
+        numbers=_numbers(table),
         is_link=True,
     )
 
@@ -559,6 +562,7 @@ class _Unmapped:
             says=(str(self._declared.read), " & ".join((says, *besides))),
             key=tuple(column.name for column in self._table.primary_key),
             columns=self._columns,
+            numbers=_numbers(self._table),
             is_link=is_link,
         )
 
@@ -651,3 +655,9 @@ def _place(model: type) -> str:
     except (OSError, TypeError):  # made by a program
         return ""
     return f" ({file}:{line})"
+
+
+def _numbers(table: Table) -> frozenset[str]:
+    return frozenset(
+        column.name for column in table.columns if issubclass(kind_of(column), int)
+    )

@@ -75,6 +75,16 @@ def bound_to(
     )
 
 
+def numerals(text: str) -> frozenset[object]:
+    """Return what an id may look like where it is for a column of whole numbers.
+
+    Stops the account ``007`` of a foreign issuer, or ``7 ``, from being the account 7:
+    a database reads such texts as the number (CWE-1289).
+    """
+    number = typed(text, int)
+    return frozenset() if number is None else frozenset({number, text})
+
+
 def spellings(text: str) -> frozenset[object]:
     """Return what an id may look like where a driver is given it."""
     found: set[object] = {text, typed(text, int), typed(text, UUID)}

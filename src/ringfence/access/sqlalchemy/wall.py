@@ -109,9 +109,9 @@ class Wall:
         known = standing.prepared.demanded.get(statement)
         if known is None:
             known = self._judged(statement, standing)
-        mine = standing.ids_or_null if known.reads else standing.ids
-        for key in known.ids:
-            if not _within(parameters, key, mine):
+        mine = standing.reading if known.reads else standing.writing
+        for key, number in known.ids:
+            if not _within(parameters, key, mine[number]):
                 self._refuse(statement, context, standing)
         if known.is_simple:
             return
@@ -120,7 +120,7 @@ class Wall:
     def _judged(self, statement: str, standing: Standing) -> Demanded:
         verdict = self._check.verdict(statement, standing.view)
         ids = tuple(
-            demand.key
+            (demand.key, demand.number)
             for demand in verdict.demands
             if isinstance(demand, Bound) and demand.value is Subject.ID
         )
@@ -197,8 +197,9 @@ class _Asking:
 
     def is_met(self, demand: Demand, row: Any) -> bool:
         match demand:
-            case Bound(key, Subject() as subject):
-                return _within(row, key, self._standing.spelled(subject))
+            case Bound(key, Subject() as subject, number):
+                mine = self._standing.spelled(subject, number=number)
+                return _within(row, key, mine)
             case Bound(key, value):
                 return bool(row[key] == value)
             case Known(keys, table, write):

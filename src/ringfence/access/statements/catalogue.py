@@ -28,6 +28,10 @@ class Catalogue:
             name: frozenset(map(self.fold, rule.columns))
             for name, rule in self._rules.items()
         }
+        self._numbers = {
+            name: frozenset(map(self.fold, rule.numbers))
+            for name, rule in self._rules.items()
+        }
         self._bare = {name.rpartition(".")[2] for name in self._rules}
 
     def fold(self, name: str) -> str:
@@ -54,6 +58,13 @@ class Catalogue:
     def columns(self, rule: TableRule) -> frozenset[str] | None:
         """Return the columns of a table; ``None`` where its rule names none."""
         return self._columns[self.fold(rule.table)] or None
+
+    def is_number(self, rule: TableRule | None, column: str) -> bool:
+        """Return whether a column of a table holds whole numbers."""
+        return (
+            rule is not None
+            and self.fold(column) in self._numbers[self.fold(rule.table)]
+        )
 
     def find(self, node: exp.Table) -> TableRule | None:
         """Return the rule of a table that a statement names; ``None`` for a catalog of

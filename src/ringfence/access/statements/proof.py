@@ -232,8 +232,9 @@ class Prover:
     ) -> Iterator[Demands]:
         match condition:
             case Is(column, subject):
+                number = self._catalogue.is_number(source.rule, column)
                 for keys in self._parameters(source, column, facts):
-                    yield tuple(Bound(key, subject) for key in keys)
+                    yield tuple(Bound(key, subject, number) for key in keys)
             case Has(column, value):
                 yield from self._valued(source, column, value, facts)
             case Linked():

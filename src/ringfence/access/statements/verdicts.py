@@ -18,10 +18,13 @@ class Bound:
     Args:
         key: of the parameter.
         value: something of the principal's, or a constant of the application.
+        number: whether the column that it is compared with, or becomes, holds whole
+            numbers: there ``007`` is another spelling of 7, and somebody else.
     """
 
     key: Key
     value: Subject | Constant
+    number: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -214,7 +214,10 @@ class Writer:
         match operand:
             case Parameter():
                 keys = self._prover.keys(operand)
-                return tuple(Bound(key, condition.subject) for key in keys)
+                number = self._catalogue.is_number(
+                    self._change.target.rule, condition.column
+                )
+                return tuple(Bound(key, condition.subject, number) for key in keys)
             case Cell(source, column) if source.name == "excluded":
                 return self._inserted(Is(column, condition.subject))
             case Cell(source, column):
