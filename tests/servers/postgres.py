@@ -163,7 +163,7 @@ class Postgres:
         command = ["sh", "-c", _HOLD, self.folder, *self._command]
         self._shell = subprocess.Popen(
             command,
-            **_rights(),
+            **program_rights(),
             cwd=self.folder,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -210,7 +210,7 @@ def running_postgres(*settings: str, tcp: bool = False) -> Iterator[Postgres]:
     Raises:
         RuntimeError: the wheel is missing, or the server does not start.
     """
-    folder = Path(tempfile.mkdtemp(prefix="postgres-", dir=_public_folder()))
+    folder = Path(tempfile.mkdtemp(prefix="postgres-", dir=public_folder()))
     port = free_port() if tcp else _PORT
     postgres = Postgres(folder, folder / "server.log", port)
     try:
@@ -240,7 +240,7 @@ def _line(
 
 def _prepared(folder: Path) -> Path:
     """Make an empty cluster; return the folder of the programs."""
-    if rights := _rights():
+    if rights := program_rights():
         os.chown(folder, rights["user"], rights["group"])
     programs = _programs(folder)
     command = [programs / "initdb", "--pgdata", folder / "data", "--username", _USER]
@@ -263,7 +263,10 @@ def _programs(folder: Path) -> Path:
     programs = Path(found[0].locate())
     try:
         subprocess.run(
-            [programs, "--version"], **_rights(), check=True, stdout=subprocess.DEVNULL
+            [programs, "--version"],
+            **program_rights(),
+            check=True,
+            stdout=subprocess.DEVNULL,
         )
     except PermissionError:
         site = programs.parents[3]
@@ -284,12 +287,12 @@ def _await(postgres: Postgres) -> None:
     raise RuntimeError(f"PostgreSQL has not started:\n{postgres.log.read_text()}")
 
 
-def _public_folder() -> str | None:
+def public_folder() -> str | None:
     """Where folders are made: for root, where others can get to them."""
     return "/tmp" if os.geteuid() == 0 else None
 
 
-def _rights() -> dict[str, Any]:
+def program_rights() -> dict[str, Any]:
     """As whom programs run, for ``subprocess``: PostgreSQL refuses to run as root."""
     if os.geteuid() != 0:
         return {}

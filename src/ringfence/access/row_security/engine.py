@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, event
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from ringfence.access.ownership.refusals import UNFILTERED, refuse
 from ringfence.access.row_security.carried import (
     Begins,
     Carried,
@@ -18,6 +19,14 @@ from ringfence.errors import DeclarationError
 
 _KEPT = "ringfence.row_security"  # in the ``info`` of a connection
 _GOING_BACK = "ROLLBACK"
+
+# Said for all statements to come, it would stay on a connection of the server that the
+# next client of the pooler has: their statements would show this principal's rows.
+_POOLED_AUTOCOMMIT = (
+    "Behind a pooler (pooled=True) the database can be told for whom a statement works "
+    "only within a transaction: take AUTOCOMMIT off the engine, or use another engine, "
+    "straight to the server, for statements that cannot run in a transaction"
+)
 
 
 class RowSecurity:
@@ -34,7 +43,8 @@ class RowSecurity:
         pooled: a pooler (PgBouncer, in transaction mode) stands between, so that what
             is said cannot be bound to one process of the server. A role that sees
             ``pg_stat_activity`` then sees texts of other transactions of its own that
-            would be good for it, until they end: ``Signer.lifetime``.
+            would be good for it, until they end: ``Signer.lifetime``. Statements with
+            AUTOCOMMIT are refused there.
 
     Raises:
         DeclarationError: the database is not PostgreSQL.
@@ -91,6 +101,8 @@ class RowSecurity:
         if not within or carried.begins is None:
             dbapi: Any = connection.connection.dbapi_connection
             if connection.dialect.detect_autocommit_setting(dbapi):
+                if self._pooled and actor is not None:
+                    refuse(UNFILTERED, _POOLED_AUTOCOMMIT)
                 if not carried.has_said(actor) or carried.is_stale():
                     self._say(carried, connection, self._for_all)
                     carried.for_all = True
