@@ -40,6 +40,7 @@ from ringfence.access.ownership.conditions import (
 from ringfence.access.ownership.conditions import Any as AnyOne
 from ringfence.access.ownership.refusals import NOT_FOUND, UNFILTERED, refuse
 from ringfence.access.ownership.views import value_of
+from ringfence.access.sqlalchemy.comparable import is_constant
 from ringfence.access.sqlalchemy.enforcement import (
     Enforcement,
     Prepared,
@@ -352,7 +353,9 @@ class Verifier:
                     left = ALWAYS if same(row[column], mine or "") else NEVER
             case Has(column, value):
                 if row[column] is not UNKNOWN:
-                    left = ALWAYS if row[column] == value else NEVER
+                    there = table_of(mapper).c[column]
+                    is_so = is_constant(there, row[column], value)
+                    left = ALWAYS if is_so else NEVER
             case Linked(table, pairs, further):
                 if any(row[here] is None for here, _ in pairs):
                     left = NEVER

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from difflib import get_close_matches
 from functools import partial
 from inspect import getsourcefile, getsourcelines
@@ -35,6 +36,7 @@ from ringfence.access.ownership.conditions import (
     parts_of,
 )
 from ringfence.access.ownership.rules import (
+    Constant,
     Matching,
     Owner,
     RowRule,
@@ -44,6 +46,7 @@ from ringfence.access.ownership.rules import (
     rows_of,
 )
 from ringfence.access.policy import AllOf, AnyOf, Closed, Policy, Public
+from ringfence.access.sqlalchemy.comparable import check_holds_ids, constant
 from ringfence.access.sqlalchemy.values import kind_of
 from ringfence.errors import DeclarationError
 
@@ -238,7 +241,7 @@ class _Resolving:
                     return self._through(mapper, policy, path.split("."), write=write)
                 case Matching(values):
                     return all_of(
-                        Has(self._own_column(mapper, policy, name).name, value)
+                        self._equal(mapper, policy, name, value)
                         for name, value in values
                     )
             return _refuse(mapper, f"says {policy}, which SQL cannot say")
@@ -254,9 +257,26 @@ class _Resolving:
             policy,
             steps,
             lambda end: _at(
-                end, self._column(end, policy, last), lambda name: Is(name, subject)
+                end, self._holder(end, policy, last), lambda name: Is(name, subject)
             ),
         )
+
+    def _holder(self, mapper: AnyMapper, policy: Policy, name: str) -> AnyColumn:
+        column = self._column(mapper, policy, name)
+        try:
+            check_holds_ids(column)
+        except ValueError as error:
+            _refuse(mapper, f"says {policy}, but {name} {error}")
+        return column
+
+    def _equal(
+        self, mapper: AnyMapper, policy: Policy, name: str, value: Constant
+    ) -> Condition:
+        column = self._own_column(mapper, policy, name)
+        try:
+            return Has(column.name, constant(column, value))
+        except ValueError as error:
+            return _refuse(mapper, f"says {policy}, but {name} {error}")
 
     def _through(
         self, mapper: AnyMapper, policy: Policy, steps: Sequence[str], *, write: bool
@@ -543,7 +563,8 @@ class _Unmapped:
     ) -> None:
         self._table = table
         self._declared = declared
-        self._columns = frozenset(column.name for column in table.columns)
+        self._by_name = {column.name: column for column in table.columns}
+        self._columns = frozenset(self._by_name)
         self._parents = _parents(table, rules)
         self._led: set[Parent] = set()
 
@@ -569,10 +590,13 @@ class _Unmapped:
     def _said(self, policy: RowRule, *, write: bool) -> Condition:
         match policy:
             case Owner(path) | Tenant(path):
-                return Is(self._known(policy, path), _SUBJECTS[type(policy)])
+                holder = self._known(policy, path)
+                with self._named_in(policy, path):
+                    check_holds_ids(holder)
+                return Is(holder.name, _SUBJECTS[type(policy)])
             case Matching(values):
                 return all_of(
-                    Has(self._known(policy, name), value) for name, value in values
+                    self._equal(policy, name, value) for name, value in values
                 )
             case Through(path):
                 return self._through(policy, path, write=write)
@@ -598,14 +622,28 @@ class _Unmapped:
             if self._led and parent not in self._led and rule.read != ALWAYS:
                 yield f"sees({rule.model})", Linked(rule.table, pairs, rule.read)
 
-    def _known(self, policy: Policy, name: str) -> str:
+    def _equal(self, policy: Policy, name: str, value: Constant) -> Condition:
+        column = self._known(policy, name)
+        with self._named_in(policy, name):
+            return Has(column.name, constant(column, value))
+
+    @contextmanager
+    def _named_in(self, policy: Policy, name: str) -> Iterator[None]:
+        """Name the column in what is said against its type."""
+        try:
+            yield
+        except ValueError as error:
+            message = f"{self._named(policy)}, but {name} {error}"
+            raise DeclarationError(message) from error
+
+    def _known(self, policy: Policy, name: str) -> AnyColumn:
         if name not in self._columns:
             message = (
                 f"{self._named(policy)}, but the table has no column "
                 f"{name}{_guess(name, self._columns)}"
             )
             raise DeclarationError(message)
-        return name
+        return self._by_name[name]
 
     def _named(self, policy: Policy) -> str:
         return f"tables={{{self._table.fullname!r}: ...}} says {policy}"
